@@ -1,0 +1,30 @@
+# make demo   the main job: train, compare the policies, export, serve, classify
+# make test   the tests
+# make lint   style, types, flag files, import directions
+# Each sets up .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 1
+
+.PHONY: demo test lint setup
+
+demo: .venv/installed
+	$(BIN)/python train.py --flagfile=flags/demo.cfg
+	$(BIN)/python -m tfgates.tools.export --run=runs/demo
+	$(BIN)/python serving/demo.py --run=runs/demo
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/flagfiles_test.py tests/imports_test.py
+
+setup: .venv/installed
+
+.venv/installed: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@

@@ -1,0 +1,85 @@
+"""Serves the export of a run, classifies eight test images with the client, and stops.
+
+    python serving/demo.py --run=runs/demo
+"""
+
+import contextlib
+import pathlib
+import re
+import subprocess
+import sys
+
+import tensorflow as tf
+from absl import flags
+
+from tfgates import command
+from tfgates.data.datasets import open_dataset
+from tfgates.data.preprocess import decode
+from tfgates.errors import UserError
+from tfgates.run_folder import RunFolder
+
+RUN = flags.DEFINE_string("run", None, "The run folder, with an export.", required=True)
+DATA_DIR = flags.DEFINE_string("data_dir", "", "As of train.py.")
+
+HERE = pathlib.Path(__file__).parent
+IMAGES = 8
+# Not run on the authors' machine, which has no docker engine.
+DOCKER = """\
+docker run --rm -p 8500:8500 -v "{export}:/models/gated" -e MODEL_NAME=gated \\
+    tensorflow/serving:2.20.0"""
+
+
+def main():
+    run = RunFolder.at(RUN.value)
+    images = write_images(run)
+    print(f"Wrote {len(images)} test images to {images[0].parent}", flush=True)
+    with serving(run.export) as address:
+        client = [sys.executable, str(HERE / "client.py"), f"--server={address}"]
+        answered = subprocess.run([*client, *map(str, images)], check=False)
+    if answered.returncode:
+        raise UserError(f"The client ended with exit code {answered.returncode}; see above.")
+    print(f"\nRun folder: {run.path}")
+    if run.picture.exists():
+        print(f"Picture:    {run.picture}")
+    print("The same export in production:")
+    print(DOCKER.format(export=run.export.resolve()))
+
+
+def write_images(run):
+    """Writes the first eight test images of a run's data set as JPEG files; returns their paths."""
+    name, labels, _ = run.load_data()
+    folder = run.path / "images"
+    folder.mkdir(exist_ok=True)
+    paths = []
+    records = open_dataset(name, DATA_DIR.value).records("test").take(IMAGES)
+    for index, (image_bytes, label) in enumerate(records):
+        text = re.sub(r"[^a-z0-9]+", "-", labels[label].lower()).strip("-")
+        path = folder / f"{index}-{text}.jpg"
+        path.write_bytes(tf.io.encode_jpeg(decode(image_bytes), quality=95).numpy())
+        paths.append(path)
+    return paths
+
+
+@contextlib.contextmanager
+def serving(export):
+    """Runs the server on a free port while the block runs; gives its address."""
+    server = subprocess.Popen(
+        [sys.executable, str(HERE / "server.py"), f"--model_base_path={export}", "--port=0"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        line = server.stdout.readline().strip()
+        found = re.search(r"on (\S+:\d+)$", line)
+        if not found:
+            raise UserError("The server did not start; see above.")
+        print(line, flush=True)
+        yield found[1]
+    finally:
+        server.terminate()
+        server.wait()
+        print("Stopped the server.")
+
+
+if __name__ == "__main__":
+    command.run(main)

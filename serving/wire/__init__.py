@@ -1,0 +1,75 @@
+"""TensorFlow Serving's Predict call for a client without TensorFlow.
+
+The messages of predict.proto are built from its compiled descriptor, which any version of protobuf
+reads; generated Python code would be tied to one.
+"""
+
+import pathlib
+
+import numpy as np
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+
+_DESCRIPTORS = descriptor_pb2.FileDescriptorSet.FromString(
+    pathlib.Path(__file__).with_name("predict.binpb").read_bytes()
+)
+_POOL = descriptor_pool.DescriptorPool()
+for _file in _DESCRIPTORS.file:
+    _POOL.Add(_file)
+
+
+def _message(name):
+    descriptor = _POOL.FindMessageTypeByName(f"tfgates.wire.{name}")
+    return message_factory.GetMessageClass(descriptor)
+
+
+PredictRequest = _message("PredictRequest")
+PredictResponse = _message("PredictResponse")
+
+# tensorflow.DataType -> NumPy type and the field of the values.
+_TYPES = {
+    1: (np.dtype("float32"), "float_val"),
+    3: (np.dtype("int32"), "int_val"),
+    7: (np.dtype("object"), "string_val"),
+    10: (np.dtype("bool"), "bool_val"),
+}
+
+
+def set_strings(tensor, values):
+    """Sets a tensor to a list of byte strings."""
+    tensor.dtype = 7
+    tensor.tensor_shape.dim.add(size=len(values))
+    tensor.string_val.extend(values)
+
+
+def set_floats(tensor, values):
+    """Sets a tensor to a list of numbers, float32."""
+    tensor.dtype = 1
+    tensor.tensor_shape.dim.add(size=len(values))
+    tensor.float_val.extend(values)
+
+
+def to_array(tensor):
+    """Returns a tensor as a NumPy array; strings as objects of type bytes.
+
+    The values stand in `tensor_content`, or in the list of their type, where a list that is too
+    short repeats its last value.
+
+    Raises:
+        ValueError: a type that no answer of a tfgates model has, or too few values.
+    """
+    if tensor.dtype not in _TYPES:
+        raise ValueError(f"The server sent a tensor of the unknown type {tensor.dtype}.")
+    dtype, field = _TYPES[tensor.dtype]
+    shape = [dim.size for dim in tensor.tensor_shape.dim]
+    if tensor.tensor_content:
+        return np.frombuffer(tensor.tensor_content, dtype).reshape(shape)
+    values = list(getattr(tensor, field))
+    missing = int(np.prod(shape)) - len(values)
+    if missing and not values:
+        raise ValueError(f"The server sent a tensor of shape {shape} without values.")
+    values += values[-1:] * missing
+    array = np.empty(len(values), dtype)
+    array[:] = values
+    return array.reshape(shape)

@@ -1,0 +1,66 @@
+"""A residual block behind a gate: x -> ReLU(shortcut(x) + z * branch(x)), z (sections 2.1, 4.1.1)."""
+
+import keras
+from keras import ops
+
+from tfgates.noise import LogisticNoise
+
+
+@keras.saving.register_keras_serializable(package="tfgates")
+class GatedBlock(keras.layers.Layer):
+    """Runs a residual branch where its gate is open.
+
+    Args:
+        branch: `keras.Sequential`, the residual function F.
+        shortcut: `keras.Sequential` that projects the input; None is the identity. It always runs.
+        gate: layer, features -> logits [B]; None leaves the branch always open.
+        seed: seed of the noise that `Sample` draws; None takes one from Python's generator.
+
+    Call arguments:
+        inputs: [B, H, W, C], not negative, so that a closed identity block is the identity.
+        policy: what turns the logits into decisions, see `tfgates.policies`.
+        training: whether batch norm uses the statistics of the batch.
+
+    Returns, when called: features [B, H', W', C'], and decisions [B] or None without a gate. The
+    branch is computed for every image and multiplied by its decision, which the gradient needs;
+    exported models skip it instead.
+    """
+
+    def __init__(self, branch, shortcut=None, gate=None, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.branch = branch
+        self.shortcut = shortcut
+        self.gate = gate
+        self.noise = None if gate is None else LogisticNoise(seed)
+
+    def build(self, input_shape):
+        for part in (self.branch, self.shortcut, self.gate):
+            if part is not None and not part.built:
+                part.build(input_shape)
+
+    def call(self, inputs, policy, training=False):
+        shortcut = inputs
+        if self.shortcut is not None:
+            shortcut = self.shortcut(inputs, training=training)
+        branch = self.branch(inputs, training=training)
+        if self.gate is None:
+            return ops.relu(shortcut + branch), None
+        decisions = policy(self.gate(inputs, training=training), self.noise)
+        scale = ops.reshape(ops.cast(decisions, branch.dtype), (-1, 1, 1, 1))
+        return ops.relu(shortcut + scale * branch), decisions
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "branch": serialize(self.branch),
+            "shortcut": serialize(self.shortcut),
+            "gate": serialize(self.gate),
+            "seed": self.noise.seed if self.noise else None,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        for part in ("branch", "shortcut", "gate"):
+            config[part] = keras.saving.deserialize_keras_object(config[part])
+        return cls(**config)

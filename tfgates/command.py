@@ -1,0 +1,41 @@
+"""How a command starts and fails: flags in, one-line errors out."""
+
+import os
+import sys
+
+from absl import app, flags, logging
+
+from tfgates.errors import UserError
+
+
+def run(main):
+    """Parses the flags, calls `main()`, and shows bad input as one line with exit code 2.
+
+    Args:
+        main: function without arguments that reads its flags.
+    """
+
+    def without_arguments(argv):
+        if len(argv) > 1:
+            _fail(f"There are flags only, no arguments. Received: {argv[1]!r}. See --help.")
+        if flags.FLAGS["verbosity"].using_default_value:
+            logging.set_verbosity(logging.WARNING)
+        try:
+            main()
+        except UserError as error:
+            _fail(str(error))
+
+    app.run(without_arguments, flags_parser=_parse)
+
+
+def _parse(argv):
+    try:
+        return flags.FLAGS(argv)
+    except (flags.Error, UnicodeDecodeError) as error:
+        return _fail(f"{error} See --help.")
+
+
+def _fail(message):
+    name = os.path.basename(sys.argv[0])
+    print(f"{name}: error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)

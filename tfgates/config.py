@@ -1,0 +1,245 @@
+"""The flags of a training run, and the configuration they end in."""
+
+import dataclasses
+import os
+import pathlib
+
+from absl import flags
+
+from tfgates.data.augment import AUGMENTATIONS
+from tfgates.errors import UserError
+from tfgates.gates import GATES
+from tfgates.losses import TARGET_LOSSES
+from tfgates.networks import NETWORKS
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+# What may change when a run is resumed: it decides how long and where, not what is computed.
+FREE = ("epochs", "data_dir", "output_dir", "strategy", "replicas", "deterministic")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """A training run; each attribute is the flag of the same name."""
+
+    dataset: str
+    data_dir: str
+    output_dir: str
+    image_size: int
+    augment: str
+    network: str
+    gate: str
+    target_loss: str
+    target_rate: float
+    target_weight: float
+    epochs: int
+    batch_size: int
+    steps_per_epoch: int
+    learning_rate: float
+    decay_epochs: tuple[int, ...]
+    momentum: float
+    weight_decay: float
+    strategy: str
+    replicas: int
+    precision: str
+    seed: int
+    deterministic: bool
+
+    @classmethod
+    def from_flags(cls):
+        """Reads the parsed flags.
+
+        Raises:
+            UserError: decay epochs that are not increasing whole numbers.
+        """
+        values = {field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(cls)}
+        values["decay_epochs"] = _increasing(values["decay_epochs"])
+        return cls(**values)
+
+    def as_flagfile(self):
+        """Returns the text of a flag file that repeats this run."""
+        lines = []
+        for name, value in dataclasses.asdict(self).items():
+            if isinstance(value, tuple):
+                value = ",".join(map(str, value))
+            lines.append(f"--{name}={str(value).lower() if isinstance(value, bool) else value}")
+        return "\n".join(lines) + "\n"
+
+    def claim(self, path):
+        """Writes the flag file of a run folder, or checks the one that is there.
+
+        Args:
+            path: of the flag file.
+
+        Raises:
+            UserError: the folder holds a run with other flags, or cannot be written.
+        """
+        path = pathlib.Path(path)
+        try:
+            if path.exists():
+                self._compare(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = path.with_suffix(".tmp")
+            unfinished.write_text(self.as_flagfile())
+            os.replace(unfinished, path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"--output_dir={path.parent} cannot be used as a run folder: {error}. "
+                "Choose another."
+            ) from error
+
+    def _compare(self, path):
+        before = dict(line.split("=", 1) for line in path.read_text().split("\n") if "=" in line)
+        for line in self.as_flagfile().splitlines():
+            name, value = line.split("=", 1)
+            if name[2:] not in FREE and before.get(name) != value:
+                raise UserError(
+                    f"{path.parent} holds a run with {name}={before.get(name)}, and this one has "
+                    f"{name}={value}. Choose another --output_dir, or remove that folder."
+                )
+
+
+def _increasing(texts):
+    try:
+        epochs = tuple(int(text) for text in texts)
+    except ValueError:
+        epochs = (0,)
+    if any(late <= early for early, late in zip((0, *epochs), epochs, strict=False)):
+        raise UserError(
+            "--decay_epochs are increasing epochs from 1 on, as 30,60,90. "
+            f"Received: {','.join(texts)}."
+        )
+    return epochs
+
+
+def _number(define, name, default, text, valid, rule):
+    define(name, default, text)
+    flags.register_validator(name, valid, f"{rule}.")
+
+
+def define_flags():
+    """Defines the flags of `TrainConfig`, as key flags of the main program."""
+    integer, real = flags.DEFINE_integer, flags.DEFINE_float
+    flags.DEFINE_string(
+        "dataset",
+        "fashion_mnist_13k",
+        "Image classification set: any of tensorflow-datasets, such as cifar10, or "
+        "fashion_mnist_13k, which ships with tfgates.",
+    )
+    flags.DEFINE_string(
+        "data_dir", "", "Folder of the prepared data sets; empty: that of tensorflow-datasets."
+    )
+    flags.DEFINE_string("output_dir", "runs/default", "The run folder; one with a run is resumed.")
+    _number(
+        integer,
+        "image_size",
+        32,
+        "Height and width of the network's input, in pixels.",
+        lambda value: 8 <= value <= 1024,
+        "is a number of pixels from 8 to 1024",
+    )
+    flags.DEFINE_enum("augment", "crop_flip", list(AUGMENTATIONS), "Training augmentation.")
+    flags.DEFINE_enum("network", "cifar_resnet20", list(NETWORKS), "The network.")
+    flags.DEFINE_enum(
+        "gate",
+        "dependent",
+        [*GATES, "none"],
+        "Gates: dependent on the features, independent of them, or none: the plain network.",
+    )
+    flags.DEFINE_enum(
+        "target_loss",
+        "per_batch",
+        list(TARGET_LOSSES),
+        "Whether the batch as a whole or each gate is drawn to the target rate.",
+    )
+    _number(
+        real,
+        "target_rate",
+        0.5,
+        "Wanted share of executed blocks, in [0, 1].",
+        lambda value: 0 <= value <= 1,
+        "is a share of executed blocks in [0, 1]; for 40 percent pass --target_rate=0.4",
+    )
+    _number(
+        real,
+        "target_weight",
+        1.0,
+        "Factor of the target loss (lambda).",
+        lambda value: 0 <= value < float("inf"),
+        "is a number from 0 on, as 1",
+    )
+    _number(integer, "epochs", 350, "Epochs of the whole run.", _positive, "is at least 1")
+    _number(
+        integer,
+        "batch_size",
+        256,
+        "Images of a batch, over all replicas.",
+        lambda value: value >= 2,
+        "is at least 2, for batch norm",
+    )
+    _number(
+        integer,
+        "steps_per_epoch",
+        0,
+        "Batches of an epoch; 0: the whole training split.",
+        lambda value: value >= 0,
+        "is 0 for the whole training split, or the number of batches",
+    )
+    _number(
+        real,
+        "learning_rate",
+        0.1,
+        "Initial learning rate.",
+        lambda value: 0 < value < float("inf"),
+        "is a number above 0, as 0.1",
+    )
+    flags.DEFINE_list(
+        "decay_epochs",
+        ["150", "250"],
+        "Epochs after which the learning rate is multiplied by 0.1, separated by commas.",
+    )
+    _number(
+        real,
+        "momentum",
+        0.9,
+        "Momentum of SGD, in [0, 1).",
+        lambda value: 0 <= value < 1,
+        "is in [0, 1), as 0.9",
+    )
+    _number(
+        real,
+        "weight_decay",
+        5e-4,
+        "Weight decay on all trainable weights.",
+        lambda value: 0 <= value < float("inf"),
+        "is a number from 0 on, as 1e-4",
+    )
+    flags.DEFINE_enum(
+        "strategy",
+        "auto",
+        ["auto", "one", "mirrored"],
+        "Devices: one; mirrored on several; auto: mirrored where there are several GPUs.",
+    )
+    _number(
+        integer,
+        "replicas",
+        0,
+        "Devices of --strategy=mirrored; 0: every GPU. Without GPUs the CPU is divided.",
+        lambda value: 0 <= value <= 64,
+        "is from 0 to 64",
+    )
+    flags.DEFINE_enum("precision", "float32", PRECISIONS, "Keras dtype policy.")
+    _number(
+        integer,
+        "seed",
+        1,
+        "Seed of weights, noise, order and augmentation.",
+        lambda value: 0 <= value < 2**31,
+        "is in [0, 2^31)",
+    )
+    flags.DEFINE_boolean(
+        "deterministic", False, "Same numbers in every run on this machine; slower on GPUs."
+    )
+
+
+def _positive(value):
+    return value >= 1

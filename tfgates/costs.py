@@ -1,0 +1,92 @@
+"""Multiply-adds per image, counted from shapes: convolutions and dense layers, nothing else."""
+
+import dataclasses
+import math
+
+import keras
+import numpy as np
+
+from tfgates.gates import DependentGate
+
+
+@dataclasses.dataclass(frozen=True)
+class Costs:
+    """The multiply-adds of one image through a gated network.
+
+    Attributes:
+        always: what runs for every image: stem, shortcuts, head and branches without a gate.
+        gates: of each gate, [G]; a gate runs for every image.
+        branches: of the branch behind each gate, [G]; it runs where the gate is open.
+    """
+
+    always: int
+    gates: tuple[int, ...]
+    branches: tuple[int, ...]
+
+    @property
+    def ungated(self):
+        """Of the same network without gates: every branch runs, no gate does."""
+        return self.always + sum(self.branches)
+
+    def executed(self, decisions):
+        """Of the parts that run under the given decisions.
+
+        Args:
+            decisions: [..., G], 1 where the branch runs, or rates in [0, 1] for the mean.
+
+        Returns:
+            NumPy float64 [...].
+        """
+        branches = np.asarray(self.branches, "float64")
+        return self.always + sum(self.gates) + np.asarray(decisions, "float64") @ branches
+
+
+def count(network, input_shape):
+    """Counts the multiply-adds of a `GatedNetwork`.
+
+    Args:
+        network: the built network.
+        input_shape: (H, W, C) of its images.
+
+    Returns:
+        `Costs`.
+    """
+    shape = (1, *input_shape)
+    always = multiply_adds(network.stem, shape)
+    shape = network.stem.compute_output_shape(shape)
+    gates, branches = [], []
+    for block in network.blocks:
+        branch = multiply_adds(block.branch, shape)
+        if block.shortcut is not None:
+            always += multiply_adds(block.shortcut, shape)
+        if block.gate is None:
+            always += branch
+        else:
+            gates.append(multiply_adds(block.gate, shape))
+            branches.append(branch)
+        shape = block.branch.compute_output_shape(shape)
+    always += multiply_adds(network.head, shape)
+    return Costs(always, tuple(gates), tuple(branches))
+
+
+def multiply_adds(layer, input_shape):
+    """Multiply-adds of one layer, or of a chain of layers, for one image.
+
+    Args:
+        layer: a built Keras layer; `keras.Sequential` and gates are summed over their layers.
+        input_shape: (1, H, W, C) or (1, C).
+    """
+    if isinstance(layer, keras.Sequential):
+        total = 0
+        for part in layer.layers:
+            total += multiply_adds(part, input_shape)
+            input_shape = part.compute_output_shape(input_shape)
+        return total
+    if isinstance(layer, DependentGate):
+        return math.prod(layer.hidden.kernel.shape) + math.prod(layer.off_on.kernel.shape)
+    if isinstance(layer, keras.layers.Conv2D):
+        _, height, width, _ = layer.compute_output_shape(input_shape)
+        return height * width * math.prod(layer.kernel.shape)
+    if isinstance(layer, keras.layers.Dense):
+        return math.prod(layer.kernel.shape)
+    return 0

@@ -1,0 +1,1 @@
+"""Data sets and the preprocessing that training and serving share."""

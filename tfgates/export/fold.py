@@ -1,0 +1,109 @@
+"""Folds a chain of Keras layers into few TensorFlow operations on constant weights.
+
+Batch norm at inference is an affine map of each channel, so it folds into the convolution or dense
+layer before it. Weights become constants of the graph, which oneDNN prepares once instead of at
+every call.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+Operation = Callable[[tf.Tensor], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Affine:
+    """A convolution or a dense layer with a bias.
+
+    Attributes:
+        kernel: [h, w, in, out] of a convolution or [in, out] of a dense layer; float32.
+        bias: [out], float32.
+        strides: of a convolution; None makes it a dense layer.
+        padding: "SAME" or "VALID".
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    strides: tuple[int, int] | None = None
+    padding: str = "VALID"
+
+    def __call__(self, inputs):
+        if self.strides is None:
+            return tf.nn.bias_add(tf.matmul(inputs, tf.constant(self.kernel)), self.bias)
+        outputs = tf.nn.conv2d(inputs, tf.constant(self.kernel), self.strides, self.padding)
+        return tf.nn.bias_add(outputs, self.bias)
+
+    def normalized(self, norm):
+        """Returns this layer followed by the `keras.layers.BatchNormalization` at inference."""
+        mean, variance = np.asarray(norm.moving_mean), np.asarray(norm.moving_variance)
+        scale = (np.asarray(norm.gamma) if norm.scale else 1.0) / np.sqrt(variance + norm.epsilon)
+        shift = (np.asarray(norm.beta) if norm.center else 0.0) - mean * scale
+        return dataclasses.replace(
+            self,
+            kernel=np.float32(self.kernel * scale),
+            bias=np.float32(self.bias * scale + shift),
+        )
+
+
+def fold(layers):
+    """Folds Keras layers that are applied one after the other.
+
+    Args:
+        layers: list of Conv2D, Dense, BatchNormalization, ReLU and GlobalAveragePooling2D layers.
+
+    Returns:
+        A function of a float32 tensor that equals the layers at inference.
+
+    Raises:
+        TypeError: a layer of another kind, or a batch norm that follows no convolution.
+    """
+    operations: list[Operation] = []
+    for layer in layers:
+        previous = operations[-1] if operations else None
+        if isinstance(layer, keras.layers.BatchNormalization) and isinstance(previous, Affine):
+            operations[-1] = previous.normalized(layer)
+        else:
+            operations.append(_operation(layer))
+
+    def run(inputs):
+        for operation in operations:
+            inputs = operation(inputs)
+        return inputs
+
+    return run
+
+
+def _operation(layer) -> Operation:
+    if isinstance(layer, keras.layers.Conv2D):
+        return Affine(
+            *_kernel_and_bias(layer),
+            strides=tuple(layer.strides),
+            padding=layer.padding.upper(),
+        )
+    if isinstance(layer, keras.layers.Dense):
+        return Affine(*_kernel_and_bias(layer))
+    if isinstance(layer, keras.layers.ReLU):
+        return tf.nn.relu
+    if isinstance(layer, keras.layers.GlobalAveragePooling2D):
+        return global_average_pool
+    raise TypeError(
+        "Export folds Conv2D, Dense, ReLU, GlobalAveragePooling2D, and BatchNormalization after a "
+        f"convolution or dense layer. Received: {type(layer).__name__} {layer.name!r}."
+    )
+
+
+def _kernel_and_bias(layer):
+    kernel = np.asarray(layer.kernel, "float32")
+    bias = np.asarray(layer.bias, "float32") if layer.use_bias else np.zeros(kernel.shape[-1])
+    return kernel, np.float32(bias)
+
+
+def global_average_pool(features):
+    """Averages [B, H, W, C] over the pixels to [B, C]; faster than `reduce_mean` on a CPU."""
+    height, width, channels = features.shape[1:]
+    pooled = tf.nn.avg_pool2d(features, (height, width), 1, "VALID")
+    return tf.reshape(pooled, [-1, channels])

@@ -1,0 +1,120 @@
+"""Gates: the log-odds that a block is open, from the features that enter it (section 4.1.1).
+
+A gate is a Keras layer, features [B, ...] -> logits [B]. It computes in float32 under mixed
+precision (float64 under a float64 policy): in half precision its noise and its odds overflow.
+"""
+
+import keras
+from keras import ops
+
+
+def _gate_dtype(dtype):
+    policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+    return "float64" if policy.compute_dtype == "float64" else "float32"
+
+
+@keras.saving.register_keras_serializable(package="tfgates")
+class DependentGate(keras.layers.Layer):
+    """The data-dependent gate of ConvNet-AIG (Veit and Belongie, 2018), as the paper uses it.
+
+    Global average pool -> dense (`units`) -> batch norm -> ReLU -> dense (off, on). The softmax
+    over (off, on) is the sigmoid of their difference, which is the logit that is returned.
+
+    Args:
+        units: width of the hidden layer, at least 1.
+        odds: initial (off, on) biases; the default opens a new gate with sigmoid(1.9) = 0.87.
+        synchronized: batch norm over all replicas instead of over each one's share.
+
+    Call arguments:
+        inputs: [B, H, W, C], the features that enter the block.
+        training: batch norm uses the statistics of the batch.
+
+    Returns, when called: logits [B].
+    """
+
+    def __init__(self, units=16, odds=(0.1, 2.0), synchronized=False, dtype=None, **kwargs):
+        super().__init__(dtype=_gate_dtype(dtype), **kwargs)
+        if units < 1:
+            raise ValueError(f"`units` is at least 1. Received: units={units}.")
+        self.units = units
+        self.odds = tuple(odds)
+        self.synchronized = synchronized
+        self.pool = keras.layers.GlobalAveragePooling2D(dtype=self.dtype_policy)
+        self.hidden = keras.layers.Dense(
+            units,
+            kernel_initializer=keras.initializers.VarianceScaling(
+                2.0, mode="fan_out", distribution="untruncated_normal"
+            ),
+            dtype=self.dtype_policy,
+        )
+        self.norm = keras.layers.BatchNormalization(
+            momentum=0.9, epsilon=1e-5, synchronized=synchronized, dtype=self.dtype_policy
+        )
+        self.off_on = keras.layers.Dense(
+            2,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),
+            bias_initializer=keras.initializers.Constant(list(self.odds)),
+            dtype=self.dtype_policy,
+        )
+
+    def build(self, input_shape):
+        hidden_shape = (input_shape[0], self.units)
+        for layer, shape in (
+            (self.pool, input_shape),
+            (self.hidden, (input_shape[0], input_shape[-1])),
+            (self.norm, hidden_shape),
+            (self.off_on, hidden_shape),
+        ):
+            if not layer.built:
+                layer.build(shape)
+
+    def call(self, inputs, training=False):
+        hidden = self.norm(self.hidden(self.pool(inputs)), training=training)
+        off_on = self.off_on(ops.relu(hidden))
+        return off_on[:, 1] - off_on[:, 0]
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0],)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "odds": self.odds,
+            "synchronized": self.synchronized,
+        }
+
+
+@keras.saving.register_keras_serializable(package="tfgates")
+class IndependentGate(keras.layers.Layer):
+    """One learned log-odds, the same for every image (section 3.1.1).
+
+    Args:
+        odds: its initial value; the default opens a new gate with sigmoid(3.9) = 0.98.
+
+    Call arguments:
+        inputs: [B, ...]; only B is used.
+
+    Returns, when called: logits [B].
+    """
+
+    def __init__(self, odds=3.9, dtype=None, **kwargs):
+        super().__init__(dtype=_gate_dtype(dtype), **kwargs)
+        self.odds = odds
+
+    def build(self, input_shape):
+        self.log_odds = self.add_weight(
+            name="log_odds", shape=(), initializer=keras.initializers.Constant(self.odds)
+        )
+
+    def call(self, inputs, training=False):
+        return ops.broadcast_to(self.log_odds, (ops.shape(inputs)[0],))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0],)
+
+    def get_config(self):
+        return {**super().get_config(), "odds": self.odds}
+
+
+GATES = {"dependent": DependentGate, "independent": IndependentGate}

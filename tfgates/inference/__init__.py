@@ -1,0 +1,1 @@
+"""Inference: the policies of the paper side by side."""

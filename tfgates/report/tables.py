@@ -1,0 +1,50 @@
+"""The results of a run as text: a row for each policy, a bar for each gate."""
+
+import tabulate
+
+BAR = 24
+
+
+def policies(results):
+    """Formats the results of `tfgates.inference.evaluate` as a table in the paper's columns.
+
+    Args:
+        results: list of `Result`.
+
+    Returns:
+        Text of several lines.
+    """
+    rows = [
+        [
+            result.policy,
+            _with_std(result.top1_error, result.top1_error_std, ".2f"),
+            _with_std(result.top5_error, result.top5_error_std, ".2f"),
+            _with_std(result.rate, result.rate_std, ".3f"),
+            _with_std(result.macs / 1e6, None if not result.macs_std else result.macs_std / 1e6),
+            f"{100 * result.macs_share:.1f} %",
+        ]
+        for result in results
+    ]
+    headers = ["policy", "top-1 error %", "top-5 error %", "rate", "M multiply-adds", "of ungated"]
+    align = ["left", "right", "right", "right", "right", "right"]
+    return tabulate.tabulate(rows, headers, disable_numparse=True, colalign=align)
+
+
+def gate_bars(rates):
+    """Draws the rate of each gate as a bar.
+
+    Args:
+        rates: [G], in [0, 1].
+
+    Returns:
+        Text, a line for each gate; empty without gates.
+    """
+    lines = []
+    for gate, rate in enumerate(rates):
+        bar = "█" * round(BAR * rate)
+        lines.append(f"gate {gate:02d}  {bar:░<{BAR}}  {rate:.3f}")
+    return "\n".join(lines)
+
+
+def _with_std(mean, std, form=".2f"):
+    return f"{mean:{form}}" if std is None else f"{mean:{form}} ± {std:{form}}"

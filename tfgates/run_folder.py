@@ -1,0 +1,122 @@
+"""A run folder: what a training run leaves behind, and how tools read it."""
+
+import dataclasses
+import json
+import os
+import pathlib
+
+import keras
+
+from tfgates.data.preprocess import Preprocessing
+from tfgates.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """The paths of a run folder, runs/NAME."""
+
+    path: pathlib.Path
+
+    @classmethod
+    def at(cls, path):
+        return cls(pathlib.Path(path))
+
+    @property
+    def flags(self):
+        """Flag file that repeats the run."""
+        return self.path / "flags.cfg"
+
+    @property
+    def data(self):
+        """JSON: data set, labels and preprocessing."""
+        return self.path / "data.json"
+
+    @property
+    def log(self):
+        """CSV, a row for each epoch: loss, accuracy, target rate, rate, and of each gate."""
+        return self.path / "log.csv"
+
+    @property
+    def rates(self):
+        """CSV, a row for every few steps: the rate of each gate."""
+        return self.path / "rates.csv"
+
+    @property
+    def tensorboard(self):
+        return self.path / "tb"
+
+    @property
+    def checkpoints(self):
+        """Folder of the weights, optimizer and noise at the end of the last finished epoch."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self):
+        return self.path / "model.keras"
+
+    @property
+    def metrics(self):
+        """JSON: a row for each policy."""
+        return self.path / "metrics.json"
+
+    @property
+    def picture(self):
+        """PNG: the rate of each gate over the training steps."""
+        return self.path / "rates.png"
+
+    @property
+    def export(self):
+        return self.path / "export"
+
+    def write_data(self, dataset, preprocessing):
+        """Writes the name, labels and splits of an `ImageDataset`, and the `Preprocessing`."""
+        write_json(
+            self.data,
+            {
+                "dataset": dataset.name,
+                "splits": dataset.splits,
+                "labels": dataset.labels,
+                "preprocessing": dataclasses.asdict(preprocessing),
+            },
+        )
+
+    def load_classifier(self):
+        """Loads the trained `GatedClassifier`.
+
+        Raises:
+            UserError: there is no finished run, or it cannot be read.
+        """
+        try:
+            return keras.saving.load_model(self.model)
+        except Exception as error:
+            raise self._unreadable(self.model, error) from error
+
+    def load_data(self):
+        """Loads what `write_data` wrote: data set name, labels, `Preprocessing`.
+
+        Raises:
+            UserError: there is no run, or it cannot be read.
+        """
+        try:
+            data = json.loads(self.data.read_text())
+            return data["dataset"], data["labels"], Preprocessing(**data["preprocessing"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise self._unreadable(self.data, error) from error
+
+    def _unreadable(self, path, error):
+        if not path.exists():
+            return UserError(
+                f"{self.path} holds no finished run: {path.name} is missing. Train one with "
+                f"python train.py --output_dir={self.path}, or name another folder."
+            )
+        return UserError(
+            f"{path} cannot be read: {str(error)[:200]}. Train the run again, or name another "
+            "folder."
+        )
+
+
+def write_json(path, content):
+    """Writes JSON under a temporary name and renames it, so that no half file is ever seen."""
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(unfinished, path)

@@ -1,0 +1,1 @@
+"""Commands on run folders: python -m tfgates.tools.NAME --run=runs/NAME."""

@@ -1,0 +1,1 @@
+"""Training: the classifier, its callbacks, and the strategy it runs under."""

@@ -1,0 +1,146 @@
+"""What a run shows and keeps while it trains."""
+
+import csv
+import os
+
+import keras
+import numpy as np
+
+from tfgates.errors import UserError
+
+
+def is_gate(name):
+    """Whether a log entry is the rate of one gate: "gate_00", "val_gate_00"."""
+    return name.removeprefix("val_").startswith("gate_")
+
+
+class ProgressBar(keras.callbacks.ProgbarLogger):
+    """Keras's progress bar without the rates of the single gates, which would fill the screen."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, _without_gates(logs))
+
+    def on_test_batch_end(self, batch, logs=None):
+        super().on_test_batch_end(batch, _without_gates(logs))
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, _without_gates(logs))
+
+
+def _without_gates(logs):
+    return {name: value for name, value in (logs or {}).items() if not is_gate(name)}
+
+
+class RateLog(keras.callbacks.Callback):
+    """Writes the mean rate of each gate over every few steps to a CSV file.
+
+    Args:
+        path: of the CSV file: a column "step", then one for each gate.
+        every: steps of one row. Steps after the last full row of an epoch are left out.
+        first_step: the number of steps that were trained before.
+    """
+
+    def __init__(self, path, every=10, first_step=0):
+        super().__init__()
+        self.path = path
+        self.every = every
+        self.step = first_step
+
+    def on_train_begin(self, logs=None):
+        if not self.path.exists():
+            gates = [f"gate_{index:02d}" for index in range(self.model.network.num_gates)]
+            self._write(["step", *gates])
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.total, self.count = 0.0, 0.0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+        if self.step % self.every == 0:
+            self._add_row()
+
+    def _add_row(self):
+        metric = self.model.gate_rates
+        total, count = np.float64(metric.total), np.float64(metric.count)
+        if count > self.count:
+            rates = (total - self.total) / (count - self.count)
+            self._write([self.step, *np.round(rates, 4).tolist()])
+        self.total, self.count = total, count
+
+    def _write(self, row):
+        with open(self.path, "a", newline="") as file:
+            csv.writer(file).writerow(row)
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves weights, optimizer and noise at the end of each epoch, and drops the older file.
+
+    The number of finished epochs is in the name of the file, which is renamed into place: a run
+    that is killed at any moment finds its last finished epoch whole.
+
+    Args:
+        folder: of the files.
+    """
+
+    PATTERN = "epoch-*.weights.h5"
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.folder.mkdir(exist_ok=True)
+        before = list(self.folder.glob(self.PATTERN))
+        path = self.folder / f"epoch-{epoch + 1:04d}.weights.h5"
+        unfinished = self.folder / f"unfinished-{path.name}"
+        self.model.save_weights(unfinished, overwrite=True)
+        os.replace(unfinished, path)
+        for old in set(before) - {path}:
+            old.unlink()
+
+    @classmethod
+    def restore(cls, folder, model):
+        """Loads the last finished epoch into a built and compiled model.
+
+        Args:
+            folder: of the files.
+            model: `keras.Model`.
+
+        Returns:
+            The number of finished epochs; 0 where there is no file.
+
+        Raises:
+            UserError: the file cannot be read, or belongs to another model.
+        """
+        paths = sorted(folder.glob(cls.PATTERN))
+        if not paths:
+            return 0
+        try:
+            model.optimizer.build(model.trainable_variables)
+            model.load_weights(paths[-1])
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(
+                f"{paths[-1]} cannot be read: {str(error)[:200]}. Remove it to start over, or name "
+                "another --output_dir."
+            ) from error
+        return int(paths[-1].name.split("-")[1].split(".")[0])
+
+
+def keep_rows(path, column, last):
+    """Drops the rows of a CSV file that belong to an epoch that was not finished.
+
+    Args:
+        path: of the file; nothing is done where it is missing.
+        column: name of a column of numbers.
+        last: rows with a greater number are dropped.
+    """
+    if not path.exists():
+        return
+    with open(path, newline="") as file:
+        rows = list(csv.reader(file))
+    index = rows[0].index(column)
+    kept = [row for row in rows[1:] if len(row) == len(rows[0]) and float(row[index]) <= last]
+    unfinished = path.with_suffix(".tmp")
+    with open(unfinished, "w", newline="") as file:
+        csv.writer(file).writerows([rows[0], *kept])
+    os.replace(unfinished, path)

@@ -1,0 +1,164 @@
+"""Trains a gated network, evaluates it under every policy, and leaves a run folder.
+
+    python train.py --flagfile=flags/demo.cfg
+
+The same command on an existing run folder resumes it after its last finished epoch.
+"""
+
+import dataclasses
+import os
+import sys
+
+import keras
+import tensorflow as tf
+
+from tfgates import command, config
+from tfgates.data import datasets
+from tfgates.data.augment import AUGMENTATIONS
+from tfgates.data.preprocess import Preprocessing
+from tfgates.errors import UserError
+from tfgates.inference.evaluate import evaluate, passes_bar
+from tfgates.networks import NETWORKS
+from tfgates.report import pictures, tables
+from tfgates.run_folder import RunFolder, write_json
+from tfgates.training.callbacks import Checkpoint, ProgressBar, RateLog, keep_rows
+from tfgates.training.classifier import GatedClassifier
+from tfgates.training.strategy import make_strategy
+
+config.define_flags()
+
+EVALUATION_BATCH = 250
+
+
+def main():
+    settings = config.TrainConfig.from_flags()
+    strategy = make_strategy(settings.strategy, settings.replicas)
+    keras.utils.set_random_seed(settings.seed)
+    keras.config.set_dtype_policy(settings.precision)
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+    dataset = datasets.open_dataset(settings.dataset, settings.data_dir)
+    steps = steps_of_an_epoch(settings, dataset, strategy.num_replicas_in_sync)
+    run = RunFolder.at(settings.output_dir)
+    settings.claim(run.flags)
+    preprocessing = Preprocessing.measured(dataset.records("train"), settings.image_size)
+    run.write_data(dataset, preprocessing)
+
+    with strategy.scope():
+        classifier = build_classifier(settings, len(dataset.labels), steps)
+        first_epoch = Checkpoint.restore(run.checkpoints, classifier)
+    if first_epoch < settings.epochs:
+        fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch)
+        classifier.save(run.model)
+    report(settings, dataset, preprocessing, run)
+
+
+def steps_of_an_epoch(settings, dataset, replicas):
+    """Returns the batches of an epoch, and refuses batches that cannot be made."""
+    images = dataset.size("train")
+    if settings.batch_size % replicas:
+        raise UserError(
+            f"--batch_size is divided over {replicas} replicas. Received: {settings.batch_size}. "
+            f"Choose a multiple of {replicas}."
+        )
+    if settings.batch_size > images:
+        raise UserError(
+            f"--batch_size is at most the {images} training images of {dataset.name}. "
+            f"Received: {settings.batch_size}."
+        )
+    return settings.steps_per_epoch or images // settings.batch_size
+
+
+def build_classifier(settings, num_classes, steps):
+    """Builds and compiles the `GatedClassifier`, under the current strategy."""
+    size = settings.image_size
+    network = NETWORKS[settings.network](
+        num_classes,
+        gate=settings.gate,
+        seed=settings.seed,
+        input_shape=(size, size, 3),
+        synchronized=tf.distribute.has_strategy(),
+    )
+    classifier = GatedClassifier(
+        network,
+        target_loss=settings.target_loss,
+        target_rate=settings.target_rate,
+        target_weight=settings.target_weight,
+        weight_decay=settings.weight_decay,
+    )
+    classifier.build((None, size, size, 3))
+    rates = [settings.learning_rate * 0.1**k for k in range(len(settings.decay_epochs) + 1)]
+    schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
+        # A step counts from 0, and a boundary is the last step of the rate before it.
+        [epoch * steps - 1 for epoch in settings.decay_epochs],
+        rates,
+    )
+    classifier.compile(
+        optimizer=keras.optimizers.SGD(schedule, momentum=settings.momentum),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    return classifier
+
+
+def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
+    """Trains the epochs from `first_epoch` on."""
+    print(
+        f"{settings.network}, {settings.gate} gates, on {dataset.name}: "
+        f"{dataset.size('train')} training images, epochs {first_epoch + 1} to {settings.epochs}. "
+        f"Run folder: {run.path}",
+        flush=True,
+    )
+    keep_rows(run.log, "epoch", first_epoch - 1)
+    keep_rows(run.rates, "step", first_epoch * steps)
+    classifier.fit(
+        datasets.training_batches(
+            dataset,
+            preprocessing,
+            AUGMENTATIONS[settings.augment],
+            batch_size=settings.batch_size,
+            steps_per_epoch=steps,
+            seed=settings.seed,
+            first_epoch=first_epoch,
+            epochs=settings.epochs,
+        ),
+        validation_data=datasets.evaluation_batches(
+            dataset, "validation", preprocessing, EVALUATION_BATCH
+        ),
+        steps_per_epoch=steps,
+        initial_epoch=first_epoch,
+        epochs=settings.epochs,
+        shuffle=False,
+        # Without a screen one line an epoch is enough.
+        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[
+            ProgressBar(),
+            keras.callbacks.CSVLogger(run.log, append=True),
+            keras.callbacks.TensorBoard(run.tensorboard, write_graph=False),
+            RateLog(run.rates, every=max(1, steps // 20), first_step=first_epoch * steps),
+            keras.callbacks.TerminateOnNaN(),
+            Checkpoint(run.checkpoints),
+        ],
+    )
+
+
+def report(settings, dataset, preprocessing, run):
+    """Evaluates the saved model on the test split: a table, bars, metrics.json and a picture."""
+    network = run.load_classifier().network
+    print(f"\nEvaluating on {dataset.size('test')} test images:", flush=True)
+    batches = datasets.evaluation_batches(dataset, "test", preprocessing, EVALUATION_BATCH)
+    results = evaluate(network, batches, passes_bar())
+    write_json(run.metrics, {"policies": [dataclasses.asdict(result) for result in results]})
+    print(f"\n{tables.policies(results)}\n")
+    if network.num_gates:
+        print(f"Rate of each gate, {results[0].policy} (target {settings.target_rate}):")
+        print(tables.gate_bars(results[0].gate_rates))
+        pictures.rates_over_steps(run.rates, run.picture, settings.target_rate)
+        print(f"\nPicture of the rates over the training steps: {run.picture}")
+    print(f"Run folder: {run.path}{os.sep}")
+
+
+if __name__ == "__main__":
+    command.run(main)
