@@ -87,7 +87,6 @@ def build_classifier(settings, num_classes, steps):
         target_weight=settings.target_weight,
         weight_decay=settings.weight_decay,
     )
-    classifier.build((None, size, size, 3))
     rates = [settings.learning_rate * 0.1**k for k in range(len(settings.decay_epochs) + 1)]
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
         # A step counts from 0, and a boundary is the last step of the rate before it.

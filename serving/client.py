@@ -19,6 +19,9 @@ MODEL = flags.DEFINE_string("model", "gated", "Name of the model there.")
 TAU = flags.DEFINE_float(
     "tau", None, "Run a block where its probability is greater; unset: the model's own threshold."
 )
+flags.register_validator(
+    "tau", lambda tau: tau is None or 0 < tau < 1, "is a probability in (0, 1), as 0.5."
+)
 TIMEOUT = flags.DEFINE_float("timeout", 60.0, "Seconds to wait for an answer.", lower_bound=0.01)
 
 IMAGES_PER_REQUEST = 32
@@ -108,7 +111,7 @@ def predict(channel, images):
     except grpc.RpcError as error:
         advice = ADVICE.get(error.code(), "")
         raise ClientError(
-            f"No answer from {SERVER.value}: {error.code().name}: {error.details()} {advice}"
+            f"No answer from {SERVER.value}: {error.code().name}: {error.details()}. {advice}"
         ) from error
     return _rows(response.outputs)
 
@@ -124,7 +127,8 @@ def _rows(outputs):
     rows = []
     for index, status in enumerate(values["status"]):
         if status != b"OK":
-            rows.append([f"error: {status.decode()}", "", "", ""])
+            reason = status.decode().removeprefix("INVALID_ARGUMENT: ")
+            rows.append([f"error: {reason}", "", "", ""])
             continue
         rows.append(
             [

@@ -18,7 +18,7 @@ def run(main):
     def without_arguments(argv):
         if len(argv) > 1:
             _fail(f"There are flags only, no arguments. Received: {argv[1]!r}. See --help.")
-        if flags.FLAGS["verbosity"].using_default_value:
+        if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)
         try:
             main()

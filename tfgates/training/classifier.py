@@ -17,7 +17,7 @@ class GatedClassifier(keras.Model):
     all replicas before the target loss sees them.
 
     Args:
-        network: `GatedNetwork`.
+        network: `GatedNetwork`, built.
         target_loss: "per_batch" or "per_gate", see `tfgates.losses`.
         target_rate: the wanted share of executed blocks, in [0, 1].
         target_weight: factor of the target loss (lambda), not negative.
@@ -58,17 +58,17 @@ class GatedClassifier(keras.Model):
         for name, value in (("target_weight", target_weight), ("weight_decay", weight_decay)):
             if not value >= 0:
                 raise ValueError(f"`{name}` is not negative. Received: {value}.")
+        if not network.built:
+            raise ValueError("`network` is built: call network.build((None, H, W, C)) first.")
         self.network = network
+        # The steps call the network, never this model, so that Keras would not notice.
+        self.built = True
         self.target_loss = target_loss
         self.target_rate = target_rate
         self.target_weight = target_weight
         self.weight_decay = weight_decay
         self.train_policy = train_policy
         self.gate_rates = GateRates(network.num_gates, name="gate_rates")
-
-    def build(self, input_shape):
-        if not self.network.built:
-            self.network.build(input_shape)
 
     def call(self, images, policy=None, training=False):
         return self.network(images, policy=policy, training=training)[0]
@@ -172,7 +172,7 @@ class GateRates(keras.metrics.Metric):
     def update_state(self, decisions, sample_weight=None):
         decisions = ops.cast(decisions, self.dtype)
         if sample_weight is None:
-            sample_weight = ops.ones_like(decisions[:, :1])[:, 0]
+            sample_weight = ops.ones((ops.shape(decisions)[0],))
         weights = ops.cast(sample_weight, self.dtype)
         self.total.assign_add(ops.sum(decisions * weights[:, None], axis=0))
         self.count.assign_add(ops.sum(weights))

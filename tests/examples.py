@@ -1,0 +1,59 @@
+"""Small networks and real images for the tests."""
+
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+
+from tfgates.data import datasets
+from tfgates.data.preprocess import Preprocessing
+from tfgates.networks.cifar_resnet import cifar_resnet
+
+ROOT = pathlib.Path(__file__).parents[1]
+PREPROCESSING = Preprocessing(32, (0.22, 0.22, 0.22), (0.33, 0.33, 0.33))
+
+
+def small_network(gate="dependent", size=8, synchronized=False):
+    """Returns a network of three blocks, one with an identity shortcut and two with projections."""
+    return cifar_resnet(
+        8, 10, gate=gate, seed=7, input_shape=(size, size, 3), synchronized=synchronized
+    )
+
+
+def randomize(network, seed=0, odds_std=1.5):
+    """Gives a network the weights of a trained one: moved batch norms, gates that differ."""
+    rng = np.random.default_rng(seed)
+    for weight in network.weights:
+        if weight.path.endswith(("moving_mean", "beta")):
+            weight.assign(rng.normal(0, 0.2, weight.shape))
+        elif weight.path.endswith(("moving_variance", "gamma")):
+            weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+        elif "off_on" in weight.path or weight.path.endswith("log_odds"):
+            weight.assign(rng.normal(0, odds_std, weight.shape))
+    return network
+
+
+def real_images(count, split="train"):
+    """Returns encoded images and labels of the shipped data set."""
+    records = datasets.open_dataset("fashion_mnist_13k").records(split).take(count)
+    images, labels = zip(*records.as_numpy_iterator(), strict=True)
+    return list(images), np.array(labels)
+
+
+def run_script(*arguments, timeout=280):
+    """Runs a Python script of the repository; returns the finished process with its output."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def own_lines(stderr):
+    """Returns the lines of stderr that TensorFlow's own start-up messages do not account for."""
+    noise = ("WARNING: All log messages", "I0000", "To enable the following", "W0000")
+    return [line for line in stderr.splitlines() if line and not line.startswith(noise)]

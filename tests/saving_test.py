@@ -1,0 +1,143 @@
+"""Saving: identical outputs, optimizer and noise; training goes on bit-identically."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from classifier_test import batches, compiled
+from examples import ROOT, own_lines, randomize, run_script, small_network
+
+from tfgates.policies import Expected, Sample, Threshold
+from tfgates.run_folder import RunFolder
+
+FLAGS = (
+    "--network=cifar_resnet8 --batch_size=32 --steps_per_epoch=3 --augment=crop_flip "
+    "--learning_rate=0.05 --decay_epochs=2 --weight_decay=5e-4"
+).split()
+
+
+@pytest.mark.parametrize("gate", ["dependent", "independent", "none"])
+def test_a_loaded_classifier_is_identical_and_trains_on_bit_identically(tmp_path, gate):
+    classifier = compiled(randomize(small_network(gate)), weight_decay=1e-3, target_rate=0.4)
+    classifier.fit(batches(4), verbose=0)
+    classifier.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    images = np.random.default_rng(1).random((5, 8, 8, 3), "float32")
+    for policy in (Threshold(0.4), Expected(), Sample()):
+        for ours, theirs in zip(
+            classifier.network(images, policy=policy),
+            loaded.network(images, policy=policy),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+    for one in (classifier, loaded):
+        one.fit(batches(5), verbose=0)
+    assert int(loaded.optimizer.iterations) == 9
+    for ours, theirs in zip(
+        classifier.variables + classifier.optimizer.variables,
+        loaded.variables + loaded.optimizer.variables,
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
+
+
+def train(folder, *flags):
+    return run_script("train.py", *FLAGS, f"--output_dir={folder}", *flags)
+
+
+def arrays(path):
+    """Returns all data sets of an HDF5 file by name."""
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: found.update({name: item[()]}) if hasattr(item, "shape") else None
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    """A run of three epochs that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    finished = train(folder, "--epochs=3")
+    assert finished.returncode == 0, finished.stderr
+    return RunFolder.at(folder), finished.stdout
+
+
+def test_a_killed_run_resumes_after_its_last_finished_epoch_bit_identically(whole_run, tmp_path):
+    whole, _ = whole_run
+    broken = RunFolder.at(tmp_path / "broken")
+    process = subprocess.Popen(
+        [sys.executable, "train.py", *FLAGS, f"--output_dir={broken.path}", "--epochs=3"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not (broken.checkpoints / "epoch-0001.weights.h5").exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = train(broken.path, "--epochs=3")
+    assert finished.returncode == 0, finished.stderr
+    assert "epochs 2 to 3" in finished.stdout or "epochs 3 to 3" in finished.stdout
+    expected = arrays(whole.checkpoints / "epoch-0003.weights.h5")
+    resumed = arrays(broken.checkpoints / "epoch-0003.weights.h5")
+    assert resumed.keys() == expected.keys()
+    for name, values in expected.items():
+        if not name.startswith(("_metrics", "gate_rates", "_loss_tracker", "_compile_metrics")):
+            np.testing.assert_array_equal(resumed[name], values, err_msg=name)
+    for path in ("log.csv", "rates.csv"):
+        assert (broken.path / path).read_text() == (whole.path / path).read_text()
+    assert broken.metrics.read_text() == whole.metrics.read_text()
+
+
+def test_a_finished_run_is_evaluated_again_and_another_target_is_refused(whole_run):
+    whole, _ = whole_run
+    before = whole.metrics.read_text()
+    whole.metrics.unlink()
+    again = train(whole.path, "--epochs=3")
+    assert again.returncode == 0
+    assert whole.metrics.read_text() == before
+    refused = train(whole.path, "--epochs=3", "--target_rate=0.4")
+    assert refused.returncode == 2
+    (line,) = own_lines(refused.stderr)
+    assert "--target_rate=0.5" in line
+    assert "--target_rate=0.4" in line
+    assert whole.metrics.read_text() == before
+
+
+def test_a_run_folder_holds_what_the_readme_names(whole_run):
+    whole, output = whole_run
+    assert whole.flags.read_text().startswith("--dataset=fashion_mnist_13k\n")
+    header, *rows = whole.log.read_text().splitlines()
+    assert len(rows) == 3
+    assert {"epoch", "loss", "accuracy", "target_rate", "rate", "gate_00", "gate_02"} <= set(
+        header.split(",")
+    )
+    assert list(whole.tensorboard.rglob("events.*"))
+    assert whole.picture.read_bytes().startswith(b"\x89PNG")
+    for text in ("threshold 0.5", "stochastic, 5 passes", "always open", "expected", "ensemble"):
+        assert text in output
+    assert "gate 02" in output
+
+
+def test_a_truncated_checkpoint_is_named(whole_run, tmp_path):
+    whole, _ = whole_run
+    damaged = RunFolder.at(tmp_path / "damaged")
+    damaged.checkpoints.mkdir(parents=True)
+    damaged.flags.write_text(whole.flags.read_text())
+    content = (whole.checkpoints / "epoch-0003.weights.h5").read_bytes()
+    (damaged.checkpoints / "epoch-0003.weights.h5").write_bytes(content[: len(content) // 2])
+    refused = train(damaged.path, "--epochs=4")
+    assert refused.returncode == 2
+    (line,) = own_lines(refused.stderr)
+    assert "epoch-0003.weights.h5" in line

@@ -1,0 +1,360 @@
+"""The server over gRPC, asked with TensorFlow Serving's own stubs."""
+
+import re
+import signal
+import subprocess
+import sys
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from examples import ROOT, own_lines, run_script
+from serving_fixtures import (
+    BROKEN,
+    SERVING,
+    arrays,
+    classify,
+    example,
+    jpegs,
+    predict,
+    server,
+    services,
+    spec,
+)
+from tensorflow.core.example import example_pb2
+from tensorflow.core.framework import tensor_pb2
+from tensorflow_serving.apis import model_service_pb2_grpc
+from tensorflow_serving.apis.classification_pb2 import ClassificationRequest
+from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest, SignatureDefMap
+from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest, ModelVersionStatus
+from tensorflow_serving.apis.model_pb2 import ModelSpec
+from tensorflow_serving.apis.predict_pb2 import PredictRequest
+from tensorflow_serving.apis.regression_pb2 import RegressionRequest
+
+from tfgates.errors import UserError
+from tfgates.export.savedmodel import BAD_IMAGE, BAD_TAU
+
+pytest_plugins = ["serving_fixtures"]
+
+INVALID = grpc.StatusCode.INVALID_ARGUMENT
+NOT_FOUND = grpc.StatusCode.NOT_FOUND
+NO_NAME = "ModelSpec has no name specified."
+SIZE = "input size does not match signature: "
+STRINGS = "Input image_bytes has type string and shape (None,). Received: "
+PIXELS = "Input images has type float32 and shape (None, 32, 32, 3). Received: "
+WRONG_SPECS = {
+    "no name": (ModelSpec(), INVALID, NO_NAME),
+    "model": (ModelSpec(name="x"), NOT_FOUND, "Servable not found for request: Latest(x)"),
+    "version": (
+        spec(version={"value": 9}),
+        NOT_FOUND,
+        "Servable not found for request: Specific(gated, 9)",
+    ),
+    "label": (
+        spec(version_label="canary"),
+        INVALID,
+        "Unrecognized servable version label: canary",
+    ),
+}
+UNKNOWN_STATUS = {
+    "no name": (ModelSpec(), INVALID, NO_NAME),
+    "model": (ModelSpec(name="x"), NOT_FOUND, "Could not find any versions of model x"),
+    "version": (
+        spec(version={"value": 9}),
+        NOT_FOUND,
+        "Could not find version 9 of model gated",
+    ),
+}
+INVALID_REQUESTS = [
+    (classify("nope", b""), "No signature was found with the name: nope"),
+    (
+        classify("", b""),
+        SIZE + "1!=1 len({inputs}) != len({image_bytes}). "
+        "Sent extra: {inputs}. Missing but required: {image_bytes}.",
+    ),
+    (classify("classify"), "Input is empty."),
+    (
+        predict(),
+        SIZE + "0!=1 len({}) != len({image_bytes}). "
+        "Sent extra: {}. Missing but required: {image_bytes}.",
+    ),
+    (
+        predict("predict_tau", image_bytes=[b""]),
+        SIZE + "1!=2 len({image_bytes}) != len({image_bytes,tau}). "
+        "Sent extra: {}. Missing but required: {tau}.",
+    ),
+    (
+        predict(image_bytes=[b""], tau=[0.5]),
+        SIZE + "2!=1 len({image_bytes,tau}) != len({image_bytes}). "
+        "Sent extra: {tau}. Missing but required: {}.",
+    ),
+    (
+        predict("", ["gates", "zz"], image_bytes=[b""]),
+        "output tensor alias not found in signature: zz",
+    ),
+    (
+        GetModelMetadataRequest(model_spec=spec()),
+        "GetModelMetadataRequest must specify at least one metadata_field",
+    ),
+    (
+        GetModelMetadataRequest(model_spec=spec(), metadata_field=["zz"]),
+        "Metadata field zz is not supported",
+    ),
+    (predict(image_bytes=[1.5, 2.5]), STRINGS + "type float32, shape (2,)."),
+    (predict(image_bytes=b""), STRINGS + "type string, shape ()."),
+    (
+        predict("predict_images", images=np.zeros([2, 16, 32, 3], "float32")),
+        PIXELS + "type float32, shape (2, 16, 32, 3).",
+    ),
+]
+
+
+def tensor(dtype, *shape, **values):
+    """Returns a TensorProto, sound or not."""
+    proto = tensor_pb2.TensorProto(dtype=tf.as_dtype(dtype).as_datatype_enum, **values)
+    for size in shape:
+        proto.tensor_shape.dim.add(size=size)
+    return proto
+
+
+UNSOUND = {
+    "no type": tensor_pb2.TensorProto(),
+    "type of no value": tensor("resource", 1),
+    "too many values": tensor("string", 1, string_val=[b"a", b"b"]),
+    "bytes for strings": tensor("string", 2, tensor_content=bytes(16)),
+    "number out of range": tensor("uint8", 1, int_val=[300]),
+    "shape beyond all memory": tensor("string", 10**15, string_val=[b"a"]),
+}
+
+
+@pytest.fixture(autouse=True)
+def fresh_keras():
+    """Keras is not used here, and clearing it takes a tenth of a second each time."""
+
+
+def assert_same(answer, expected):
+    """The same names with the same values; scores but for rounding."""
+    assert set(answer) == set(expected)
+    for name, array in answer.items():
+        assert array.dtype == expected[name].dtype
+        tolerance = 1e-5 if name == "scores" else 0
+        if array.dtype == object:
+            np.testing.assert_array_equal(array, expected[name])
+        else:
+            np.testing.assert_allclose(array, expected[name], rtol=tolerance)
+
+
+def refusal(call, request):
+    """Returns the status code and the message with which a request is refused."""
+    with pytest.raises(grpc.RpcError) as error:
+        call(request)
+    return error.value.code(), error.value.details()
+
+
+def test_the_images_of_these_tests_differ_in_their_gates(ask):
+    answer = ask("serving_default", image_bytes=jpegs(8))
+    assert len({tuple(gates) for gates in answer["gates"].tolist()}) > 2
+    assert len(set(answer["macs"].tolist())) > 2
+    assert len(set(answer["classes"][:, 0])) > 1
+
+
+@pytest.mark.parametrize("signature", ["", "serving_default"])
+def test_predict_answers_as_the_saved_model_does(call, ask, signature):
+    response = call(predict(signature, image_bytes=jpegs(8)))
+    assert_same(arrays(response), ask("serving_default", image_bytes=jpegs(8)))
+    assert response.model_spec == spec("serving_default", version={"value": 1})
+
+
+def test_each_image_is_predicted_at_its_own_tau(call, ask):
+    tau = np.array([0.01, 0.99, 0.5, 0.3, 0.7, 0, 1, np.nan], "float32")
+    answer = arrays(call(predict("predict_tau", image_bytes=jpegs(8), tau=tau)))
+    assert_same(answer, ask("predict_tau", image_bytes=jpegs(8), tau=tau))
+    assert answer["status"].tolist() == [b"OK"] * 5 + [BAD_TAU.encode()] * 3
+
+
+def test_raw_pixels_are_predicted(call, ask):
+    images = np.random.default_rng(1).uniform(0, 255, (4, 32, 32, 3)).astype("float32")
+    images[1, 0, 0, 0] = 256
+    answer = arrays(call(predict("predict_images", images=images)))
+    assert_same(answer, ask("predict_images", images=images))
+    assert (answer["status"] == b"OK").tolist() == [True, False, True, True]
+
+
+def test_no_images_get_no_answers(call):
+    answer = arrays(call(predict(image_bytes=tensor("string", 0))))
+    shapes = {name: array.shape for name, array in answer.items()}
+    ranked = dict.fromkeys(["classes", "scores", "class_ids"], (0, 5))
+    assert shapes == {**ranked, "gates": (0, 3), "macs": (0,), "status": (0,)}
+
+
+def test_the_output_filter_selects(call, ask):
+    response = call(predict("", ["gates", "macs"], image_bytes=jpegs(8)))
+    direct = ask("serving_default", image_bytes=jpegs(8))
+    assert_same(arrays(response), {name: direct[name] for name in ("gates", "macs")})
+
+
+def test_a_broken_image_leaves_its_neighbours_alone(call):
+    images = jpegs(7)
+    without = arrays(call(predict(image_bytes=images)))
+    answer = arrays(call(predict(image_bytes=[*images[:3], BROKEN, *images[3:]])))
+    assert_same({name: np.delete(array, 3, 0) for name, array in answer.items()}, without)
+    broken = {name: array[3] for name, array in answer.items()}
+    assert broken["status"] == BAD_IMAGE.encode()
+    assert broken["classes"].tolist() == [b""] * 5
+    assert broken["class_ids"].tolist() == [-1] * 5
+    assert broken["gates"].tolist() == [False] * 3
+    assert (broken["scores"].sum(), broken["macs"]) == (0, 0)
+
+
+def test_eight_requests_at_once_get_their_own_answers(begin, ask):
+    images = np.array(jpegs(8), object)
+    expected = ask("serving_default", image_bytes=images)
+    orders = [np.roll(np.arange(8), shift) for shift in range(8)]
+    calls = [begin(predict(image_bytes=images[order])) for order in orders]
+    for order, begun in zip(orders, calls, strict=True):
+        in_order = {name: array[order] for name, array in expected.items()}
+        assert_same(arrays(begun.result()), in_order)
+
+
+def test_classify_gives_the_classes_and_scores_of_predict(call):
+    images = [*jpegs(5), BROKEN]
+    predicted = arrays(call(predict(image_bytes=images)))
+    response = call(classify("classify", *images))
+    assert response.model_spec == spec("classify", version={"value": 1})
+    rows = [answer.classes for answer in response.result.classifications]
+    labels = [[entry.label.encode() for entry in row] for row in rows]
+    scores = [[entry.score for entry in row] for row in rows]
+    assert labels == predicted["classes"].tolist()
+    np.testing.assert_allclose(scores, predicted["scores"], rtol=1e-5)
+
+
+def test_classify_lends_the_context_to_examples_without_an_image(call):
+    first, second = jpegs(2)
+    request = ClassificationRequest(model_spec=spec("classify"))
+    both = request.input.example_list_with_context
+    both.context.CopyFrom(example(first))
+    both.examples.extend([example_pb2.Example(), example(second)])
+    assert call(request) == call(classify("classify", first, second))
+
+
+def test_metadata_lists_the_signatures_with_their_inputs(call):
+    response = call(GetModelMetadataRequest(model_spec=spec(), metadata_field=["signature_def"]))
+    assert response.model_spec == spec(version={"value": 1})
+    definitions = SignatureDefMap()
+    assert response.metadata["signature_def"].Unpack(definitions)
+    inputs = {name: set(one.inputs) for name, one in definitions.signature_def.items()}
+    # TensorFlow's own, without inputs.
+    inputs.pop("__saved_model_init_op", None)
+    assert inputs == {
+        "serving_default": {"image_bytes"},
+        "predict_tau": {"image_bytes", "tau"},
+        "predict_images": {"images"},
+        "classify": {"inputs"},
+    }
+
+
+@pytest.mark.parametrize("model_spec", [spec(), spec(version={"value": 1})], ids=["latest", "1"])
+def test_status_is_available(call, model_spec):
+    (state,) = call(GetModelStatusRequest(model_spec=model_spec)).model_version_status
+    assert (state.version, state.state) == (1, ModelVersionStatus.AVAILABLE)
+
+
+@pytest.mark.parametrize("kind", [PredictRequest, ClassificationRequest, GetModelMetadataRequest])
+@pytest.mark.parametrize(("wrong", "code", "message"), WRONG_SPECS.values(), ids=WRONG_SPECS)
+def test_another_model_is_refused(call, kind, wrong, code, message):
+    assert refusal(call, kind(model_spec=wrong)) == (code, message)
+
+
+@pytest.mark.parametrize(("wrong", "code", "message"), UNKNOWN_STATUS.values(), ids=UNKNOWN_STATUS)
+def test_another_model_has_no_status(call, wrong, code, message):
+    assert refusal(call, GetModelStatusRequest(model_spec=wrong)) == (code, message)
+
+
+def test_an_unknown_signature_is_a_failed_precondition_of_predict(call):
+    code, message = refusal(call, predict("nope", image_bytes=[b""]))
+    assert code == grpc.StatusCode.FAILED_PRECONDITION
+    assert message == 'Serving signature key "nope" not found.'
+
+
+@pytest.mark.parametrize(("request_", "message"), INVALID_REQUESTS)
+def test_an_invalid_request_is_refused(call, request_, message):
+    assert refusal(call, request_) == (INVALID, message)
+
+
+@pytest.mark.parametrize("proto", UNSOUND.values(), ids=UNSOUND)
+def test_an_unsound_tensor_is_refused(call, proto):
+    code, message = refusal(call, predict(image_bytes=proto))
+    assert (code, message[:40]) == (INVALID, "Input image_bytes is no sound TensorProt")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_as_many_taus_as_images(call, count):
+    request = predict("predict_tau", image_bytes=jpegs(2), tau=np.full(count, 0.5, "float32"))
+    code, message = refusal(call, request)
+    assert code == INVALID
+    assert "tau has one number for each image" in message
+
+
+def test_other_calls_are_unimplemented(call):
+    code, _ = refusal(call, RegressionRequest(model_spec=spec()))
+    assert code == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_a_taken_port_is_refused(model, address):
+    port = int(address.rpartition(":")[2])
+    with pytest.raises(UserError, match=f"--port={port} is taken"):
+        server.start(model, port)
+
+
+def test_the_highest_version_is_served(tmp_path):
+    for name in ("9", "10", ".tmp-11-123", "12-old", "notes"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "13").write_text("A file, no version.")
+    assert server.latest_version(str(tmp_path)) == tmp_path / "10"
+
+
+def test_a_superscript_is_no_version(tmp_path):
+    for name in ("1", "²"):
+        (tmp_path / name).mkdir()
+    assert server.latest_version(str(tmp_path)) == tmp_path / "1"
+
+
+@pytest.mark.parametrize("name", ["", "missing"])
+def test_a_folder_without_versions_is_refused(tmp_path, name):
+    with pytest.raises(UserError, match="holds no model version"):
+        server.latest_version(str(tmp_path / name))
+
+
+def test_a_version_without_saved_model_is_refused(tmp_path):
+    (tmp_path / "1").mkdir()
+    with pytest.raises(UserError, match="1 holds no readable SavedModel"):
+        services.Model("gated", tmp_path / "1")
+
+
+def test_the_script_serves_until_it_is_told_to_end(version, ask):
+    script = [sys.executable, SERVING / "server.py", f"--model_base_path={version.parent}"]
+    process = subprocess.Popen(
+        [*script, "--port=0", "--model_name=other"], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    try:
+        line = process.stdout.readline()
+        found = re.fullmatch(r"Serving other, version 1, on (127\.0\.0\.1:\d+)\n", line)
+        assert found, line
+        with grpc.insecure_channel(found[1]) as channel:
+            status = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus
+            request = GetModelStatusRequest(model_spec=ModelSpec(name="other"))
+            assert status(request, timeout=60).model_version_status[0].version == 1
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+        assert process.stdout.read() == "Stopped.\n"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_script_refuses_a_bad_folder_in_one_line(tmp_path):
+    finished = run_script(SERVING / "server.py", f"--model_base_path={tmp_path}", "--port=0")
+    (line,) = own_lines(finished.stderr)
+    assert line.startswith(f"server.py: error: --model_base_path={tmp_path} holds no model version")
+    assert (finished.returncode, finished.stdout) == (2, "")

@@ -1,0 +1,154 @@
+"""One small exported model behind one server in this process, for the tests of serving/."""
+
+import pathlib
+import sys
+
+import grpc
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from examples import PREPROCESSING, ROOT
+from tensorflow.core.example import example_pb2, feature_pb2
+from tensorflow.core.framework import tensor_pb2
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+from tensorflow_serving.apis.classification_pb2 import ClassificationRequest
+from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest
+from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
+from tensorflow_serving.apis.model_pb2 import ModelSpec
+from tensorflow_serving.apis.predict_pb2 import PredictRequest
+from tensorflow_serving.apis.regression_pb2 import RegressionRequest
+
+from tfgates.export.savedmodel import ServedModel, publish
+from tfgates.networks.cifar_resnet import cifar_resnet
+from tfgates.policies import Threshold
+
+# No package: its scripts find each other in the folder of the one that is run.
+sys.path.insert(0, str(ROOT / "serving"))
+
+import server
+import services
+
+SERVING = ROOT / "serving"
+BROKEN = b"These bytes are no image."
+
+
+def jpegs(count):
+    """Returns the bytes of coloured checkerboards, 32x32, every one different."""
+    rng = np.random.default_rng(0)
+    images = []
+    for _ in range(count):
+        squares = (255 * rng.random((4, 4, 3)) * rng.random(3)).astype("uint8")
+        images.append(tf.io.encode_jpeg(squares.repeat(8, 0).repeat(8, 1), quality=95).numpy())
+    return images
+
+
+def spec(signature="", **version):
+    return ModelSpec(name="gated", signature_name=signature, **version)
+
+
+def predict(signature="", output_filter=(), **inputs):
+    """Returns a request; inputs are `TensorProto`s, or what TensorFlow makes them of."""
+    request = PredictRequest(model_spec=spec(signature), output_filter=list(output_filter))
+    for name, value in inputs.items():
+        is_proto = isinstance(value, tensor_pb2.TensorProto)
+        request.inputs[name].CopyFrom(value if is_proto else tf.make_tensor_proto(value))
+    return request
+
+
+def example(image):
+    """Returns a `tf.Example` that holds an encoded image."""
+    feature = feature_pb2.Feature(bytes_list=feature_pb2.BytesList(value=[image]))
+    return example_pb2.Example(features=feature_pb2.Features(feature={"image_bytes": feature}))
+
+
+def classify(signature, *images):
+    request = ClassificationRequest(model_spec=spec(signature))
+    request.input.example_list.examples.extend(map(example, images))
+    return request
+
+
+def arrays(response):
+    """Returns the outputs of Predict as NumPy arrays by name."""
+    return {name: tf.make_ndarray(proto) for name, proto in response.outputs.items()}
+
+
+@pytest.fixture(scope="session")
+def version(tmp_path_factory):
+    """Path of an exported model whose gates open for half of the images of `jpegs(40)` each."""
+    keras.utils.set_random_seed(3)
+    rng = np.random.default_rng(3)
+    network = cifar_resnet(8, num_classes=10, gate="dependent", seed=1, input_shape=(32, 32, 3))
+    features = network.stem(tf.stack([PREPROCESSING(image) for image in jpegs(40)]))
+    for block in network.blocks:
+        off_on = block.gate.off_on
+        off_on.kernel.assign(rng.normal(0, 6, off_on.kernel.shape))
+        off_on.bias.assign([0, 0])
+        off_on.bias.assign([np.median(block.gate(features)), 0])
+        features, _ = block(features, policy=Threshold())
+    kernel = network.head.layers[-1].kernel
+    kernel.assign(rng.normal(0, 1, kernel.shape))
+    model = ServedModel(network, PREPROCESSING, [f"class {index}" for index in range(10)])
+    return publish(model, tmp_path_factory.mktemp("export"))
+
+
+@pytest.fixture(scope="session")
+def ask(version):
+    """Function (signature, **inputs) -> NumPy arrays by name: the SavedModel without a server."""
+    loaded = tf.saved_model.load(str(version))
+
+    def ask_directly(signature, **inputs):
+        tensors = {name: tf.constant(value) for name, value in inputs.items()}
+        outputs = loaded.signatures[signature](**tensors)
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    return ask_directly
+
+
+@pytest.fixture(scope="session")
+def model(version):
+    """The exported model, as the server holds it."""
+    return services.Model("gated", version)
+
+
+@pytest.fixture(scope="session")
+def address(model):
+    """HOST:PORT of a server of the exported model, in this process."""
+    running, port = server.start(model, 0)
+    yield f"127.0.0.1:{port}"
+    running.stop(None).wait()
+
+
+@pytest.fixture(scope="session")
+def begin(address):
+    """Function request -> the call of its kind, begun with TensorFlow Serving's own stubs."""
+    with grpc.insecure_channel(address) as channel:
+        prediction = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        models = model_service_pb2_grpc.ModelServiceStub(channel)
+        methods = {
+            PredictRequest: prediction.Predict,
+            ClassificationRequest: prediction.Classify,
+            RegressionRequest: prediction.Regress,
+            GetModelMetadataRequest: prediction.GetModelMetadata,
+            GetModelStatusRequest: models.GetModelStatus,
+        }
+        yield lambda request: methods[type(request)].future(request, timeout=60)
+
+
+@pytest.fixture(scope="session")
+def call(begin):
+    """Function request -> the server's answer."""
+    return lambda request: begin(request).result()
+
+
+@pytest.fixture
+def image_files(tmp_path):
+    """Function count -> paths of as many JPEG files with the images of `jpegs`."""
+
+    def write(count) -> list[pathlib.Path]:
+        paths = [tmp_path / f"{index}.jpg" for index in range(count)]
+        for path, image in zip(paths, jpegs(count), strict=True):
+            path.write_bytes(image)
+        return paths
+
+    return write
