@@ -1,6 +1,6 @@
 """Serves the export of a run, classifies eight test images with the client, and stops.
 
-    python serving/demo.py --run=runs/demo
+python serving/demo.py --run=runs/demo
 """
 
 import contextlib
@@ -69,7 +69,7 @@ def serving(export):
         text=True,
     )
     try:
-        line = server.stdout.readline().strip()
+        line = server.stdout.readline().strip() if server.stdout else ""
         found = re.search(r"on (\S+:\d+)$", line)
         if not found:
             raise UserError("The server did not start; see above.")

@@ -52,9 +52,7 @@ class Model:
         try:
             # Its functions live as long as the object does.
             self._loaded = tf.saved_model.load(str(path))
-            saved = saved_model_pb2.SavedModel.FromString(
-                (path / "saved_model.pb").read_bytes()
-            )
+            saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(
@@ -112,9 +110,7 @@ def _check_spec(spec, model):
     if spec.HasField("version"):
         if (spec.name, spec.version.value) != (model.name, model.version):
             request = f"Specific({spec.name}, {spec.version.value})"
-            raise Refused(
-                grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {request}"
-            )
+            raise Refused(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {request}")
     elif spec.name != model.name:
         raise Refused(
             grpc.StatusCode.NOT_FOUND, f"Servable not found for request: Latest({spec.name})"
@@ -181,9 +177,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         with _refusing(context):
             _check_spec(request.model_spec, self._model)
             if not request.metadata_field:
-                raise invalid(
-                    "GetModelMetadataRequest must specify at least one metadata_field"
-                )
+                raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
             for field in request.metadata_field:
                 if field != "signature_def":
                     raise invalid(f"Metadata field {field} is not supported")

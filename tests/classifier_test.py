@@ -25,7 +25,10 @@ def compiled(network, learning_rate=0.1, **arguments):
 
 def batches(steps, size=8, images=16, classes=10):
     rng = np.random.default_rng(0)
-    data = rng.normal(size=(steps * images, size, size, 3)), rng.integers(0, classes, steps * images)
+    data = (
+        rng.normal(size=(steps * images, size, size, 3)),
+        rng.integers(0, classes, steps * images),
+    )
     return tf.data.Dataset.from_tensor_slices(data).batch(images, drop_remainder=True)
 
 
@@ -44,7 +47,9 @@ def trained_weights(strategy, target_loss):
             train_policy=Expected(),
         )
     history = classifier.fit(batches(10), epochs=1, verbose=0).history
-    return [np.asarray(weight.numpy()) for weight in classifier.weights if "state" not in weight.path], history
+    return [
+        np.asarray(weight.numpy()) for weight in classifier.weights if "state" not in weight.path
+    ], history
 
 
 def largest_difference(ones, others):

@@ -51,9 +51,7 @@ def test_multiply_adds_of_a_block_written_out():
         16 * 16 * 9 * (16 * 32 + 32 * 32),
         8 * 8 * 9 * (32 * 64 + 64 * 64),
     )
-    assert counted.always == (
-        32 * 32 * 9 * 3 * 16 + 16 * 16 * 16 * 32 + 8 * 8 * 32 * 64 + 64 * 10
-    )
+    assert counted.always == (32 * 32 * 9 * 3 * 16 + 16 * 16 * 16 * 32 + 8 * 8 * 32 * 64 + 64 * 10)
     np.testing.assert_array_equal(
         counted.executed([[0, 0, 0], [0, 1, 0]]),
         counted.always + sum(counted.gates) + np.array([0, counted.branches[1]]),
@@ -110,7 +108,7 @@ def test_mixed_precision_keeps_logits_and_decisions_in_float32(precision):
 
 
 def test_bad_arguments_are_refused_by_name():
-    with pytest.raises(ValueError, match="depth.*21"):
+    with pytest.raises(ValueError, match=r"depth.*21"):
         cifar_resnet(21, 10)
-    with pytest.raises(ValueError, match="gate.*'open'"):
+    with pytest.raises(ValueError, match=r"gate.*'open'"):
         cifar_resnet(8, 10, gate="open")

@@ -16,10 +16,15 @@ from examples import ROOT, own_lines, randomize, run_script, small_network
 from tfgates.policies import Expected, Sample, Threshold
 from tfgates.run_folder import RunFolder
 
-FLAGS = (
-    "--network=cifar_resnet8 --batch_size=32 --steps_per_epoch=3 --augment=crop_flip "
-    "--learning_rate=0.05 --decay_epochs=2 --weight_decay=5e-4"
-).split()
+FLAGS = [
+    "--network=cifar_resnet8",
+    "--batch_size=32",
+    "--steps_per_epoch=3",
+    "--augment=crop_flip",
+    "--learning_rate=0.05",
+    "--decay_epochs=2",
+    "--weight_decay=5e-4",
+]
 
 
 @pytest.mark.parametrize("gate", ["dependent", "independent", "none"])

@@ -1,4 +1,7 @@
-"""One small exported model behind one server in this process, for the tests of serving/."""
+"""One small exported model behind one server in this process, for the tests of serving/.
+
+PYTEST_DONT_REWRITE: there is no assertion here.
+"""
 
 import pathlib
 import sys
@@ -76,8 +79,8 @@ def arrays(response):
 @pytest.fixture(scope="session")
 def version(tmp_path_factory):
     """Path of an exported model whose gates open for half of the images of `jpegs(40)` each."""
-    keras.utils.set_random_seed(3)
-    rng = np.random.default_rng(3)
+    keras.utils.set_random_seed(11)
+    rng = np.random.default_rng(11)
     network = cifar_resnet(8, num_classes=10, gate="dependent", seed=1, input_shape=(32, 32, 3))
     features = network.stem(tf.stack([PREPROCESSING(image) for image in jpegs(40)]))
     for block in network.blocks:

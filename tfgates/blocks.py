@@ -1,4 +1,4 @@
-"""A residual block behind a gate: x -> ReLU(shortcut(x) + z * branch(x)), z (sections 2.1, 4.1.1)."""
+"""A residual block behind a gate: x -> ReLU(shortcut(x) + z * branch(x)), z (section 2.1)."""
 
 import keras
 from keras import ops

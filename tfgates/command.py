@@ -1,6 +1,6 @@
 """How a command starts and fails: flags in, one-line errors out."""
 
-import os
+import pathlib
 import sys
 
 from absl import app, flags, logging
@@ -36,6 +36,6 @@ def _parse(argv):
 
 
 def _fail(message):
-    name = os.path.basename(sys.argv[0])
+    name = pathlib.Path(sys.argv[0]).name
     print(f"{name}: error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)

@@ -1,8 +1,8 @@
 """The flags of a training run, and the configuration they end in."""
 
 import dataclasses
-import os
 import pathlib
+from typing import Any
 
 from absl import flags
 
@@ -51,7 +51,9 @@ class TrainConfig:
         Raises:
             UserError: decay epochs that are not increasing whole numbers.
         """
-        values = {field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(cls)}
+        values: dict[str, Any] = {
+            field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(cls)
+        }
         values["decay_epochs"] = _increasing(values["decay_epochs"])
         return cls(**values)
 
@@ -80,7 +82,7 @@ class TrainConfig:
             path.parent.mkdir(parents=True, exist_ok=True)
             unfinished = path.with_suffix(".tmp")
             unfinished.write_text(self.as_flagfile())
-            os.replace(unfinished, path)
+            unfinished.replace(path)
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(
                 f"--output_dir={path.parent} cannot be used as a run folder: {error}. "

@@ -72,7 +72,7 @@ class AlwaysOpen:
 
 @dataclasses.dataclass(frozen=True)
 class Expected:
-    """Scales each branch by its probability, as stochastic depth does at test time (section 2.1)."""
+    """Scales each branch by its probability: stochastic depth at test time (section 2.1)."""
 
     def __call__(self, logits, noise=None):
         return ops.sigmoid(_at_least_float32(logits))

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 
 import keras
@@ -119,4 +118,4 @@ def write_json(path, content):
     """Writes JSON under a temporary name and renames it, so that no half file is ever seen."""
     unfinished = path.with_suffix(".tmp")
     unfinished.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(unfinished, path)
+    unfinished.replace(path)

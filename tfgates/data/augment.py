@@ -20,7 +20,7 @@ def crop_and_flip(image, seed):
     shape = image.shape
     image = tf.pad(image, [[PAD, PAD], [PAD, PAD], [0, 0]])
     image = tf.image.stateless_random_crop(image, shape, seed)
-    return tf.image.stateless_random_flip_left_right(image, seed + [0, 1])
+    return flip(image, tf.random.experimental.stateless_fold_in(seed, 1))
 
 
 def flip(image, seed):

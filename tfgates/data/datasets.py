@@ -142,6 +142,8 @@ def training_batches(
             image_key = tf.random.experimental.stateless_fold_in(key, index)
             return augment(preprocessing(image_bytes), image_key), label
 
+        # Of this function's graph only: `shuffle` fails on a tensor where the global seed is 0.
+        tf.random.set_seed(1)
         shuffled = records.shuffle(SHUFFLE_BUFFER, seed=key[0], reshuffle_each_iteration=False)
         examples = shuffled.repeat().take(steps_per_epoch * batch_size).enumerate()
         return examples.map(example, tf.data.AUTOTUNE).batch(batch_size, drop_remainder=True)

@@ -44,8 +44,8 @@ class Affine:
         shift = (np.asarray(norm.beta) if norm.center else 0.0) - mean * scale
         return dataclasses.replace(
             self,
-            kernel=np.float32(self.kernel * scale),
-            bias=np.float32(self.bias * scale + shift),
+            kernel=np.asarray(self.kernel * scale, "float32"),
+            bias=np.asarray(self.bias * scale + shift, "float32"),
         )
 
 
@@ -79,11 +79,8 @@ def fold(layers):
 
 def _operation(layer) -> Operation:
     if isinstance(layer, keras.layers.Conv2D):
-        return Affine(
-            *_kernel_and_bias(layer),
-            strides=tuple(layer.strides),
-            padding=layer.padding.upper(),
-        )
+        kernel, bias = _kernel_and_bias(layer)
+        return Affine(kernel, bias, tuple(layer.strides), layer.padding.upper())
     if isinstance(layer, keras.layers.Dense):
         return Affine(*_kernel_and_bias(layer))
     if isinstance(layer, keras.layers.ReLU):

@@ -165,7 +165,7 @@ def publish(model, folder):
         unfinished = folder / f".tmp-{version.name}-{os.getpid()}"
         try:
             tf.saved_model.save(model, str(unfinished), signatures=model.signatures())
-            os.rename(unfinished, version)
+            unfinished.rename(version)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:

@@ -1,6 +1,7 @@
 """Evaluates a network under each inference policy of the paper (sections 3.2, S4)."""
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ from tfgates import costs
 from tfgates.policies import AlwaysOpen, Expected, Sample, Threshold
 
 PASSES = 5
+Policy = Sample | Threshold | AlwaysOpen | Expected
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Result:
 
 
 def evaluate(network, batches, progress=None):
-    """Evaluates a network under every policy: threshold, stochastic, always open, expected, ensemble.
+    """Evaluates a network under every policy of the paper.
 
     Args:
         network: built `GatedNetwork`.
@@ -50,7 +52,7 @@ def evaluate(network, batches, progress=None):
     Returns:
         List of `Result`. A network without gates has one policy, "no gates".
     """
-    policies = {"threshold 0.5": Threshold(0.5)}
+    policies: dict[str, Policy] = {"threshold 0.5": Threshold(0.5)}
     if network.num_gates:
         policies |= {f"sample {index}": Sample() for index in range(PASSES)}
         policies |= {"always open": AlwaysOpen(), "expected": Expected()}
@@ -117,14 +119,14 @@ def _ensemble(passes):
 
 
 def _result(policy, passes):
-    measured = {
+    measured: dict[str, list[float]] = {
         "top1_error": [one.error(1) for one in passes],
         "top5_error": [one.error(5) for one in passes],
         "rate": [float(one.decisions.mean()) if one.decisions.size else 1.0 for one in passes],
         "macs": [float(one.macs.mean()) for one in passes],
     }
-    means = {name: float(np.mean(values)) for name, values in measured.items()}
-    stds = {
+    means: dict[str, Any] = {name: float(np.mean(values)) for name, values in measured.items()}
+    stds: dict[str, Any] = {
         f"{name}_std": float(np.std(values, ddof=1)) if len(passes) > 1 else None
         for name, values in measured.items()
     }

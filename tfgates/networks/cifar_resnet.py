@@ -39,7 +39,7 @@ def cifar_resnet(
     if gate not in (*GATES, "none"):
         raise ValueError(f"`gate` is one of {', '.join(GATES)}, none. Received: gate={gate!r}.")
     per_stage = (depth - 2) // 6
-    blocks = []
+    blocks: list[GatedBlock] = []
     # One independent stream of noise for each block, the same for the same seed.
     seeds = [None] * 3 * per_stage
     if seed is not None:

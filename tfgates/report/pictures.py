@@ -14,7 +14,7 @@ def rates_over_steps(rates_csv, png, target_rate):
         png: path of the picture.
         target_rate: drawn as a dashed line.
     """
-    with open(rates_csv, newline="") as file:
+    with rates_csv.open(newline="") as file:
         names, *rows = csv.reader(file)
     values = np.array(rows, float).reshape(-1, len(names))
     steps, rates = values[:, 0], values[:, 1:]

@@ -1,7 +1,6 @@
 """What a run shows and keeps while it trains."""
 
 import csv
-import os
 
 import keras
 import numpy as np
@@ -63,12 +62,12 @@ class RateLog(keras.callbacks.Callback):
         metric = self.model.gate_rates
         total, count = np.float64(metric.total), np.float64(metric.count)
         if count > self.count:
-            rates = (total - self.total) / (count - self.count)
-            self._write([self.step, *np.round(rates, 4).tolist()])
+            rates = np.round((total - self.total) / (count - self.count), 4)
+            self._write([self.step, *rates])
         self.total, self.count = total, count
 
     def _write(self, row):
-        with open(self.path, "a", newline="") as file:
+        with self.path.open("a", newline="") as file:
             csv.writer(file).writerow(row)
 
 
@@ -94,7 +93,7 @@ class Checkpoint(keras.callbacks.Callback):
         path = self.folder / f"epoch-{epoch + 1:04d}.weights.h5"
         unfinished = self.folder / f"unfinished-{path.name}"
         self.model.save_weights(unfinished, overwrite=True)
-        os.replace(unfinished, path)
+        unfinished.replace(path)
         for old in set(before) - {path}:
             old.unlink()
 
@@ -136,11 +135,11 @@ def keep_rows(path, column, last):
     """
     if not path.exists():
         return
-    with open(path, newline="") as file:
+    with path.open(newline="") as file:
         rows = list(csv.reader(file))
     index = rows[0].index(column)
     kept = [row for row in rows[1:] if len(row) == len(rows[0]) and float(row[index]) <= last]
     unfinished = path.with_suffix(".tmp")
-    with open(unfinished, "w", newline="") as file:
+    with unfinished.open("w", newline="") as file:
         csv.writer(file).writerows([rows[0], *kept])
-    os.replace(unfinished, path)
+    unfinished.replace(path)

@@ -1,0 +1,191 @@
+"""The shipped data set, the preprocessing, and the order of the batches."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from examples import PREPROCESSING, real_images
+
+from tfgates.data import augment, datasets
+from tfgates.data.preprocess import Preprocessing, decode, fit
+from tfgates.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return datasets.open_dataset("fashion_mnist_13k")
+
+
+@pytest.mark.parametrize(
+    ("split", "per_class"), [("train", 1000), ("validation", 100), ("test", 200)]
+)
+def test_the_shipped_set_is_balanced(shipped, split, per_class):
+    labels = [int(label) for _, label in shipped.records(split)]
+    assert np.bincount(labels).tolist() == [per_class] * 10
+    assert len(labels) == shipped.size(split)
+
+
+def test_no_image_stands_in_two_splits(shipped):
+    splits = [{image.numpy() for image, _ in shipped.records(split)} for split in shipped.splits]
+    train, validation, test = splits
+    assert not train & test
+    assert not validation & test
+    assert not train & validation
+
+
+def test_the_shipped_set_is_small():
+    files = [path for path in datasets.SHIPPED.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 9_000_000
+
+
+def test_grey_images_are_padded_and_repeated():
+    image = np.random.default_rng(0).integers(0, 256, (28, 28, 1), "uint8")
+    decoded = decode(tf.io.encode_png(image))
+    np.testing.assert_array_equal(decoded, np.repeat(image, 3, axis=2))
+    fitted = fit(decoded, 32).numpy()
+    assert fitted.shape == (32, 32, 3)
+    np.testing.assert_array_equal(fitted[2:30, 2:30], decoded)
+    fitted[2:30, 2:30] = 0
+    assert not fitted.any()
+
+
+@pytest.mark.parametrize("shape", [(64, 48), (20, 40), (33, 32), (500, 375), (1, 50)])
+def test_larger_images_are_scaled_and_cropped(shape):
+    ramp = np.broadcast_to(np.linspace(0, 255, shape[1])[None, :, None], (*shape, 3))
+    fitted = fit(ramp, 32).numpy()
+    assert fitted.shape == (32, 32, 3)
+    # The crop is central: the ramp stays symmetric about its middle.
+    np.testing.assert_allclose(fitted + fitted[:, ::-1], 255, atol=1.0)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_every_png_becomes_three_channels_of_bytes(channels, dtype):
+    image = np.full((32, 32, channels), np.iinfo(dtype).max, dtype)
+    decoded = decode(tf.io.encode_png(image))
+    assert decoded.dtype == tf.uint8
+    np.testing.assert_array_equal(decoded, np.full((32, 32, 3), 255))
+
+
+def test_pixels_are_standardized_by_channel():
+    preprocessing = Preprocessing(32, (0.1, 0.2, 0.3), (0.5, 0.25, 0.125))
+    pixels = np.full((2, 2, 3), 255 * 0.6, "float32")
+    np.testing.assert_allclose(
+        preprocessing.standardize(pixels), np.broadcast_to([1.0, 1.6, 2.4], (2, 2, 3)), rtol=1e-5
+    )
+
+
+def test_measured_statistics_are_those_of_numpy(shipped):
+    measured = Preprocessing.measured(shipped.records("validation"), 32)
+    pixels = np.stack([fit(decode(image), 32) for image, _ in shipped.records("validation")])
+    pixels = pixels.astype("float64") / 255
+    np.testing.assert_allclose(measured.mean, pixels.mean((0, 1, 2)), atol=1e-4)
+    np.testing.assert_allclose(measured.std, pixels.std((0, 1, 2)), atol=1e-4)
+
+
+def epoch_batches(shipped, seed, first_epoch, epochs, augmentation=augment.crop_and_flip):
+    batches = datasets.training_batches(
+        shipped,
+        PREPROCESSING,
+        augmentation,
+        batch_size=16,
+        steps_per_epoch=2,
+        seed=seed,
+        first_epoch=first_epoch,
+        epochs=epochs,
+    )
+    return [(images.numpy(), labels.numpy()) for images, labels in batches]
+
+
+def test_batches_are_a_function_of_seed_and_epoch(shipped):
+    whole = epoch_batches(shipped, 1, 0, 3)
+    resumed = epoch_batches(shipped, 1, 2, 3)
+    assert len(whole) == 6
+    for expected, found in zip(whole[4:], resumed, strict=True):
+        np.testing.assert_array_equal(found[0], expected[0])
+        np.testing.assert_array_equal(found[1], expected[1])
+    other_epoch, other_seed = whole[2], epoch_batches(shipped, 2, 0, 1)[0]
+    for other in (other_epoch, other_seed):
+        assert np.abs(other[0] - whole[0][0]).max() > 0.1
+
+
+def test_an_epoch_sees_every_image_once(shipped):
+    batches = datasets.training_batches(
+        shipped,
+        PREPROCESSING,
+        augment.none,
+        batch_size=100,
+        steps_per_epoch=100,
+        seed=5,
+        first_epoch=3,
+        epochs=4,
+    )
+    seen = {image.tobytes() for images, _ in batches for image in images.numpy()}
+    assert len(seen) == len({image.numpy() for image, _ in shipped.records("train")})
+
+
+def test_evaluation_fills_the_last_batch_with_images_of_no_weight(shipped):
+    batches = list(datasets.evaluation_batches(shipped, "validation", PREPROCESSING, 300))
+    assert [images.shape[0] for images, _, _ in batches] == [300] * 4
+    weights = np.concatenate([weights for _, _, weights in batches])
+    np.testing.assert_array_equal(weights, [1] * 1000 + [0] * 200)
+
+
+def test_crop_and_flip_moves_the_image_and_keeps_its_pixels():
+    image = np.zeros((32, 32, 3), "float32")
+    image[16, 10] = 1
+    places = set()
+    for seed in range(40):
+        moved = augment.crop_and_flip(tf.constant(image), tf.constant([seed, 0], tf.int64)).numpy()
+        assert moved.sum() == 3
+        places.add(tuple(np.argwhere(moved[..., 0])[0]))
+    rows, columns = map(set, zip(*places, strict=True))
+    assert rows <= set(range(12, 21))
+    assert columns <= set(range(6, 15)) | set(range(17, 26))
+    assert columns & set(range(17, 26))
+    assert columns & set(range(6, 15))
+
+
+def test_any_tfds_set_is_read_by_the_same_loader(tmp_path):
+    with tfds.testing.mock_data(num_examples=20):
+        dataset = datasets.open_dataset("cifar10", str(tmp_path))
+        assert len(dataset.labels) == 10
+        assert dataset.splits == {
+            "train": "train[:90%]",
+            "validation": "train[90%:]",
+            "test": "test",
+        }
+
+
+def test_a_set_without_a_test_split_lends_a_tenth_of_its_training_split(tmp_path):
+    images, labels = real_images(20)
+    pixels = np.stack([tf.io.decode_png(image) for image in images])
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="my_clothes",
+        version="1.0.0",
+        features=tfds.features.FeaturesDict(
+            {
+                "photo": tfds.features.Image(shape=(28, 28, 1)),
+                "kind": tfds.features.ClassLabel(num_classes=10),
+            }
+        ),
+        split_datasets={
+            "train": tf.data.Dataset.from_tensor_slices({"photo": pixels, "kind": labels})
+        },
+        data_dir=tmp_path,
+    )
+    dataset = datasets.open_dataset("my_clothes", str(tmp_path))
+    assert [dataset.size(split) for split in ("train", "validation", "test")] == [16, 2, 2]
+    assert dataset.labels == tuple("0123456789")
+    image, _ = next(iter(dataset.records("train")))
+    assert fit(decode(image), 32).shape == (32, 32, 3)
+
+
+def test_an_unknown_set_is_named():
+    with pytest.raises(UserError, match=r"--dataset.*no_such_set.*catalog"):
+        datasets.open_dataset("no_such_set")
+
+
+def test_a_set_that_is_no_image_classification_is_named(tmp_path):
+    with tfds.testing.mock_data(num_examples=1), pytest.raises(UserError, match="imdb_reviews"):
+        datasets.open_dataset("imdb_reviews", str(tmp_path))

@@ -1,0 +1,112 @@
+"""Evaluation: errors, rates and multiply-adds against NumPy."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from examples import randomize, small_network
+
+from tfgates import costs
+from tfgates.inference.evaluate import _Pass, evaluate
+from tfgates.policies import AlwaysOpen, Threshold
+from tfgates.report import tables
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).random((50, 8, 8, 3), "float32")
+
+
+@pytest.fixture(scope="module")
+def labels():
+    return np.random.default_rng(1).integers(0, 10, 50)
+
+
+@pytest.fixture(scope="module")
+def network():
+    network = randomize(small_network("independent"))
+    for block, log_odds in zip(network.blocks, (2.0, -2.0, 0.5), strict=True):
+        block.gate.log_odds.assign(log_odds)
+    return network
+
+
+@pytest.fixture(scope="module")
+def results(network, images, labels):
+    weights = np.ones(60, "float32")
+    weights[50:] = 0
+    filled = np.concatenate([images, images[:10]]), np.concatenate([labels, np.zeros(10, int)])
+    batches = tf.data.Dataset.from_tensor_slices((*filled, weights)).batch(20)
+    return {result.policy: result for result in evaluate(network, batches)}
+
+
+@pytest.mark.parametrize(
+    ("name", "policy"), [("threshold 0.5", Threshold(0.5)), ("always open", AlwaysOpen())]
+)
+def test_deterministic_policies_against_numpy(results, network, images, labels, name, policy):
+    logits, decisions = (values.numpy() for values in network(images, policy=policy))
+    order = np.argsort(-logits, axis=1)
+    wrong = {k: 100 * np.mean((order[:, :k] != labels[:, None]).all(axis=1)) for k in (1, 5)}
+    result = results[name]
+    assert result.top1_error == pytest.approx(wrong[1])
+    assert result.top5_error == pytest.approx(wrong[5])
+    assert result.rate == pytest.approx(decisions.mean())
+    assert result.gate_rates == pytest.approx(decisions.mean(axis=0).tolist())
+    counted = costs.count(network, (8, 8, 3))
+    assert result.macs == pytest.approx(counted.executed(decisions).mean())
+    assert result.macs_share == pytest.approx(result.macs / counted.ungated)
+    assert result.top1_error_std is result.macs_std is None
+
+
+def test_threshold_runs_two_of_three_blocks(results):
+    assert results["threshold 0.5"].gate_rates == [1.0, 0.0, 1.0]
+
+
+def test_stochastic_passes_vary_about_the_probabilities(results, network):
+    result = results["stochastic, 5 passes"]
+    probabilities = 1 / (1 + np.exp(-np.array([2.0, -2.0, 0.5])))
+    error = 4 * np.sqrt(probabilities * (1 - probabilities) / 250)
+    assert (np.abs(np.array(result.gate_rates) - probabilities) < error).all()
+    assert result.rate_std > 0
+    assert result.macs == pytest.approx(
+        costs.count(network, (8, 8, 3)).executed(result.gate_rates), rel=1e-6
+    )
+
+
+def test_expected_scales_every_branch_and_the_ensemble_runs_five_networks(results):
+    assert results["expected"].rate == pytest.approx(np.mean(results["expected"].gate_rates))
+    assert results["expected"].macs == results["always open"].macs
+    ensemble, sampled = results["ensemble of the 5"], results["stochastic, 5 passes"]
+    assert ensemble.macs == pytest.approx(5 * sampled.macs)
+    assert ensemble.rate == pytest.approx(sampled.rate)
+
+
+def test_an_ensemble_averages_probabilities():
+    def one(probabilities):
+        return _Pass(np.array(probabilities), np.ones((2, 1)), np.ones(2), np.array([0, 0]), 1)
+
+    from tfgates.inference.evaluate import _ensemble
+
+    merged = _ensemble([one([[0.6, 0.4], [0.4, 0.6]]), one([[0.3, 0.7], [0.7, 0.3]])])
+    np.testing.assert_allclose(merged.probabilities, [[0.45, 0.55], [0.55, 0.45]])
+    assert merged.error(1) == 50.0
+    assert merged.error(5) == 0.0
+
+
+def test_a_plain_network_has_one_row(images, labels):
+    batches = tf.data.Dataset.from_tensors((images, labels, np.ones(50, "float32")))
+    network = small_network("none")
+    (result,) = evaluate(network, batches)
+    assert result.policy == "no gates"
+    assert (result.rate, result.macs_share, result.gate_rates) == (1.0, 1.0, [])
+
+
+def test_the_table_has_a_row_for_each_policy(results):
+    lines = tables.policies(list(results.values())).splitlines()
+    assert len(lines) == 2 + 5
+    stochastic = results["stochastic, 5 passes"]
+    assert f"{stochastic.top1_error:.2f} ± {stochastic.top1_error_std:.2f}" in lines[3]
+
+
+def test_bars_are_as_long_as_the_rates():
+    lines = tables.gate_bars([0.0, 0.5, 1.0]).splitlines()
+    assert [line.count("█") for line in lines] == [0, 12, 24]
+    assert [line.count("░") for line in lines] == [24, 12, 0]

@@ -1,0 +1,79 @@
+"""Imports run one way: the method knows nothing of training, export or flags."""
+
+import ast
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+# Each room may import from the rooms of earlier lines, and from its own where it is a folder.
+LAYERS = [
+    {"errors"},
+    {"noise", "losses", "data", "policies", "gates"},
+    {"costs", "blocks"},
+    {"network"},
+    {"networks"},
+    {"training", "inference", "export", "report"},
+    {"config", "run_folder", "command"},
+    {"tools"},
+]
+# What else a room may know of another in its own line.
+NEIGHBOURS = {("policies", "noise")}
+FRAMEWORKS = {
+    "tensorflow": {"noise", "data", "training", "inference", "export"},
+    "tensorflow_datasets": {"data"},
+    "matplotlib": {"report"},
+    "absl": {"config", "command", "tools"},
+    "keras_cv": {"data"},
+    "tensorflow_serving": set(),
+}
+
+
+def imports(path):
+    """Returns the modules that a file imports, with their full names."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return found
+
+
+def room(path):
+    return path.relative_to(ROOT / "tfgates").parts[0].removesuffix(".py")
+
+
+SOURCES = [
+    path
+    for path in (ROOT / "tfgates").rglob("*.py")
+    if path.parent / path.name != ROOT / "tfgates/__init__.py"
+]
+
+
+def line_of(name):
+    return next(index for index, line in enumerate(LAYERS) if name in line)
+
+
+def test_every_room_has_its_line():
+    assert {room(path) for path in SOURCES} <= set().union(*LAYERS)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_one_way(path):
+    own = room(path)
+    for module in imports(path):
+        parts = module.split(".")
+        if parts[0] == "tfgates" and len(parts) > 1:
+            other = parts[1]
+            allowed = other == own or line_of(other) < line_of(own) or (own, other) in NEIGHBOURS
+            assert allowed, f"{own} may not import {other}"
+        if parts[0] in FRAMEWORKS:
+            assert own in FRAMEWORKS[parts[0]], f"{own} may not import {parts[0]}"
+
+
+def test_the_client_needs_neither_tensorflow_nor_tfgates():
+    for path in (ROOT / "serving/client.py", ROOT / "serving/wire/__init__.py"):
+        roots = {module.split(".")[0] for module in imports(path)}
+        assert not roots & {"tensorflow", "tfgates", "keras", "tensorflow_serving"}
