@@ -3,7 +3,7 @@
     python serving/client.py a.jpg b.jpg
 
 Talks to TensorFlow Serving or serving/server.py. Exit code: 0 when every image was classified, 1
-when some were not, 2 when none could be asked.
+when some were not, 2 when the server gave no answer at all.
 """
 
 import pathlib
@@ -15,6 +15,7 @@ import wire
 from absl import app, flags
 
 SERVER = flags.DEFINE_string("server", "127.0.0.1:8500", "HOST:PORT of the server.")
+flags.register_validator("server", bool, "is HOST:PORT, as 127.0.0.1:8500.")
 MODEL = flags.DEFINE_string("model", "gated", "Name of the model there.")
 TAU = flags.DEFINE_float(
     "tau", None, "Run a block where its probability is greater; unset: the model's own threshold."
@@ -25,6 +26,8 @@ flags.register_validator(
 TIMEOUT = flags.DEFINE_float("timeout", 60.0, "Seconds to wait for an answer.", lower_bound=0.01)
 
 IMAGES_PER_REQUEST = 32
+# The outputs that the client reads, and their ranks; the first axis is that of the images.
+RANKS = {"classes": 2, "scores": 2, "gates": 2, "macs": 1, "status": 1}
 ADVICE = {
     grpc.StatusCode.UNAVAILABLE: "Start one with python serving/server.py, or pass --server.",
     grpc.StatusCode.DEADLINE_EXCEEDED: "Pass a longer --timeout, or fewer images.",
@@ -69,14 +72,22 @@ def classify_files(paths):
         try:
             images[index] = pathlib.Path(path).read_bytes()
         except OSError as error:
-            rows[index] = [path, f"error: {error.strerror}", "", "", ""]
+            rows[index] = [path, *_failed(error.strerror)]
     indices = list(images)
+    answered = False
     with grpc.insecure_channel(
         SERVER.value, options=[("grpc.max_receive_message_length", -1)]
     ) as channel:
         for first in range(0, len(indices), IMAGES_PER_REQUEST):
             batch = indices[first : first + IMAGES_PER_REQUEST]
-            answers = predict(channel, [images[index] for index in batch])
+            try:
+                answers = predict(channel, [images[index] for index in batch])
+                answered = True
+            except ClientError as error:
+                if not answered:
+                    raise
+                # What earlier requests brought is not lost.
+                answers = [_failed(error)] * len(batch)
             for index, answer in zip(batch, answers, strict=True):
                 rows[index] = [paths[index], *answer]
     return [rows[index] for index in range(len(paths))]
@@ -113,22 +124,23 @@ def predict(channel, images):
         raise ClientError(
             f"No answer from {SERVER.value}: {error.code().name}: {error.details()}. {advice}"
         ) from error
-    return _rows(response.outputs)
+    return _rows(response.outputs, len(images))
 
 
-def _rows(outputs):
+def _rows(outputs, count):
     try:
-        values = {
-            name: wire.to_array(outputs[name])
-            for name in ("classes", "scores", "gates", "macs", "status")
-        }
+        values = {}
+        for name, rank in RANKS.items():
+            values[name] = wire.to_array(outputs[name])
+            if values[name].ndim != rank or len(values[name]) != count:
+                raise ValueError(f"{name} has the shape {values[name].shape}.")
     except ValueError as error:
         raise ClientError(f"{MODEL.value} is no model exported by tfgates: {error}") from error
     rows = []
     for index, status in enumerate(values["status"]):
         if status != b"OK":
             reason = status.decode().removeprefix("INVALID_ARGUMENT: ")
-            rows.append([f"error: {reason}", "", "", ""])
+            rows.append(_failed(reason))
             continue
         rows.append(
             [
@@ -139,6 +151,10 @@ def _rows(outputs):
             ]
         )
     return rows
+
+
+def _failed(reason):
+    return [f"error: {reason}", "", "", ""]
 
 
 def _parse(argv):

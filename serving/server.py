@@ -54,7 +54,7 @@ def latest_version(base_path):
         UserError: there is none.
     """
     folder = pathlib.Path(base_path)
-    versions = [path for path in folder.glob("*") if path.name.isdigit() and path.is_dir()]
+    versions = [path for path in folder.glob("*") if path.name.isdecimal() and path.is_dir()]
     if not versions:
         raise UserError(
             f"--model_base_path={folder} holds no model version, a folder named by a number. "

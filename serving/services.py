@@ -197,7 +197,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 def _tensor(name, proto):
     try:
         return tf.convert_to_tensor(tf.make_ndarray(proto), tf.as_dtype(proto.dtype))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
         raise invalid(f"Input {name} is no sound TensorProto: {error}") from error
 
 

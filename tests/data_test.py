@@ -146,15 +146,18 @@ def test_crop_and_flip_moves_the_image_and_keeps_its_pixels():
     assert columns & set(range(6, 15))
 
 
-def test_any_tfds_set_is_read_by_the_same_loader(tmp_path):
-    with tfds.testing.mock_data(num_examples=20):
-        dataset = datasets.open_dataset("cifar10", str(tmp_path))
-        assert len(dataset.labels) == 10
-        assert dataset.splits == {
-            "train": "train[:90%]",
-            "validation": "train[90%:]",
-            "test": "test",
-        }
+@pytest.mark.parametrize(
+    ("available", "expected"),
+    [
+        ({"train", "validation", "test"}, ("train", "validation", "test")),
+        ({"train", "test", "extra"}, ("train[:90%]", "train[90%:]", "test")),
+        ({"train", "validation"}, ("train[:90%]", "train[90%:]", "validation")),
+        ({"train"}, ("train[:80%]", "train[80%:90%]", "train[90%:]")),
+    ],
+)
+def test_validation_never_comes_from_the_test_split(available, expected):
+    roles = datasets._roles(available)
+    assert (roles["train"], roles["validation"], roles["test"]) == expected
 
 
 def test_a_set_without_a_test_split_lends_a_tenth_of_its_training_split(tmp_path):

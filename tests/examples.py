@@ -9,6 +9,7 @@ import numpy as np
 from tfgates.data import datasets
 from tfgates.data.preprocess import Preprocessing
 from tfgates.networks.cifar_resnet import cifar_resnet
+from tfgates.policies import Threshold
 
 ROOT = pathlib.Path(__file__).parents[1]
 PREPROCESSING = Preprocessing(32, (0.22, 0.22, 0.22), (0.33, 0.33, 0.33))
@@ -32,6 +33,28 @@ def randomize(network, seed=0, odds_std=1.5):
         elif "off_on" in weight.path or weight.path.endswith("log_odds"):
             weight.assign(rng.normal(0, odds_std, weight.shape))
     return network
+
+
+def open_half(network, images, seed=0):
+    """Gives dependent gates weights with which each opens for half of the images.
+
+    Args:
+        network: `GatedNetwork`; its other weights stay.
+        images: [B, H, W, C], network inputs.
+        seed: of the weights.
+    """
+    rng = np.random.default_rng(seed)
+    features = network.stem(images)
+    for block in network.blocks:
+        off_on = block.gate.off_on
+        off_on.kernel.assign(rng.normal(0, 1, off_on.kernel.shape))
+        off_on.bias.assign([0, 0])
+        logits = block.gate(features).numpy()
+        # The odds spread widely and stay below those of tau = 1 - 1e-7.
+        scale = 2.0 / logits.std()
+        off_on.kernel.assign(off_on.kernel * scale)
+        off_on.bias.assign([np.median(logits) * scale, 0])
+        features, _ = block(features, policy=Threshold())
 
 
 def real_images(count, split="train"):

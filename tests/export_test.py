@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from examples import PREPROCESSING, randomize, real_images
+from examples import PREPROCESSING, open_half, randomize, real_images
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
@@ -12,7 +12,7 @@ from tfgates.errors import UserError
 from tfgates.export import savedmodel
 from tfgates.export.savedmodel import ServedModel, publish
 from tfgates.networks.cifar_resnet import cifar_resnet
-from tfgates.policies import AlwaysOpen, Threshold
+from tfgates.policies import Threshold
 
 LABELS = [f"class {index}" for index in range(10)]
 TAUS = [0.01, 0.3, 0.5, 0.7, 0.99]
@@ -24,7 +24,8 @@ class Exported:
     def __init__(self, folder, gate):
         self.network = randomize(cifar_resnet(14, 10, gate=gate, seed=3), seed=2)
         if gate == "dependent":
-            spread_gates(self.network)
+            images = [PREPROCESSING(image) for image in real_images(64, "validation")[0]]
+            open_half(self.network, np.stack(images), seed=2)
         model = ServedModel(self.network, PREPROCESSING, LABELS, top_k=10)
         self.path = publish(model, folder)
         self.loaded = tf.saved_model.load(str(self.path))
@@ -38,20 +39,6 @@ class Exported:
         images = np.stack([PREPROCESSING(image) for image in encoded])
         logits, decisions = self.network(images, policy=policy)
         return tf.nn.softmax(logits).numpy(), decisions.numpy()
-
-
-def spread_gates(network):
-    """Scales the gates so that their probabilities on real images spread over (0, 1)."""
-    images = np.stack([PREPROCESSING(image) for image in real_images(64, "validation")[0]])
-    features = network.stem(images)
-    for block in network.blocks:
-        kernel, _ = block.gate.off_on.get_weights()
-        block.gate.off_on.set_weights([kernel, np.zeros(2)])
-        logits = block.gate(features).numpy()
-        scale = 3.0 / logits.std()
-        off_on = np.array([logits.mean() * scale, 0.0])
-        block.gate.off_on.set_weights([kernel * scale, off_on])
-        features, _ = block(features, policy=AlwaysOpen())
 
 
 @pytest.fixture(scope="module", params=["dependent", "independent", "none"])

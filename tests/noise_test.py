@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfgates.noise import LogisticNoise
 
@@ -34,11 +35,12 @@ def test_state_is_a_weight_that_continues_the_stream():
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_replicas_draw_different_noise_and_share_the_state(mirrored, compiled):
-    import tensorflow as tf
-
     with mirrored.scope():
         noise = LogisticNoise(1)
-    run = lambda: mirrored.run(lambda: noise(tf.zeros(6)))
+
+    def run():
+        return mirrored.run(lambda: noise(tf.zeros(6)))
+
     one, two = mirrored.experimental_local_results((tf.function(run) if compiled else run)())
     assert not np.any(one.numpy() == two.numpy())
     np.testing.assert_array_equal(one, LogisticNoise(1)(np.zeros(6)))

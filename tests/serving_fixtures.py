@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from examples import PREPROCESSING, ROOT
+from examples import PREPROCESSING, ROOT, open_half
 from tensorflow.core.example import example_pb2, feature_pb2
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
@@ -24,7 +24,6 @@ from tensorflow_serving.apis.regression_pb2 import RegressionRequest
 
 from tfgates.export.savedmodel import ServedModel, publish
 from tfgates.networks.cifar_resnet import cifar_resnet
-from tfgates.policies import Threshold
 
 # No package: its scripts find each other in the folder of the one that is run.
 sys.path.insert(0, str(ROOT / "serving"))
@@ -82,13 +81,7 @@ def version(tmp_path_factory):
     keras.utils.set_random_seed(11)
     rng = np.random.default_rng(11)
     network = cifar_resnet(8, num_classes=10, gate="dependent", seed=1, input_shape=(32, 32, 3))
-    features = network.stem(tf.stack([PREPROCESSING(image) for image in jpegs(40)]))
-    for block in network.blocks:
-        off_on = block.gate.off_on
-        off_on.kernel.assign(rng.normal(0, 6, off_on.kernel.shape))
-        off_on.bias.assign([0, 0])
-        off_on.bias.assign([np.median(block.gate(features)), 0])
-        features, _ = block(features, policy=Threshold())
+    open_half(network, tf.stack([PREPROCESSING(image) for image in jpegs(40)]), seed=11)
     kernel = network.head.layers[-1].kernel
     kernel.assign(rng.normal(0, 1, kernel.shape))
     model = ServedModel(network, PREPROCESSING, [f"class {index}" for index in range(10)])

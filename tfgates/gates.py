@@ -39,21 +39,27 @@ class DependentGate(keras.layers.Layer):
         self.units = units
         self.odds = tuple(odds)
         self.synchronized = synchronized
-        self.pool = keras.layers.GlobalAveragePooling2D(dtype=self.dtype_policy)
+        self.pool = keras.layers.GlobalAveragePooling2D(name="pool", dtype=self.dtype_policy)
         self.hidden = keras.layers.Dense(
             units,
             kernel_initializer=keras.initializers.VarianceScaling(
                 2.0, mode="fan_out", distribution="untruncated_normal"
             ),
+            name="hidden",
             dtype=self.dtype_policy,
         )
         self.norm = keras.layers.BatchNormalization(
-            momentum=0.9, epsilon=1e-5, synchronized=synchronized, dtype=self.dtype_policy
+            momentum=0.9,
+            epsilon=1e-5,
+            synchronized=synchronized,
+            name="norm",
+            dtype=self.dtype_policy,
         )
         self.off_on = keras.layers.Dense(
             2,
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),
             bias_initializer=keras.initializers.Constant(list(self.odds)),
+            name="off_on",
             dtype=self.dtype_policy,
         )
 

@@ -160,7 +160,7 @@ def publish(model, folder):
     folder = pathlib.Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        versions = [int(path.name) for path in folder.iterdir() if path.name.isdigit()]
+        versions = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
         version = folder / str(max(versions, default=0) + 1)
         unfinished = folder / f".tmp-{version.name}-{os.getpid()}"
         try:

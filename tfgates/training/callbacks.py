@@ -3,7 +3,6 @@
 import csv
 
 import keras
-import numpy as np
 
 from tfgates.errors import UserError
 
@@ -60,10 +59,13 @@ class RateLog(keras.callbacks.Callback):
 
     def _add_row(self):
         metric = self.model.gate_rates
-        total, count = np.float64(metric.total), np.float64(metric.count)
+        total, count = (
+            keras.ops.convert_to_numpy(values).astype("float64")
+            for values in (metric.total, metric.count)
+        )
         if count > self.count:
-            rates = np.round((total - self.total) / (count - self.count), 4)
-            self._write([self.step, *rates])
+            rates = (total - self.total) / (count - self.count)
+            self._write([self.step, *rates.round(4).tolist()])
         self.total, self.count = total, count
 
     def _write(self, row):
