@@ -4,7 +4,8 @@
 # Each sets up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
-export TF_CPP_MIN_LOG_LEVEL ?= 1
+# TensorFlow reports at every start which CPU it found and that there is no GPU.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: demo test lint setup
 

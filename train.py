@@ -11,8 +11,9 @@ import sys
 
 import keras
 import tensorflow as tf
+from absl import flags
 
-from tfgates import command, config
+from tfgates import command, config, costs
 from tfgates.data import datasets
 from tfgates.data.augment import AUGMENTATIONS
 from tfgates.data.preprocess import Preprocessing
@@ -26,6 +27,7 @@ from tfgates.training.classifier import GatedClassifier
 from tfgates.training.strategy import make_strategy
 
 config.define_flags()
+flags.adopt_module_key_flags(config)
 
 EVALUATION_BATCH = 250
 
@@ -149,7 +151,16 @@ def report(settings, dataset, preprocessing, run):
     print(f"\nEvaluating on {dataset.size('test')} test images:", flush=True)
     batches = datasets.evaluation_batches(dataset, "test", preprocessing, EVALUATION_BATCH)
     results = evaluate(network, batches, passes_bar())
-    write_json(run.metrics, {"policies": [dataclasses.asdict(result) for result in results]})
+    write_json(
+        run.metrics,
+        {
+            "dataset": dataset.name,
+            "test_images": dataset.size("test"),
+            "target_rate": settings.target_rate,
+            "ungated_macs": costs.count(network, batches.element_spec[0].shape[1:]).ungated,
+            "policies": [dataclasses.asdict(result) for result in results],
+        },
+    )
     print(f"\n{tables.policies(results)}\n")
     if network.num_gates:
         print(f"Rate of each gate, {results[0].policy} (target {settings.target_rate}):")

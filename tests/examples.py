@@ -1,6 +1,7 @@
 """Small networks and real images for the tests."""
 
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -78,5 +79,5 @@ def run_script(*arguments, timeout=280):
 
 def own_lines(stderr):
     """Returns the lines of stderr that TensorFlow's own start-up messages do not account for."""
-    noise = ("WARNING: All log messages", "I0000", "To enable the following", "W0000")
-    return [line for line in stderr.splitlines() if line and not line.startswith(noise)]
+    noise = re.compile(r"[IWE]\d{4} \d\d:|WARNING: All log messages|To enable the following")
+    return [line for line in stderr.splitlines() if line and not noise.match(line)]

@@ -1,5 +1,6 @@
 """Saving: identical outputs, optimizer and noise; training goes on bit-identically."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,10 +12,20 @@ import keras
 import numpy as np
 import pytest
 from classifier_test import batches, compiled
-from examples import ROOT, own_lines, randomize, run_script, small_network
+from examples import (
+    PREPROCESSING,
+    ROOT,
+    own_lines,
+    randomize,
+    real_images,
+    run_script,
+    small_network,
+)
 
+from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Expected, Sample, Threshold
 from tfgates.run_folder import RunFolder
+from tfgates.training.callbacks import Checkpoint
 
 FLAGS = [
     "--network=cifar_resnet8",
@@ -120,6 +131,26 @@ def test_a_finished_run_is_evaluated_again_and_another_target_is_refused(whole_r
     assert whole.metrics.read_text() == before
 
 
+def test_the_model_of_a_run_folder_is_its_last_checkpoint(whole_run):
+    whole, _ = whole_run
+    loaded = whole.load_classifier()
+    restored = compiled(cifar_resnet(8, 10, seed=99))
+    assert Checkpoint.restore(whole.checkpoints, restored) == 3
+    assert int(loaded.optimizer.iterations) == int(restored.optimizer.iterations) == 9
+    ours_and_theirs = [
+        [*one.network.variables, *(v for v in one.optimizer.variables if "momentum" in v.path)]
+        for one in (loaded, restored)
+    ]
+    assert len(ours_and_theirs[0]) > len(loaded.network.variables)
+    for ours, theirs in zip(*ours_and_theirs, strict=True):
+        np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
+    images = np.stack([PREPROCESSING(image) for image in real_images(8)[0]])
+    for policy in (Threshold(), Sample()):
+        np.testing.assert_array_equal(
+            loaded(images, policy=policy), restored(images, policy=policy)
+        )
+
+
 def test_a_run_folder_holds_what_the_readme_names(whole_run):
     whole, output = whole_run
     assert whole.flags.read_text().startswith("--dataset=fashion_mnist_13k\n")
@@ -129,6 +160,10 @@ def test_a_run_folder_holds_what_the_readme_names(whole_run):
         header.split(",")
     )
     assert list(whole.tensorboard.rglob("events.*"))
+    metrics = json.loads(whole.metrics.read_text())
+    assert metrics["test_images"] == 2000
+    assert metrics["ungated_macs"] == 12_501_632
+    assert len(metrics["policies"]) == 5
     assert whole.picture.read_bytes().startswith(b"\x89PNG")
     for text in ("threshold 0.5", "stochastic, 5 passes", "always open", "expected", "ensemble"):
         assert text in output

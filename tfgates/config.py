@@ -119,7 +119,7 @@ def _number(define, name, default, text, valid, rule):
 
 
 def define_flags():
-    """Defines the flags of `TrainConfig`, as key flags of the main program."""
+    """Defines the flags of `TrainConfig`."""
     integer, real = flags.DEFINE_integer, flags.DEFINE_float
     flags.DEFINE_string(
         "dataset",
