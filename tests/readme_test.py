@@ -17,7 +17,7 @@ def test_python_blocks_run():
 
 
 def test_links_into_the_repository_exist():
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", README.read_text())
+    links = re.findall(r"\]\((?!http)([\w/.]+)\)", README.read_text())
     assert len(links) > 3
     for link in links:
         assert (README.parent / link).exists(), link

@@ -22,6 +22,7 @@ from examples import (
     small_network,
 )
 
+from tfgates.errors import UserError
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Expected, Sample, Threshold
 from tfgates.run_folder import RunFolder
@@ -134,7 +135,8 @@ def test_a_finished_run_is_evaluated_again_and_another_target_is_refused(whole_r
 def test_the_model_of_a_run_folder_is_its_last_checkpoint(whole_run):
     whole, _ = whole_run
     loaded = whole.load_classifier()
-    restored = compiled(cifar_resnet(8, 10, seed=99))
+    schedule = keras.optimizers.schedules.PiecewiseConstantDecay([5], [0.05, 0.005])
+    restored = compiled(cifar_resnet(8, 10, seed=99), schedule)
     assert Checkpoint.restore(whole.checkpoints, restored) == 3
     assert int(loaded.optimizer.iterations) == int(restored.optimizer.iterations) == 9
     ours_and_theirs = [
@@ -149,6 +151,13 @@ def test_the_model_of_a_run_folder_is_its_last_checkpoint(whole_run):
         np.testing.assert_array_equal(
             loaded(images, policy=policy), restored(images, policy=policy)
         )
+
+
+def test_a_checkpoint_of_another_optimizer_is_refused(whole_run):
+    """Keras would warn and go on with an optimizer that starts afresh."""
+    whole, _ = whole_run
+    with pytest.raises(UserError, match="Skipping variable loading"):
+        Checkpoint.restore(whole.checkpoints, compiled(cifar_resnet(8, 10)))
 
 
 def test_a_run_folder_holds_what_the_readme_names(whole_run):

@@ -1,6 +1,7 @@
 """What a run shows and keeps while it trains."""
 
 import csv
+import warnings
 
 import keras
 
@@ -118,8 +119,11 @@ class Checkpoint(keras.callbacks.Callback):
             return 0
         try:
             model.optimizer.build(model.trainable_variables)
-            model.load_weights(paths[-1])
-        except (OSError, ValueError, KeyError) as error:
+            with warnings.catch_warnings():
+                # Keras only warns when the optimizer is another, and leaves it as it is.
+                warnings.filterwarnings("error", "Skipping variable loading")
+                model.load_weights(paths[-1])
+        except (OSError, ValueError, KeyError, UserWarning) as error:
             raise UserError(
                 f"{paths[-1]} cannot be read: {str(error)[:200]}. Remove it to start over, or name "
                 "another --output_dir."
