@@ -1,6 +1,7 @@
 """The flags of a training run, and the configuration they end in."""
 
 import dataclasses
+import math
 import pathlib
 from typing import Any
 
@@ -12,6 +13,7 @@ from tfgates.gates import GATES
 from tfgates.losses import TARGET_LOSSES
 from tfgates.networks import NETWORKS
 
+STRATEGIES = ("auto", "one", "mirrored")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 # What may change when a run is resumed: it decides how long and where, not what is computed.
 FREE = ("epochs", "data_dir", "output_dir", "strategy", "replicas", "deterministic")
@@ -113,14 +115,15 @@ def _increasing(texts):
     return epochs
 
 
-def _number(define, name, default, text, valid, rule):
-    define(name, default, text)
-    flags.register_validator(name, valid, f"{rule}.")
-
-
 def define_flags():
     """Defines the flags of `TrainConfig`."""
-    integer, real = flags.DEFINE_integer, flags.DEFINE_float
+    _define_data_flags()
+    _define_method_flags()
+    _define_optimizer_flags()
+    _define_machine_flags()
+
+
+def _define_data_flags():
     flags.DEFINE_string(
         "dataset",
         "fashion_mnist_13k",
@@ -131,15 +134,12 @@ def define_flags():
         "data_dir", "", "Folder of the prepared data sets; empty: that of tensorflow-datasets."
     )
     flags.DEFINE_string("output_dir", "runs/default", "The run folder; one with a run is resumed.")
-    _number(
-        integer,
-        "image_size",
-        32,
-        "Height and width of the network's input, in pixels.",
-        lambda value: 8 <= value <= 1024,
-        "is a number of pixels from 8 to 1024",
-    )
+    flags.DEFINE_integer("image_size", 32, "Height and width of the network's input, in pixels.")
+    _check("image_size", lambda value: 8 <= value <= 1024, "is from 8 to 1024 pixels")
     flags.DEFINE_enum("augment", "crop_flip", list(AUGMENTATIONS), "Training augmentation.")
+
+
+def _define_method_flags():
     flags.DEFINE_enum("network", "cifar_resnet20", list(NETWORKS), "The network.")
     flags.DEFINE_enum(
         "gate",
@@ -153,95 +153,56 @@ def define_flags():
         list(TARGET_LOSSES),
         "Whether the batch as a whole or each gate is drawn to the target rate.",
     )
-    _number(
-        real,
+    flags.DEFINE_float("target_rate", 0.5, "Wanted share of executed blocks, in [0, 1].")
+    _check(
         "target_rate",
-        0.5,
-        "Wanted share of executed blocks, in [0, 1].",
         lambda value: 0 <= value <= 1,
         "is a share of executed blocks in [0, 1]; for 40 percent pass --target_rate=0.4",
     )
-    _number(
-        real,
-        "target_weight",
-        1.0,
-        "Factor of the target loss (lambda).",
-        lambda value: 0 <= value < float("inf"),
-        "is a number from 0 on, as 1",
-    )
-    _number(integer, "epochs", 350, "Epochs of the whole run.", _positive, "is at least 1")
-    _number(
-        integer,
-        "batch_size",
-        256,
-        "Images of a batch, over all replicas.",
-        lambda value: value >= 2,
-        "is at least 2, for batch norm",
-    )
-    _number(
-        integer,
-        "steps_per_epoch",
-        0,
-        "Batches of an epoch; 0: the whole training split.",
-        lambda value: value >= 0,
-        "is 0 for the whole training split, or the number of batches",
-    )
-    _number(
-        real,
-        "learning_rate",
-        0.1,
-        "Initial learning rate.",
-        lambda value: 0 < value < float("inf"),
-        "is a number above 0, as 0.1",
-    )
+    flags.DEFINE_float("target_weight", 1.0, "Factor of the target loss (lambda).")
+    _check("target_weight", lambda value: 0 <= value < math.inf, "is a number from 0 on, as 1")
+
+
+def _define_optimizer_flags():
+    flags.DEFINE_integer("epochs", 350, "Epochs of the whole run.")
+    _check("epochs", lambda value: value >= 1, "is at least 1")
+    flags.DEFINE_integer("batch_size", 256, "Images of a batch, over all replicas.")
+    _check("batch_size", lambda value: value >= 2, "is at least 2, for batch norm")
+    flags.DEFINE_integer("steps_per_epoch", 0, "Batches of an epoch; 0: the whole training split.")
+    _check("steps_per_epoch", lambda value: value >= 0, "is 0 or the number of batches")
+    flags.DEFINE_float("learning_rate", 0.1, "Initial learning rate.")
+    _check("learning_rate", lambda value: 0 < value < math.inf, "is a number above 0, as 0.1")
     flags.DEFINE_list(
         "decay_epochs",
         ["150", "250"],
         "Epochs after which the learning rate is multiplied by 0.1, separated by commas.",
     )
-    _number(
-        real,
-        "momentum",
-        0.9,
-        "Momentum of SGD, in [0, 1).",
-        lambda value: 0 <= value < 1,
-        "is in [0, 1), as 0.9",
-    )
-    _number(
-        real,
-        "weight_decay",
-        5e-4,
-        "Weight decay on all trainable weights.",
-        lambda value: 0 <= value < float("inf"),
-        "is a number from 0 on, as 1e-4",
-    )
+    flags.DEFINE_float("momentum", 0.9, "Momentum of SGD, in [0, 1).")
+    _check("momentum", lambda value: 0 <= value < 1, "is in [0, 1), as 0.9")
+    flags.DEFINE_float("weight_decay", 5e-4, "Weight decay on all trainable weights.")
+    _check("weight_decay", lambda value: 0 <= value < math.inf, "is a number from 0 on, as 1e-4")
+
+
+def _define_machine_flags():
     flags.DEFINE_enum(
         "strategy",
         "auto",
-        ["auto", "one", "mirrored"],
+        STRATEGIES,
         "Devices: one; mirrored on several; auto: mirrored where there are several GPUs.",
     )
-    _number(
-        integer,
+    flags.DEFINE_integer(
         "replicas",
         0,
         "Devices of --strategy=mirrored; 0: every GPU. Without GPUs the CPU is divided.",
-        lambda value: 0 <= value <= 64,
-        "is from 0 to 64",
     )
+    _check("replicas", lambda value: 0 <= value <= 64, "is from 0 to 64")
     flags.DEFINE_enum("precision", "float32", PRECISIONS, "Keras dtype policy.")
-    _number(
-        integer,
-        "seed",
-        1,
-        "Seed of weights, noise, order and augmentation.",
-        lambda value: 0 <= value < 2**31,
-        "is in [0, 2^31)",
-    )
+    flags.DEFINE_integer("seed", 1, "Seed of weights, noise, order and augmentation.")
+    _check("seed", lambda value: 0 <= value < 2**31, "is in [0, 2^31)")
     flags.DEFINE_boolean(
         "deterministic", False, "Same numbers in every run on this machine; slower on GPUs."
     )
 
 
-def _positive(value):
-    return value >= 1
+def _check(name, valid, rule):
+    flags.register_validator(name, valid, f"{rule}.")
