@@ -14,15 +14,21 @@ import tensorflow as tf
 from absl import flags
 
 from tfgates import command, config, costs
-from tfgates.data import datasets
+from tfgates.data import batches, datasets
 from tfgates.data.augment import AUGMENTATIONS
 from tfgates.data.preprocess import Preprocessing
 from tfgates.errors import UserError
-from tfgates.inference.evaluate import evaluate, passes_bar
+from tfgates.inference.evaluate import evaluate
 from tfgates.networks import NETWORKS
 from tfgates.report import pictures, tables
 from tfgates.run_folder import RunFolder, write_json
-from tfgates.training.callbacks import Checkpoint, ProgressBar, RateLog, keep_rows
+from tfgates.training.callbacks import (
+    Checkpoint,
+    ProgressBar,
+    RateLog,
+    StopAtDivergence,
+    keep_rows,
+)
 from tfgates.training.classifier import GatedClassifier
 from tfgates.training.strategy import make_strategy
 
@@ -42,18 +48,17 @@ def main():
 
     dataset = datasets.open_dataset(settings.dataset, settings.data_dir)
     steps = steps_of_an_epoch(settings, dataset, strategy.num_replicas_in_sync)
-    run = RunFolder.at(settings.output_dir)
-    settings.claim(run.flags)
-    preprocessing = Preprocessing.measured(dataset.records("train"), settings.image_size)
-    run.write_data(dataset, preprocessing)
-
-    with strategy.scope():
-        classifier = build_classifier(settings, len(dataset.labels), steps)
-        first_epoch = Checkpoint.restore(run.checkpoints, classifier)
-    if first_epoch < settings.epochs:
-        fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch)
-        classifier.save(run.model)
-    report(settings, dataset, preprocessing, run)
+    run = claim_run(settings)
+    with datasets.readable(dataset):
+        preprocessing = Preprocessing.measured(dataset.records("train"), settings.image_size)
+        run.write_data(dataset, preprocessing)
+        with strategy.scope():
+            classifier = build_classifier(settings, len(dataset.labels), steps)
+            first_epoch = Checkpoint.restore(run.checkpoints, classifier)
+        if first_epoch < settings.epochs:
+            fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch)
+        run.save_classifier(classifier)
+        report(settings, dataset, preprocessing, run)
 
 
 def steps_of_an_epoch(settings, dataset, replicas):
@@ -70,6 +75,19 @@ def steps_of_an_epoch(settings, dataset, replicas):
             f"Received: {settings.batch_size}."
         )
     return settings.steps_per_epoch or images // settings.batch_size
+
+
+def claim_run(settings):
+    """Returns the run folder, new or of the same run, and refuses one that is further on."""
+    run = RunFolder.at(settings.output_dir)
+    finished = max(Checkpoint.finished_epochs(run.checkpoints), default=0)
+    if finished > settings.epochs:
+        raise UserError(
+            f"{run.path} holds a run of {finished} epochs. Received: --epochs={settings.epochs}. "
+            "Choose another --output_dir, or as many epochs or more."
+        )
+    settings.claim(run.flags)
+    return run
 
 
 def build_classifier(settings, num_classes, steps):
@@ -115,7 +133,7 @@ def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
     keep_rows(run.log, "epoch", first_epoch - 1)
     keep_rows(run.rates, "step", first_epoch * steps)
     classifier.fit(
-        datasets.training_batches(
+        batches.training_batches(
             dataset,
             preprocessing,
             AUGMENTATIONS[settings.augment],
@@ -125,7 +143,7 @@ def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
             first_epoch=first_epoch,
             epochs=settings.epochs,
         ),
-        validation_data=datasets.evaluation_batches(
+        validation_data=batches.evaluation_batches(
             dataset, "validation", preprocessing, EVALUATION_BATCH
         ),
         steps_per_epoch=steps,
@@ -139,7 +157,7 @@ def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
             keras.callbacks.CSVLogger(run.log, append=True),
             keras.callbacks.TensorBoard(run.tensorboard, write_graph=False),
             RateLog(run.rates, every=max(1, steps // 20), first_step=first_epoch * steps),
-            keras.callbacks.TerminateOnNaN(),
+            StopAtDivergence(),
             Checkpoint(run.checkpoints),
         ],
     )
@@ -149,15 +167,15 @@ def report(settings, dataset, preprocessing, run):
     """Evaluates the saved model on the test split: a table, bars, metrics.json and a picture."""
     network = run.load_classifier().network
     print(f"\nEvaluating on {dataset.size('test')} test images:", flush=True)
-    batches = datasets.evaluation_batches(dataset, "test", preprocessing, EVALUATION_BATCH)
-    results = evaluate(network, batches, passes_bar())
+    test_batches = batches.evaluation_batches(dataset, "test", preprocessing, EVALUATION_BATCH)
+    results = evaluate(network, test_batches, show_passes)
     write_json(
         run.metrics,
         {
             "dataset": dataset.name,
             "test_images": dataset.size("test"),
             "target_rate": settings.target_rate,
-            "ungated_macs": costs.count(network, batches.element_spec[0].shape[1:]).ungated,
+            "ungated_macs": costs.count(network, test_batches.element_spec[0].shape[1:]).ungated,
             "policies": [dataclasses.asdict(result) for result in results],
         },
     )
@@ -165,9 +183,24 @@ def report(settings, dataset, preprocessing, run):
     if network.num_gates:
         print(f"Rate of each gate, {results[0].policy} (target {settings.target_rate}):")
         print(tables.gate_bars(results[0].gate_rates))
-        pictures.rates_over_steps(run.rates, run.picture, settings.target_rate)
-        print(f"\nPicture of the rates over the training steps: {run.picture}")
+        draw(settings, run)
     print(f"Run folder: {run.path}{os.sep}")
+
+
+def show_passes(done, total):
+    """Shows how many passes over the test images are done."""
+    end = "\r" if sys.stdout.isatty() and done < total else "\n"
+    print(f"pass {done} of {total}", end=end, flush=True)
+
+
+def draw(settings, run):
+    """Draws the rates over the training steps, where their log can be read."""
+    try:
+        pictures.rates_over_steps(run.rates, run.picture, settings.target_rate)
+    except (OSError, ValueError) as error:
+        print(f"\nNo picture of the rates: {run.rates} cannot be read: {error}")
+    else:
+        print(f"\nPicture of the rates over the training steps: {run.picture}")
 
 
 if __name__ == "__main__":

@@ -17,13 +17,16 @@ from absl import app, flags
 SERVER = flags.DEFINE_string("server", "127.0.0.1:8500", "HOST:PORT of the server.")
 flags.register_validator("server", bool, "is HOST:PORT, as 127.0.0.1:8500.")
 MODEL = flags.DEFINE_string("model", "gated", "Name of the model there.")
+flags.register_validator("model", bool, "is a name, as gated.")
 TAU = flags.DEFINE_float(
     "tau", None, "Run a block where its probability is greater; unset: the model's own threshold."
 )
 flags.register_validator(
     "tau", lambda tau: tau is None or 0 < tau < 1, "is a probability in (0, 1), as 0.5."
 )
-TIMEOUT = flags.DEFINE_float("timeout", 60.0, "Seconds to wait for an answer.", lower_bound=0.01)
+TIMEOUT = flags.DEFINE_float(
+    "timeout", 60.0, "Seconds to wait for an answer.", lower_bound=0.01, upper_bound=86_400.0
+)
 
 IMAGES_PER_REQUEST = 32
 # The outputs that the client reads, and their ranks; the first axis is that of the images.

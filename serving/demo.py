@@ -19,6 +19,7 @@ from tfgates.errors import UserError
 from tfgates.run_folder import RunFolder
 
 RUN = flags.DEFINE_string("run", None, "The run folder, with an export.", required=True)
+flags.register_validator("run", bool, "is a run folder, as runs/NAME.")
 DATA_DIR = flags.DEFINE_string("data_dir", "", "As of train.py.")
 
 HERE = pathlib.Path(__file__).parent

@@ -22,6 +22,10 @@ BAD_FLAGS = [
     (["--flagfile=flags/missing.cfg"], ["flags/missing.cfg"]),
     (["stray"], ["stray"]),
     (["--strategy=mirrored", "--replicas=3", "--batch_size=64"], ["--batch_size", "3"]),
+    (["--replicas=2"], ["--replicas=2", "--strategy=mirrored"]),
+    (["--epochs=99999999999999999999"], ["--epochs"]),
+    (["--decay_epochs=99999999999999999999"], ["--decay_epochs"]),
+    (["--output_dir="], ["--output_dir"]),
 ]
 
 
@@ -50,6 +54,7 @@ def test_help_lists_every_flag():
         (["--run={damaged}"], ["data.json", "cannot be read"]),
         (["--run={damaged}", "--tau=1.5"], ["--tau=1.5", "(0, 1)"]),
         ([], ["--run"]),
+        (["--run="], ["--run", "runs/NAME"]),
     ],
 )
 def test_bad_flags_of_export(arguments, words, tmp_path):

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from examples import PREPROCESSING, real_images
 
-from tfgates.data import augment, datasets
+from tfgates.data import augment, batches, datasets
 from tfgates.data.preprocess import Preprocessing, decode, fit
 from tfgates.errors import UserError
 
@@ -49,7 +49,7 @@ def test_grey_images_are_padded_and_repeated():
     assert not fitted.any()
 
 
-@pytest.mark.parametrize("shape", [(64, 48), (20, 40), (33, 32), (500, 375), (1, 50)])
+@pytest.mark.parametrize("shape", [(64, 48), (20, 40), (33, 32), (500, 376), (40, 42)])
 def test_larger_images_are_scaled_and_cropped(shape):
     ramp = np.broadcast_to(np.linspace(0, 255, shape[1])[None, :, None], (*shape, 3))
     fitted = fit(ramp, 32).numpy()
@@ -84,7 +84,7 @@ def test_measured_statistics_are_those_of_numpy(shipped):
 
 
 def epoch_batches(shipped, seed, first_epoch, epochs, augmentation=augment.crop_and_flip):
-    batches = datasets.training_batches(
+    found = batches.training_batches(
         shipped,
         PREPROCESSING,
         augmentation,
@@ -94,7 +94,7 @@ def epoch_batches(shipped, seed, first_epoch, epochs, augmentation=augment.crop_
         first_epoch=first_epoch,
         epochs=epochs,
     )
-    return [(images.numpy(), labels.numpy()) for images, labels in batches]
+    return [(images.numpy(), labels.numpy()) for images, labels in found]
 
 
 def test_batches_are_a_function_of_seed_and_epoch(shipped):
@@ -104,13 +104,24 @@ def test_batches_are_a_function_of_seed_and_epoch(shipped):
     for expected, found in zip(whole[4:], resumed, strict=True):
         np.testing.assert_array_equal(found[0], expected[0])
         np.testing.assert_array_equal(found[1], expected[1])
-    other_epoch, other_seed = whole[2], epoch_batches(shipped, 2, 0, 1)[0]
-    for other in (other_epoch, other_seed):
-        assert np.abs(other[0] - whole[0][0]).max() > 0.1
+
+
+def test_epochs_and_seeds_differ_in_their_order_and_in_their_augmentation(shipped):
+    whole = epoch_batches(shipped, 1, 0, 2, augment.none)
+    other_seed = epoch_batches(shipped, 2, 0, 1, augment.none)
+    for other in (whole[2], whole[3], other_seed[0]):
+        first, second = ({image.tobytes() for image in batch[0]} for batch in (whole[0], other))
+        assert len(first & second) < 3
+    image = tf.constant(whole[0][0][0])
+    moved = {
+        augment.crop_and_flip(image, tf.constant([epoch, 0], tf.int64)).numpy().tobytes()
+        for epoch in range(8)
+    }
+    assert len(moved) == 8
 
 
 def test_an_epoch_sees_every_image_once(shipped):
-    batches = datasets.training_batches(
+    found = batches.training_batches(
         shipped,
         PREPROCESSING,
         augment.none,
@@ -120,14 +131,14 @@ def test_an_epoch_sees_every_image_once(shipped):
         first_epoch=3,
         epochs=4,
     )
-    seen = {image.tobytes() for images, _ in batches for image in images.numpy()}
+    seen = {image.tobytes() for images, _ in found for image in images.numpy()}
     assert len(seen) == len({image.numpy() for image, _ in shipped.records("train")})
 
 
 def test_evaluation_fills_the_last_batch_with_images_of_no_weight(shipped):
-    batches = list(datasets.evaluation_batches(shipped, "validation", PREPROCESSING, 300))
-    assert [images.shape[0] for images, _, _ in batches] == [300] * 4
-    weights = np.concatenate([weights for _, _, weights in batches])
+    found = list(batches.evaluation_batches(shipped, "validation", PREPROCESSING, 300))
+    assert [images.shape[0] for images, _, _ in found] == [300] * 4
+    weights = np.concatenate([weights for _, _, weights in found])
     np.testing.assert_array_equal(weights, [1] * 1000 + [0] * 200)
 
 
@@ -156,32 +167,85 @@ def test_crop_and_flip_moves_the_image_and_keeps_its_pixels():
     ],
 )
 def test_validation_never_comes_from_the_test_split(available, expected):
-    roles = datasets._roles(available)
+    roles = datasets._roles("some_set", available)
     assert (roles["train"], roles["validation"], roles["test"]) == expected
 
 
-def test_a_set_without_a_test_split_lends_a_tenth_of_its_training_split(tmp_path):
-    images, labels = real_images(20)
-    pixels = np.stack([tf.io.decode_png(image) for image in images])
+def store(folder, images, labels, split="train", num_classes=10):
+    """Stores encoded images as a set of one's own, named my_set."""
+    records = tf.data.Dataset.from_tensor_slices(
+        {"photo": np.stack([tf.io.decode_png(image) for image in images]), "kind": labels}
+    )
     tfds.dataset_builders.store_as_tfds_dataset(
-        name="my_clothes",
+        name="my_set",
         version="1.0.0",
         features=tfds.features.FeaturesDict(
             {
                 "photo": tfds.features.Image(shape=(28, 28, 1)),
-                "kind": tfds.features.ClassLabel(num_classes=10),
+                "kind": tfds.features.ClassLabel(num_classes=num_classes),
             }
         ),
-        split_datasets={
-            "train": tf.data.Dataset.from_tensor_slices({"photo": pixels, "kind": labels})
-        },
-        data_dir=tmp_path,
+        split_datasets={split: records},
+        data_dir=folder,
     )
-    dataset = datasets.open_dataset("my_clothes", str(tmp_path))
+
+
+def test_a_set_without_a_test_split_lends_a_tenth_of_its_training_split(tmp_path):
+    store(tmp_path, *real_images(20))
+    dataset = datasets.open_dataset("my_set", str(tmp_path))
     assert [dataset.size(split) for split in ("train", "validation", "test")] == [16, 2, 2]
     assert dataset.labels == tuple("0123456789")
     image, _ = next(iter(dataset.records("train")))
     assert fit(decode(image), 32).shape == (32, 32, 3)
+
+
+def test_sets_that_cannot_be_trained_on_are_refused(tmp_path):
+    images, labels = real_images(5)
+    store(tmp_path / "few", images, labels)
+    with pytest.raises(UserError, match=r"my_set has no images in train.*validation"):
+        datasets.open_dataset("my_set", str(tmp_path / "few"))
+    store(tmp_path / "test", images, labels, split="test")
+    with pytest.raises(UserError, match="no training split, only test"):
+        datasets.open_dataset("my_set", str(tmp_path / "test"))
+    store(tmp_path / "one", images, np.zeros(5, int), num_classes=1)
+    with pytest.raises(UserError, match="less than two classes"):
+        datasets.open_dataset("my_set", str(tmp_path / "one"))
+    images, labels = real_images(20)
+    store(tmp_path / "unlabelled", images, np.full(20, -1))
+    with pytest.raises(UserError, match="unlabelled images"):
+        datasets.open_dataset("my_set", str(tmp_path / "unlabelled"))
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    store(tmp_path, *real_images(20))
+    (path,) = tmp_path.rglob("*.tfrecord*")
+    path.write_bytes(path.read_bytes()[:400])
+    with pytest.raises(UserError, match=r"my_set:1\.0\.0 cannot be read"):
+        datasets.open_dataset("my_set", str(tmp_path))
+
+
+def test_the_shipped_set_is_found_whatever_the_folder_of_other_sets(tmp_path):
+    assert datasets.open_dataset("fashion_mnist_13k", str(tmp_path)).size("test") == 2000
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "oxford_iiit_pet", "mnist"])
+def test_image_and_label_of_known_sets(name, tmp_path):
+    info = tfds.builder(name, data_dir=str(tmp_path)).info
+    assert tuple(datasets._image_and_label(name, info)) == ("image", "label")
+
+
+def test_images_of_one_colour_have_finite_statistics():
+    for grey in (75, 95, 105, 115):
+        image = tf.io.encode_png(np.full((32, 32, 3), grey, "uint8"))
+        records = tf.data.Dataset.from_tensors((image, 0)).repeat(7)
+        assert Preprocessing.measured(records, 32).std == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("shape", [(1, 60_000), (60_000, 1), (1, 1), (3, 900)])
+def test_extreme_shapes_are_fitted(shape):
+    fitted = fit(np.full((*shape, 3), 200, "uint8"), 32).numpy()
+    assert fitted.shape == (32, 32, 3)
+    assert fitted.max() == 200
 
 
 def test_an_unknown_set_is_named():

@@ -91,6 +91,12 @@ def test_an_ensemble_averages_probabilities():
     assert merged.error(5) == 0.0
 
 
+def test_equal_classes_are_right_for_the_first_only():
+    equal = _Pass(np.zeros((3, 10)), np.ones((3, 1)), np.ones(3), np.array([0, 4, 9]), 1)
+    assert equal.error(1) == pytest.approx(200 / 3)
+    assert equal.error(5) == pytest.approx(100 / 3)
+
+
 def test_a_plain_network_has_one_row(images, labels):
     batches = tf.data.Dataset.from_tensors((images, labels, np.ones(50, "float32")))
     network = small_network("none")

@@ -1,5 +1,6 @@
 """The exported graph: equal to the Keras network, closed blocks not executed, no randomness."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,6 +11,7 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from tfgates import costs
 from tfgates.errors import UserError
 from tfgates.export import savedmodel
+from tfgates.export.fold import fold
 from tfgates.export.savedmodel import ServedModel, publish
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Threshold
@@ -250,6 +252,33 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     model = ServedModel(cifar_resnet(8, 10), PREPROCESSING, LABELS)
     with pytest.raises(UserError, match="file"):
         publish(model, tmp_path / "file" / "export")
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"tau": 1.5}, {"tau": 1 - 1e-12}, {"tau": 1e-60}, {"top_k": 0}]
+)
+def test_bad_arguments_are_refused(arguments):
+    (name,) = arguments
+    with pytest.raises(ValueError, match=f"`{name}`"):
+        ServedModel(cifar_resnet(8, 10), PREPROCESSING, LABELS, **arguments)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        keras.layers.Conv2D(4, 3, activation="relu"),
+        keras.layers.Conv2D(4, 3, dilation_rate=2),
+        keras.layers.ReLU(max_value=6.0),
+        keras.layers.ReLU(negative_slope=0.1),
+        keras.layers.Dense(4, activation="softmax"),
+        keras.layers.BatchNormalization(),
+        keras.layers.Dropout(0.5),
+    ],
+)
+def test_a_layer_that_would_fold_to_wrong_numbers_is_refused(layer):
+    layer.build((None, 8, 8, 3))
+    with pytest.raises(TypeError, match="Export folds"):
+        fold([layer])
 
 
 def test_labels_that_do_not_fit_are_refused():

@@ -20,6 +20,9 @@ LAYERS = [
 ]
 # What else a room may know of another in its own line.
 NEIGHBOURS = {("policies", "noise")}
+# Data is joined with the rest in train.py and the tools; serving shares its preprocessing.
+DATA_IS_KNOWN_TO = {"data", "config", "run_folder", "tools"}
+PREPROCESSING_IS_KNOWN_TO = {"export"}
 FRAMEWORKS = {
     "tensorflow": {"noise", "data", "training", "inference", "export"},
     "tensorflow_datasets": {"data"},
@@ -69,6 +72,9 @@ def test_imports_run_one_way(path):
             other = parts[1]
             allowed = other == own or line_of(other) < line_of(own) or (own, other) in NEIGHBOURS
             assert allowed, f"{own} may not import {other}"
+            if other == "data" and own not in DATA_IS_KNOWN_TO:
+                preprocessing = own in PREPROCESSING_IS_KNOWN_TO and parts[2] == "preprocess"
+                assert preprocessing, f"{own} may not import {module}"
         if parts[0] in FRAMEWORKS:
             assert own in FRAMEWORKS[parts[0]], f"{own} may not import {parts[0]}"
 

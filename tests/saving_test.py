@@ -179,6 +179,71 @@ def test_a_run_folder_holds_what_the_readme_names(whole_run):
     assert "gate 02" in output
 
 
+def test_a_run_killed_in_its_first_epoch_starts_over(tmp_path):
+    run = RunFolder.at(tmp_path / "run")
+    run.path.mkdir()
+    run.log.write_text("")
+    run.rates.write_text("step,gate_00,gate_01,gate_02\n1,0.9,0.9,0.9\n")
+    finished = train(run.path, "--epochs=1")
+    assert finished.returncode == 0, finished.stderr
+    assert len(run.log.read_text().splitlines()) == 2
+    assert [row.split(",")[0] for row in run.rates.read_text().split()] == ["step", "1", "2", "3"]
+
+
+def test_a_lost_model_is_saved_again_and_fewer_epochs_are_refused(whole_run):
+    whole, _ = whole_run
+    flags = whole.flags.read_text()
+    refused = train(whole.path, "--epochs=2")
+    assert refused.returncode == 2
+    (line,) = own_lines(refused.stderr)
+    assert "3 epochs" in line
+    assert "--epochs=2" in line
+    assert whole.flags.read_text() == flags
+    whole.model.unlink()
+    whole.rates.rename(whole.path / "away.csv")
+    again = train(whole.path, "--epochs=3")
+    (whole.path / "away.csv").rename(whole.rates)
+    assert again.returncode == 0, again.stderr
+    assert whole.load_classifier().network.num_gates == 3
+    assert "No picture of the rates" in again.stdout
+
+
+def test_a_diverged_run_ends_with_its_reason_and_without_a_result(tmp_path):
+    run = RunFolder.at(tmp_path / "run")
+    ended = train(run.path, "--epochs=2", "--learning_rate=1e6")
+    assert ended.returncode == 2
+    (line,) = own_lines(ended.stderr)
+    assert "diverged" in line
+    assert "--learning_rate" in line
+    assert not run.model.exists()
+    assert not run.metrics.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": "abcdefghij"},
+        {"labels": list(range(10))},
+        {"preprocessing": {"size": "32", "mean": [0, 0, 0], "std": [1, 1, 1]}},
+        {"preprocessing": {"size": 32, "mean": [0, 0], "std": [1, 1, 1]}},
+        {"preprocessing": {"size": 32, "mean": [0, 0, 0], "std": [0, 1, 1]}},
+        {"preprocessing": {"size": 32}},
+    ],
+)
+def test_a_damaged_description_of_the_data_is_named(whole_run, tmp_path, change):
+    whole, _ = whole_run
+    damaged = RunFolder.at(tmp_path)
+    damaged.data.write_text(json.dumps({**json.loads(whole.data.read_text()), **change}))
+    with pytest.raises(UserError, match=r"data.json cannot be read"):
+        damaged.load_data()
+
+
+def test_another_model_in_the_run_folder_is_named(tmp_path):
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)]).save(tmp_path / "model.keras")
+    with pytest.raises(UserError, match="it holds a Sequential"):
+        RunFolder.at(tmp_path).load_classifier()
+
+
 def test_a_truncated_checkpoint_is_named(whole_run, tmp_path):
     whole, _ = whole_run
     damaged = RunFolder.at(tmp_path / "damaged")

@@ -1,7 +1,6 @@
 """The flags of a training run, and the configuration they end in."""
 
 import dataclasses
-import math
 import pathlib
 from typing import Any
 
@@ -14,8 +13,9 @@ from tfgates.losses import TARGET_LOSSES
 from tfgates.networks import NETWORKS
 
 STRATEGIES = ("auto", "one", "mirrored")
+MANY = 10**7
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-# What may change when a run is resumed: it decides how long and where, not what is computed.
+# What may change when a run is resumed: how long, where and on how many devices it goes on.
 FREE = ("epochs", "data_dir", "output_dir", "strategy", "replicas", "deterministic")
 
 
@@ -80,7 +80,7 @@ class TrainConfig:
         path = pathlib.Path(path)
         try:
             if path.exists():
-                self._compare(path)
+                self._compare(path, path.read_text())
             path.parent.mkdir(parents=True, exist_ok=True)
             unfinished = path.with_suffix(".tmp")
             unfinished.write_text(self.as_flagfile())
@@ -91,13 +91,15 @@ class TrainConfig:
                 "Choose another."
             ) from error
 
-    def _compare(self, path):
-        before = dict(line.split("=", 1) for line in path.read_text().split("\n") if "=" in line)
+    def _compare(self, path, text):
+        before = dict(line.split("=", 1) for line in text.split("\n") if "=" in line)
         for line in self.as_flagfile().splitlines():
             name, value = line.split("=", 1)
-            if name[2:] not in FREE and before.get(name) != value:
+            if name not in before:
+                raise UserError(f"{path} is damaged, without {name}. Choose another --output_dir.")
+            if name[2:] not in FREE and before[name] != value:
                 raise UserError(
-                    f"{path.parent} holds a run with {name}={before.get(name)}, and this one has "
+                    f"{path.parent} holds a run with {name}={before[name]}, and this one has "
                     f"{name}={value}. Choose another --output_dir, or remove that folder."
                 )
 
@@ -107,7 +109,7 @@ def _increasing(texts):
         epochs = tuple(int(text) for text in texts)
     except ValueError:
         epochs = (0,)
-    if any(late <= early for early, late in zip((0, *epochs), epochs, strict=False)):
+    if any(not early < late <= MANY for early, late in zip((0, *epochs), epochs, strict=False)):
         raise UserError(
             "--decay_epochs are increasing epochs from 1 on, as 30,60,90. "
             f"Received: {','.join(texts)}."
@@ -134,6 +136,7 @@ def _define_data_flags():
         "data_dir", "", "Folder of the prepared data sets; empty: that of tensorflow-datasets."
     )
     flags.DEFINE_string("output_dir", "runs/default", "The run folder; one with a run is resumed.")
+    _check("output_dir", bool, "is a folder, as runs/NAME")
     flags.DEFINE_integer("image_size", 32, "Height and width of the network's input, in pixels.")
     _check("image_size", lambda value: 8 <= value <= 1024, "is from 8 to 1024 pixels")
     flags.DEFINE_enum("augment", "crop_flip", list(AUGMENTATIONS), "Training augmentation.")
@@ -160,18 +163,18 @@ def _define_method_flags():
         "is a share of executed blocks in [0, 1]; for 40 percent pass --target_rate=0.4",
     )
     flags.DEFINE_float("target_weight", 1.0, "Factor of the target loss (lambda).")
-    _check("target_weight", lambda value: 0 <= value < math.inf, "is a number from 0 on, as 1")
+    _check("target_weight", lambda value: 0 <= value <= 1e6, "is from 0 to 1e6, as 1")
 
 
 def _define_optimizer_flags():
     flags.DEFINE_integer("epochs", 350, "Epochs of the whole run.")
-    _check("epochs", lambda value: value >= 1, "is at least 1")
+    _check("epochs", lambda value: 1 <= value <= MANY, f"is at least 1, at most {MANY}")
     flags.DEFINE_integer("batch_size", 256, "Images of a batch, over all replicas.")
-    _check("batch_size", lambda value: value >= 2, "is at least 2, for batch norm")
+    _check("batch_size", lambda value: 2 <= value <= MANY, "is at least 2, for batch norm")
     flags.DEFINE_integer("steps_per_epoch", 0, "Batches of an epoch; 0: the whole training split.")
-    _check("steps_per_epoch", lambda value: value >= 0, "is 0 or the number of batches")
+    _check("steps_per_epoch", lambda value: 0 <= value <= MANY, "is 0 or the number of batches")
     flags.DEFINE_float("learning_rate", 0.1, "Initial learning rate.")
-    _check("learning_rate", lambda value: 0 < value < math.inf, "is a number above 0, as 0.1")
+    _check("learning_rate", lambda value: 0 < value <= 1e6, "is a number above 0, as 0.1")
     flags.DEFINE_list(
         "decay_epochs",
         ["150", "250"],
@@ -180,7 +183,7 @@ def _define_optimizer_flags():
     flags.DEFINE_float("momentum", 0.9, "Momentum of SGD, in [0, 1).")
     _check("momentum", lambda value: 0 <= value < 1, "is in [0, 1), as 0.9")
     flags.DEFINE_float("weight_decay", 5e-4, "Weight decay on all trainable weights.")
-    _check("weight_decay", lambda value: 0 <= value < math.inf, "is a number from 0 on, as 1e-4")
+    _check("weight_decay", lambda value: 0 <= value <= 1, "is in [0, 1], as 1e-4")
 
 
 def _define_machine_flags():

@@ -8,6 +8,7 @@ import keras
 
 from tfgates.data.preprocess import Preprocessing
 from tfgates.errors import UserError
+from tfgates.training.classifier import GatedClassifier
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +80,12 @@ class RunFolder:
             },
         )
 
+    def save_classifier(self, classifier):
+        """Saves the trained `GatedClassifier` under a temporary name and renames it."""
+        unfinished = self.path / "unfinished.keras"
+        classifier.save(unfinished)
+        unfinished.replace(self.model)
+
     def load_classifier(self):
         """Loads the trained `GatedClassifier`.
 
@@ -86,9 +93,12 @@ class RunFolder:
             UserError: there is no finished run, or it cannot be read.
         """
         try:
-            return keras.saving.load_model(self.model)
+            classifier = keras.saving.load_model(self.model)
         except Exception as error:
             raise self._unreadable(self.model, error) from error
+        if not isinstance(classifier, GatedClassifier):
+            raise self._unreadable(self.model, f"it holds a {type(classifier).__name__}")
+        return classifier
 
     def load_data(self):
         """Loads what `write_data` wrote: data set name, labels, `Preprocessing`.
@@ -98,7 +108,10 @@ class RunFolder:
         """
         try:
             data = json.loads(self.data.read_text())
-            return data["dataset"], data["labels"], Preprocessing(**data["preprocessing"])
+            labels, preprocessing = data["labels"], Preprocessing(**data["preprocessing"])
+            if not isinstance(labels, list) or not all(isinstance(x, str) for x in labels):
+                raise ValueError("labels are a list of texts")
+            return data["dataset"], labels, preprocessing
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise self._unreadable(self.data, error) from error
 

@@ -1,6 +1,8 @@
-"""Image classification sets of tensorflow-datasets as batches of (images, labels)."""
+"""Image classification sets of tensorflow-datasets: opening, splits, records."""
 
+import contextlib
 import dataclasses
+import logging
 import pathlib
 
 import tensorflow as tf
@@ -10,7 +12,7 @@ from tfgates.errors import UserError
 
 # The sets that ship with the repository are found by their name, like those of tensorflow-datasets.
 SHIPPED = pathlib.Path(__file__).parents[2] / "datasets"
-SHUFFLE_BUFFER = 16_384
+LABELS_SAMPLE = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,29 +60,58 @@ def open_dataset(name, data_dir=None):
     Raises:
         UserError: unknown name, failed download, or not a set of images with one label each.
     """
-    tfds.core.add_data_dir(str(SHIPPED))
-    try:
-        builder = tfds.builder(name, data_dir=data_dir or None)
-    except (tfds.core.DatasetNotFoundError, ValueError) as error:
-        raise UserError(
-            f"--dataset names a set of tensorflow-datasets or fashion_mnist_13k. Received: {name}. "
-            "The names are listed at https://www.tensorflow.org/datasets/catalog/overview."
-        ) from error
-    keys = _image_and_label(name, builder.info.features)
+    builder = _builder(name, data_dir)
+    keys = _image_and_label(name, builder.info)
     _prepare(builder)
-    return ImageDataset(
+    dataset = ImageDataset(
         name=f"{builder.name}:{builder.version}",
         labels=tuple(builder.info.features[keys[1]].names),
-        splits=_roles(builder.info.splits),
+        splits=_roles(name, builder.info.splits),
         _builder=builder,
         _keys=keys,
     )
+    _check(name, dataset)
+    return dataset
 
 
-def _image_and_label(name, features):
+@contextlib.contextmanager
+def readable(dataset):
+    """Turns a damaged file, met while the block reads a data set, into a `UserError`."""
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+        raise UserError(
+            f"--dataset={dataset.name} cannot be read: {str(error)[:200]}. Remove its folder, "
+            "and the next run prepares it again."
+        ) from error
+
+
+def _builder(name, data_dir):
+    reasons = []
+    for folder in (data_dir or None, SHIPPED):
+        try:
+            return tfds.builder(name, data_dir=folder)
+        # A wrong version is an AssertionError, a missing library an ImportError.
+        except Exception as error:
+            reasons.append(f"{type(error).__name__}: {error}".splitlines()[0])
+    raise UserError(
+        f"--dataset names a set of tensorflow-datasets or fashion_mnist_13k. Received: {name} "
+        f"({reasons[0]}). The names are listed at "
+        "https://www.tensorflow.org/datasets/catalog/overview; --data_dir is the folder of a set "
+        "of your own."
+    )
+
+
+def _image_and_label(name, info):
+    features = dict(info.features)
+    pair = info.supervised_keys
+    if pair and len(pair) == 2 and all(key in features for key in pair):
+        image, label = (features[key] for key in pair)
+        if isinstance(image, tfds.features.Image) and isinstance(label, tfds.features.ClassLabel):
+            return pair
     found = []
     for kind in (tfds.features.Image, tfds.features.ClassLabel):
-        keys = [key for key, feature in dict(features).items() if isinstance(feature, kind)]
+        keys = [key for key, feature in features.items() if isinstance(feature, kind)]
         if len(keys) != 1:
             raise UserError(
                 f"--dataset={name} is no image classification set: it has {len(keys)} features of "
@@ -93,6 +124,9 @@ def _image_and_label(name, features):
 def _prepare(builder):
     if builder.is_prepared():
         return
+    print(f"Preparing {builder.name} in {builder.data_path} ...", flush=True)
+    # Without a network its retries, of which each is a warning, take minutes.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     try:
         builder.download_and_prepare()
     except Exception as error:
@@ -103,7 +137,12 @@ def _prepare(builder):
         ) from error
 
 
-def _roles(available):
+def _roles(name, available):
+    if "train" not in available:
+        raise UserError(
+            f"--dataset={name} has no training split, only {', '.join(sorted(available))}. "
+            "Choose another set."
+        )
     if "test" in available and "validation" in available:
         return {"train": "train", "validation": "validation", "test": "test"}
     for test in ("test", "validation"):
@@ -112,63 +151,20 @@ def _roles(available):
     return {"train": "train[:80%]", "validation": "train[80%:90%]", "test": "train[90%:]"}
 
 
-def training_batches(
-    dataset, preprocessing, augment, *, batch_size, steps_per_epoch, seed, first_epoch, epochs
-):
-    """Returns the batches of the epochs `first_epoch` to `epochs` - 1, one after the other.
-
-    The order and the augmentation of an epoch are functions of the seed and the number of the
-    epoch, so that a resumed run sees the batches that the interrupted one would have seen.
-
-    Args:
-        dataset: `ImageDataset`.
-        preprocessing: `Preprocessing`.
-        augment: function of an image and a seed [2], see `tfgates.data.augment`.
-        batch_size: global batch size.
-        steps_per_epoch: batches of an epoch.
-        seed: integer.
-        first_epoch, epochs: the range of the epochs.
-
-    Returns:
-        `tf.data.Dataset` of float32 images [B, H, W, 3] and int64 labels [B].
-    """
-    records = dataset.records("train")
-
-    def one_epoch(epoch):
-        key = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0], tf.int64), epoch)
-
-        def example(index, record):
-            image_bytes, label = record
-            image_key = tf.random.experimental.stateless_fold_in(key, index)
-            return augment(preprocessing(image_bytes), image_key), label
-
-        # Of this function's graph only: `shuffle` fails on a tensor where the global seed is 0.
-        tf.random.set_seed(1)
-        shuffled = records.shuffle(SHUFFLE_BUFFER, seed=key[0], reshuffle_each_iteration=False)
-        examples = shuffled.repeat().take(steps_per_epoch * batch_size).enumerate()
-        return examples.map(example, tf.data.AUTOTUNE).batch(batch_size, drop_remainder=True)
-
-    return tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch).prefetch(2)
-
-
-def evaluation_batches(dataset, split, preprocessing, batch_size):
-    """Returns every image of a split once, in batches of one size.
-
-    The last batch is filled up with images of weight 0, so that each replica gets a share of it.
-
-    Args:
-        dataset: `ImageDataset`.
-        split: "train", "validation" or "test".
-        preprocessing: `Preprocessing`.
-        batch_size: images of a batch.
-
-    Returns:
-        `tf.data.Dataset` of float32 images [B, H, W, 3], int64 labels [B] and float32 weights [B].
-    """
-    examples = dataset.records(split).map(
-        lambda image_bytes, label: (preprocessing(image_bytes), label, 1.0), tf.data.AUTOTUNE
-    )
-    shape = (preprocessing.size, preprocessing.size, 3)
-    filler = tf.data.Dataset.from_tensors((tf.zeros(shape), tf.constant(0, tf.int64), 0.0))
-    examples = examples.concatenate(filler.repeat(-dataset.size(split) % batch_size))
-    return examples.batch(batch_size, drop_remainder=True).prefetch(2)
+def _check(name, dataset):
+    """Refuses a set with less than two classes, an empty split, or a split without labels."""
+    if len(dataset.labels) < 2:
+        raise UserError(f"--dataset={name} has less than two classes. Choose another set.")
+    for split, part in dataset.splits.items():
+        try:
+            with readable(dataset):
+                labels = [int(label) for _, label in dataset.records(split).take(LABELS_SAMPLE)]
+        except ValueError:
+            # tensorflow-datasets refuses a tenth that is less than one image.
+            labels = []
+        if not labels or min(labels) < 0:
+            problem = "unlabelled" if labels else "no"
+            raise UserError(
+                f"--dataset={name} has {problem} images in {part}, which plays the {split} split. "
+                "Choose another set."
+            )

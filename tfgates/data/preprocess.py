@@ -16,12 +16,25 @@ class Preprocessing:
     Attributes:
         size: height and width in pixels of the network's input.
         mean: of each of the three channels, on pixels in [0, 1].
-        std: standard deviation of each of the three channels, on pixels in [0, 1].
+        std: standard deviation of each of the three channels, on pixels in [0, 1], above 0.
+
+    Raises:
+        ValueError: an attribute out of its range.
     """
 
     size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+    def __post_init__(self):
+        if not isinstance(self.size, int) or self.size < 1:
+            raise ValueError(f"`size` is a number of pixels. Received: {self.size!r}.")
+        for name in ("mean", "std"):
+            values = np.asarray(getattr(self, name), "float64")
+            if values.shape != (3,) or not np.isfinite(values).all():
+                raise ValueError(f"`{name}` has three finite numbers. Received: {values}.")
+        if min(self.std) <= 0:
+            raise ValueError(f"`std` is above 0. Received: {self.std}.")
 
     @classmethod
     def measured(cls, records, size):
@@ -36,10 +49,11 @@ class Preprocessing:
         )
         means, squares = [], []
         for batch in images.batch(500):
-            means.extend(tf.reduce_mean(batch, [1, 2]).numpy())
-            squares.extend(tf.reduce_mean(tf.square(batch), [1, 2]).numpy())
-        mean = np.mean(means, axis=0, dtype="float64")
-        std = np.sqrt(np.mean(squares, axis=0, dtype="float64") - mean**2)
+            pixels = tf.cast(batch, tf.float64)
+            means.extend(tf.reduce_mean(pixels, [1, 2]).numpy())
+            squares.extend(tf.reduce_mean(tf.square(pixels), [1, 2]).numpy())
+        mean = np.mean(means, axis=0)
+        std = np.sqrt(np.maximum(np.mean(squares, axis=0) - mean**2, 0.0))
         # A channel without contrast is only shifted.
         std = np.where(std < MIN_STD, 1.0, std)
         return cls(size, tuple(mean.round(4).tolist()), tuple(std.round(4).tolist()))
@@ -54,7 +68,7 @@ class Preprocessing:
 
 
 def decode(image_bytes):
-    """Decodes a JPEG, PNG, GIF (its first frame) or BMP.
+    """Decodes a JPEG, PNG, BMP, WebP or GIF (its first frame).
 
     Args:
         image_bytes: string scalar.
@@ -73,8 +87,8 @@ def decode(image_bytes):
 def fit(image, size):
     """Fits an image into a square without distorting it.
 
-    An image that lies within the square is centred and padded with black; any other is scaled, with
-    antialiasing, until its shorter side fills the square, and its centre is cut out.
+    An image that lies within the square is centred and padded with black; of any other the central
+    square is cut out and scaled with antialiasing.
 
     Args:
         image: [H, W, 3], pixels 0-255.
@@ -83,15 +97,9 @@ def fit(image, size):
     Returns:
         float32 [size, size, 3], pixels 0-255.
     """
-    image = tf.cast(image, tf.float32)
     height_width = tf.shape(image)[:2]
-
-    def scaled():
-        scale = size / tf.reduce_min(height_width)
-        target = tf.cast(tf.round(tf.cast(height_width, tf.float64) * scale), tf.int32)
-        return tf.image.resize(image, tf.maximum(target, size), antialias=True)
-
     inside = tf.reduce_all(height_width <= size)
-    image = tf.cond(inside, lambda: image, scaled)
-    image = tf.image.resize_with_crop_or_pad(image, size, size)
-    return tf.ensure_shape(image, [size, size, 3])
+    side = tf.where(inside, size, tf.reduce_min(height_width))
+    square = tf.image.resize_with_crop_or_pad(image, side, side)
+    # A square of the right size is left exactly as it is.
+    return tf.ensure_shape(tf.image.resize(square, [size, size], antialias=True), [size, size, 3])

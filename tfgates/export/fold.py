@@ -13,6 +13,17 @@ import numpy as np
 import tensorflow as tf
 
 Operation = Callable[[tf.Tensor], tf.Tensor]
+# Options of the layers that are folded; other values would fold to wrong numbers.
+PLAIN = {
+    "activation": keras.activations.linear,
+    "dilation_rate": (1, 1),
+    "groups": 1,
+    "data_format": "channels_last",
+    "keepdims": False,
+    "max_value": None,
+    "negative_slope": 0.0,
+    "threshold": 0.0,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +70,8 @@ def fold(layers):
         A function of a float32 tensor that equals the layers at inference.
 
     Raises:
-        TypeError: a layer of another kind, or a batch norm that follows no convolution.
+        TypeError: a layer of another kind or with options that are not folded, or a batch norm
+            that follows no convolution or dense layer.
     """
     operations: list[Operation] = []
     for layer in layers:
@@ -78,6 +90,12 @@ def fold(layers):
 
 
 def _operation(layer) -> Operation:
+    for name, plain in PLAIN.items():
+        if getattr(layer, name, plain) != plain:
+            raise TypeError(
+                f"Export folds layers with {name}={plain!r} only. "
+                f"Received: {getattr(layer, name)!r} of {layer.name!r}."
+            )
     if isinstance(layer, keras.layers.Conv2D):
         kernel, bias = _kernel_and_bias(layer)
         return Affine(kernel, bias, tuple(layer.strides), layer.padding.upper())

@@ -30,7 +30,13 @@ class ServedModel(tf.Module):
         preprocessing: `Preprocessing` of its inputs.
         labels: names of the K classes.
         tau: threshold of the gates, in (0, 1), of all signatures but `predict_tau`.
-        top_k: number of classes in an answer, at most K.
+        top_k: number of classes in an answer, from 1; more than K are K.
+
+    The graph computes in float32. It equals a float32 network to 1e-5; one that was trained in
+    mixed precision answers a little more exactly than in training.
+
+    Raises:
+        ValueError: an argument out of its range.
     """
 
     def __init__(self, network, preprocessing, labels, tau=0.5, top_k=5):
@@ -39,6 +45,10 @@ class ServedModel(tf.Module):
             raise ValueError(
                 f"`labels` are as many as classes, {network.num_classes}. Received: {len(labels)}."
             )
+        if not is_threshold(tau):
+            raise ValueError(f"`tau` is a probability in (0, 1), in float32. Received: {tau}.")
+        if top_k < 1:
+            raise ValueError(f"`top_k` is at least 1. Received: {top_k}.")
         self._preprocessing = preprocessing
         self._labels = list(labels)
         self._tau = tau
@@ -115,6 +125,11 @@ class ServedModel(tf.Module):
         }
 
 
+def is_threshold(tau):
+    """Whether a number lies in (0, 1) as the float32 that the graph holds."""
+    return bool(0 < np.float32(tau) < 1)
+
+
 def _named(spec, name):
     return tf.TensorSpec(spec.shape, spec.dtype, name=name)
 
@@ -165,9 +180,17 @@ def publish(model, folder):
         unfinished = folder / f".tmp-{version.name}-{os.getpid()}"
         try:
             tf.saved_model.save(model, str(unfinished), signatures=model.signatures())
+            for path in unfinished.rglob("*"):
+                _flush_to_disk(path)
             unfinished.rename(version)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-    except OSError as error:
+    except (OSError, tf.errors.OpError) as error:
         raise UserError(f"Cannot write the export to {folder}: {error}.") from error
     return version
+
+
+def _flush_to_disk(path):
+    if path.is_file():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())

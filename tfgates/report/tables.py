@@ -20,7 +20,7 @@ def policies(results):
             _with_std(result.top1_error, result.top1_error_std, ".2f"),
             _with_std(result.top5_error, result.top5_error_std, ".2f"),
             _with_std(result.rate, result.rate_std, ".3f"),
-            _with_std(result.macs / 1e6, None if not result.macs_std else result.macs_std / 1e6),
+            _with_std(result.macs, result.macs_std, ".2f", 1e6),
             f"{100 * result.macs_share:.1f} %",
         ]
         for result in results
@@ -46,5 +46,6 @@ def gate_bars(rates):
     return "\n".join(lines)
 
 
-def _with_std(mean, std, form=".2f"):
-    return f"{mean:{form}}" if std is None else f"{mean:{form}} ± {std:{form}}"
+def _with_std(mean, std, form, unit=1):
+    text = f"{mean / unit:{form}}"
+    return text if std is None else f"{text} ± {std / unit:{form}}"

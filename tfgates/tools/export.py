@@ -8,7 +8,8 @@ Writes the next version to RUN/export/, for TensorFlow Serving or serving/server
 from absl import flags
 
 from tfgates import command
-from tfgates.export.savedmodel import ServedModel, publish
+from tfgates.errors import UserError
+from tfgates.export.savedmodel import ServedModel, is_threshold, publish
 from tfgates.run_folder import RunFolder
 
 RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
@@ -17,13 +18,19 @@ TAU = flags.DEFINE_float(
 )
 TOP_K = flags.DEFINE_integer("top_k", 5, "Classes in an answer.", lower_bound=1)
 
-flags.register_validator("tau", lambda tau: 0 < tau < 1, "is a probability in (0, 1), as 0.5.")
+flags.register_validator("run", bool, "is a run folder, as runs/NAME.")
+flags.register_validator("tau", is_threshold, "is a probability in (0, 1), as 0.5.")
 
 
 def main():
     run = RunFolder.at(RUN.value)
     _, labels, preprocessing = run.load_data()
     network = run.load_classifier().network
+    if len(labels) != network.num_classes:
+        raise UserError(
+            f"{run.data} names {len(labels)} labels and {run.model} knows {network.num_classes} "
+            "classes. Train the run again, or name another folder."
+        )
     model = ServedModel(network, preprocessing, labels, tau=TAU.value, top_k=TOP_K.value)
     version = publish(model, run.export)
     megabytes = sum(path.stat().st_size for path in version.rglob("*")) / 1e6

@@ -1,6 +1,7 @@
 """What a run shows and keeps while it trains."""
 
 import csv
+import math
 import warnings
 
 import keras
@@ -74,6 +75,24 @@ class RateLog(keras.callbacks.Callback):
             csv.writer(file).writerow(row)
 
 
+class StopAtDivergence(keras.callbacks.Callback):
+    """Ends a run whose loss is no longer a number; its last checkpoint stays.
+
+    Raises:
+        UserError: the loss is infinite or not a number.
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch + 1
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not math.isfinite(float(logs["loss"])):
+            raise UserError(
+                f"The loss became {float(logs['loss'])} in epoch {self.epoch}, step {batch + 1}: "
+                "the training diverged. Pass a lower --learning_rate, with another --output_dir."
+            )
+
+
 class Checkpoint(keras.callbacks.Callback):
     """Saves weights, optimizer and noise at the end of each epoch, and drops the older file.
 
@@ -84,15 +103,23 @@ class Checkpoint(keras.callbacks.Callback):
         folder: of the files.
     """
 
-    PATTERN = "epoch-*.weights.h5"
+    PATTERN = "epoch-[0-9]*.weights.h5"
 
     def __init__(self, folder):
         super().__init__()
         self.folder = folder
 
-    def on_epoch_end(self, epoch, logs=None):
+    @classmethod
+    def finished_epochs(cls, folder):
+        """Returns the files of a folder by their number of finished epochs."""
+        paths = folder.glob(cls.PATTERN)
+        return {int(path.name.split("-")[1].split(".")[0]): path for path in paths}
+
+    def on_train_begin(self, logs=None):
         self.folder.mkdir(exist_ok=True)
-        before = list(self.folder.glob(self.PATTERN))
+
+    def on_epoch_end(self, epoch, logs=None):
+        before = self.finished_epochs(self.folder).values()
         path = self.folder / f"epoch-{epoch + 1:04d}.weights.h5"
         unfinished = self.folder / f"unfinished-{path.name}"
         self.model.save_weights(unfinished, overwrite=True)
@@ -114,25 +141,28 @@ class Checkpoint(keras.callbacks.Callback):
         Raises:
             UserError: the file cannot be read, or belongs to another model.
         """
-        paths = sorted(folder.glob(cls.PATTERN))
+        paths = cls.finished_epochs(folder)
         if not paths:
             return 0
+        epochs = max(paths)
         try:
             model.optimizer.build(model.trainable_variables)
             with warnings.catch_warnings():
                 # Keras only warns when the optimizer is another, and leaves it as it is.
                 warnings.filterwarnings("error", "Skipping variable loading")
-                model.load_weights(paths[-1])
+                model.load_weights(paths[epochs])
         except (OSError, ValueError, KeyError, UserWarning) as error:
             raise UserError(
-                f"{paths[-1]} cannot be read: {str(error)[:200]}. Remove it to start over, or name "
-                "another --output_dir."
+                f"{paths[epochs]} cannot be read: {str(error)[:200]}. Remove it to start over, or "
+                "name another --output_dir."
             ) from error
-        return int(paths[-1].name.split("-")[1].split(".")[0])
+        return epochs
 
 
 def keep_rows(path, column, last):
     """Drops the rows of a CSV file that belong to an epoch that was not finished.
+
+    A file without a header is removed.
 
     Args:
         path: of the file; nothing is done where it is missing.
@@ -143,6 +173,10 @@ def keep_rows(path, column, last):
         return
     with path.open(newline="") as file:
         rows = list(csv.reader(file))
+    if not rows or column not in rows[0]:
+        # A run that is killed before its first row leaves a file without a header.
+        path.unlink()
+        return
     index = rows[0].index(column)
     kept = [row for row in rows[1:] if len(row) == len(rows[0]) and float(row[index]) <= last]
     unfinished = path.with_suffix(".tmp")

@@ -19,7 +19,7 @@ def make_strategy(name="auto", replicas=0):
         `tf.distribute.Strategy`.
 
     Raises:
-        UserError: an unknown name, or more replicas than GPUs.
+        UserError: an unknown name, more replicas than GPUs, or replicas of one device.
     """
     if name not in ("auto", "one", "mirrored"):
         raise UserError(f"--strategy is auto, one or mirrored. Received: {name}.")
@@ -27,6 +27,11 @@ def make_strategy(name="auto", replicas=0):
     if name == "auto":
         name = "mirrored" if len(gpus) > 1 else "one"
     if name == "one":
+        if replicas > 1:
+            raise UserError(
+                f"--replicas belongs to --strategy=mirrored. Received: --replicas={replicas} and "
+                "one device. Pass --strategy=mirrored as well."
+            )
         return tf.distribute.get_strategy()
     if gpus:
         if replicas > len(gpus):
