@@ -15,7 +15,8 @@ from concurrent import futures
 import grpc
 import tensorflow as tf
 from absl import flags
-from services import Model, ModelService, PredictionService
+from model import Model
+from services import ModelService, PredictionService
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from tfgates import command

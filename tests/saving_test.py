@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -242,6 +244,27 @@ def test_another_model_in_the_run_folder_is_named(tmp_path):
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)]).save(tmp_path / "model.keras")
     with pytest.raises(UserError, match="it holds a Sequential"):
         RunFolder.at(tmp_path).load_classifier()
+
+
+def test_export_and_demo_of_a_run(whole_run):
+    whole, _ = whole_run
+    exported = run_script("-m", "tfgates.tools.export", f"--run={whole.path}", "--top_k=3")
+    assert exported.returncode == 0, exported.stderr
+    assert f"Exported {whole.export / '1'} " in exported.stdout
+    shown = run_script("serving/demo.py", f"--run={whole.path}")
+    assert shown.returncode == 0, shown.stderr
+    lines = shown.stdout.splitlines()
+    images = sorted((whole.path / "images").iterdir())
+    assert len(images) == 8
+    answers = [line.split() for line in lines if line.startswith(str(images[0].parent))]
+    assert [answer[0] for answer in answers] == [str(path) for path in images]
+    assert all(re.fullmatch("[01]{3}", answer[-2]) for answer in answers)
+    (address,) = re.findall(r"on 127\.0\.0\.1:(\d+)", shown.stdout)
+    assert "Stopped the server." in lines
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", int(address))) != 0
+    assert f'-v "{whole.export}:/models/gated"' in shown.stdout
+    assert f"Picture:    {whole.picture}" in lines
 
 
 def test_a_truncated_checkpoint_is_named(whole_run, tmp_path):

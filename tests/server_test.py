@@ -19,7 +19,6 @@ from serving_fixtures import (
     jpegs,
     predict,
     server,
-    services,
     spec,
 )
 from tensorflow.core.example import example_pb2
@@ -329,7 +328,7 @@ def test_a_folder_without_versions_is_refused(tmp_path, name):
 def test_a_version_without_saved_model_is_refused(tmp_path):
     (tmp_path / "1").mkdir()
     with pytest.raises(UserError, match="1 holds no readable SavedModel"):
-        services.Model("gated", tmp_path / "1")
+        server.Model("gated", tmp_path / "1")
 
 
 def test_the_script_serves_until_it_is_told_to_end(version, ask):

@@ -29,7 +29,6 @@ from tfgates.networks.cifar_resnet import cifar_resnet
 sys.path.insert(0, str(ROOT / "serving"))
 
 import server
-import services
 
 SERVING = ROOT / "serving"
 BROKEN = b"These bytes are no image."
@@ -104,7 +103,7 @@ def ask(version):
 @pytest.fixture(scope="session")
 def model(version):
     """The exported model, as the server holds it."""
-    return services.Model("gated", version)
+    return server.Model("gated", version)
 
 
 @pytest.fixture(scope="session")
