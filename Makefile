@@ -15,7 +15,7 @@ demo: .venv/installed
 	$(BIN)/python serving/demo.py --run=runs/demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -79,7 +79,7 @@ def steps_of_an_epoch(settings, dataset, replicas):
 
 def claim_run(settings):
     """Returns the run folder, new or of the same run, and refuses one that is further on."""
-    run = RunFolder.at(settings.output_dir)
+    run = RunFolder(settings.output_dir)
     finished = max(Checkpoint.finished_epochs(run.checkpoints), default=0)
     if finished > settings.epochs:
         raise UserError(

@@ -31,7 +31,7 @@ docker run --rm -p 8500:8500 -v "{export}:/models/gated" -e MODEL_NAME=gated \\
 
 
 def main():
-    run = RunFolder.at(RUN.value)
+    run = RunFolder(RUN.value)
     images = write_images(run)
     print(f"Wrote {len(images)} test images to {images[0].parent}", flush=True)
     with serving(run.export) as address:

@@ -86,12 +86,12 @@ def whole_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "whole"
     finished = train(folder, "--epochs=3")
     assert finished.returncode == 0, finished.stderr
-    return RunFolder.at(folder), finished.stdout
+    return RunFolder(folder), finished.stdout
 
 
 def test_a_killed_run_resumes_after_its_last_finished_epoch_bit_identically(whole_run, tmp_path):
     whole, _ = whole_run
-    broken = RunFolder.at(tmp_path / "broken")
+    broken = RunFolder(tmp_path / "broken")
     process = subprocess.Popen(
         [sys.executable, "train.py", *FLAGS, f"--output_dir={broken.path}", "--epochs=3"],
         cwd=ROOT,
@@ -182,7 +182,7 @@ def test_a_run_folder_holds_what_the_readme_names(whole_run):
 
 
 def test_a_run_killed_in_its_first_epoch_starts_over(tmp_path):
-    run = RunFolder.at(tmp_path / "run")
+    run = RunFolder(tmp_path / "run")
     run.path.mkdir()
     run.log.write_text("")
     run.rates.write_text("step,gate_00,gate_01,gate_02\n1,0.9,0.9,0.9\n")
@@ -211,7 +211,7 @@ def test_a_lost_model_is_saved_again_and_fewer_epochs_are_refused(whole_run):
 
 
 def test_a_diverged_run_ends_with_its_reason_and_without_a_result(tmp_path):
-    run = RunFolder.at(tmp_path / "run")
+    run = RunFolder(tmp_path / "run")
     ended = train(run.path, "--epochs=2", "--learning_rate=1e6")
     assert ended.returncode == 2
     (line,) = own_lines(ended.stderr)
@@ -234,7 +234,7 @@ def test_a_diverged_run_ends_with_its_reason_and_without_a_result(tmp_path):
 )
 def test_a_damaged_description_of_the_data_is_named(whole_run, tmp_path, change):
     whole, _ = whole_run
-    damaged = RunFolder.at(tmp_path)
+    damaged = RunFolder(tmp_path)
     damaged.data.write_text(json.dumps({**json.loads(whole.data.read_text()), **change}))
     with pytest.raises(UserError, match=r"data.json cannot be read"):
         damaged.load_data()
@@ -243,7 +243,7 @@ def test_a_damaged_description_of_the_data_is_named(whole_run, tmp_path, change)
 def test_another_model_in_the_run_folder_is_named(tmp_path):
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)]).save(tmp_path / "model.keras")
     with pytest.raises(UserError, match="it holds a Sequential"):
-        RunFolder.at(tmp_path).load_classifier()
+        RunFolder(tmp_path).load_classifier()
 
 
 def test_export_and_demo_of_a_run(whole_run):
@@ -269,7 +269,7 @@ def test_export_and_demo_of_a_run(whole_run):
 
 def test_a_truncated_checkpoint_is_named(whole_run, tmp_path):
     whole, _ = whole_run
-    damaged = RunFolder.at(tmp_path / "damaged")
+    damaged = RunFolder(tmp_path / "damaged")
     damaged.checkpoints.mkdir(parents=True)
     damaged.flags.write_text(whole.flags.read_text())
     content = (whole.checkpoints / "epoch-0003.weights.h5").read_bytes()

@@ -22,7 +22,7 @@ FLAGS = [
 def train(folder, *flags):
     finished = run_script("train.py", *FLAGS, f"--output_dir={folder}", *flags)
     assert finished.returncode == 0, finished.stderr
-    run = RunFolder.at(folder)
+    run = RunFolder(folder)
     with run.log.open() as file:
         (row,) = csv.DictReader(file)
     return run, {name: float(value) for name, value in row.items()}

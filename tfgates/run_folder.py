@@ -11,62 +11,37 @@ from tfgates.errors import UserError
 from tfgates.training.classifier import GatedClassifier
 
 
-@dataclasses.dataclass(frozen=True)
 class RunFolder:
-    """The paths of a run folder, runs/NAME."""
+    """The paths of a run folder, and what they hold.
 
-    path: pathlib.Path
+    Args:
+        path: of the folder, runs/NAME.
 
-    @classmethod
-    def at(cls, path):
-        return cls(pathlib.Path(path))
+    Attributes:
+        flags: flag file that repeats the run.
+        data: JSON: data set, labels and preprocessing.
+        log: CSV, a row for each epoch: loss, accuracy, target rate, rate, and of each gate.
+        rates: CSV, a row for every few steps: the rate of each gate.
+        picture: PNG: the rate of each gate over the training steps.
+        tensorboard: folder of the same for TensorBoard.
+        checkpoints: folder of weights, optimizer and noise after the last finished epoch.
+        model: the trained `GatedClassifier`.
+        metrics: JSON: a row for each policy.
+        export: folder of the exported versions.
+    """
 
-    @property
-    def flags(self):
-        """Flag file that repeats the run."""
-        return self.path / "flags.cfg"
-
-    @property
-    def data(self):
-        """JSON: data set, labels and preprocessing."""
-        return self.path / "data.json"
-
-    @property
-    def log(self):
-        """CSV, a row for each epoch: loss, accuracy, target rate, rate, and of each gate."""
-        return self.path / "log.csv"
-
-    @property
-    def rates(self):
-        """CSV, a row for every few steps: the rate of each gate."""
-        return self.path / "rates.csv"
-
-    @property
-    def tensorboard(self):
-        return self.path / "tb"
-
-    @property
-    def checkpoints(self):
-        """Folder of the weights, optimizer and noise at the end of the last finished epoch."""
-        return self.path / "checkpoints"
-
-    @property
-    def model(self):
-        return self.path / "model.keras"
-
-    @property
-    def metrics(self):
-        """JSON: a row for each policy."""
-        return self.path / "metrics.json"
-
-    @property
-    def picture(self):
-        """PNG: the rate of each gate over the training steps."""
-        return self.path / "rates.png"
-
-    @property
-    def export(self):
-        return self.path / "export"
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.flags = self.path / "flags.cfg"
+        self.data = self.path / "data.json"
+        self.log = self.path / "log.csv"
+        self.rates = self.path / "rates.csv"
+        self.picture = self.path / "rates.png"
+        self.tensorboard = self.path / "tb"
+        self.checkpoints = self.path / "checkpoints"
+        self.model = self.path / "model.keras"
+        self.metrics = self.path / "metrics.json"
+        self.export = self.path / "export"
 
     def write_data(self, dataset, preprocessing):
         """Writes the name, labels and splits of an `ImageDataset`, and the `Preprocessing`."""

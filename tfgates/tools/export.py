@@ -23,7 +23,7 @@ flags.register_validator("tau", is_threshold, "is a probability in (0, 1), as 0.
 
 
 def main():
-    run = RunFolder.at(RUN.value)
+    run = RunFolder(RUN.value)
     _, labels, preprocessing = run.load_data()
     network = run.load_classifier().network
     if len(labels) != network.num_classes:
