@@ -171,7 +171,7 @@ def test_validation_never_comes_from_the_test_split(available, expected):
     assert (roles["train"], roles["validation"], roles["test"]) == expected
 
 
-def store(folder, images, labels, split="train", num_classes=10):
+def store(folder, images, labels, split="train", num_classes=10, **options):
     """Stores encoded images as a set of one's own, named my_set."""
     records = tf.data.Dataset.from_tensor_slices(
         {"photo": np.stack([tf.io.decode_png(image) for image in images]), "kind": labels}
@@ -187,6 +187,7 @@ def store(folder, images, labels, split="train", num_classes=10):
         ),
         split_datasets={split: records},
         data_dir=folder,
+        **options,
     )
 
 
@@ -214,6 +215,17 @@ def test_sets_that_cannot_be_trained_on_are_refused(tmp_path):
     store(tmp_path / "unlabelled", images, np.full(20, -1))
     with pytest.raises(UserError, match="unlabelled images"):
         datasets.open_dataset("my_set", str(tmp_path / "unlabelled"))
+
+
+def test_a_set_that_is_stored_class_by_class_is_refused_unless_shuffled(tmp_path):
+    images, labels = real_images(1)[0] * 300, np.repeat([0, 1], 150)
+    store(tmp_path / "sorted", images, labels, disable_shuffling=True)
+    with pytest.raises(UserError, match=r"stored class by class.*train\[:80%\] lacks classes"):
+        datasets.open_dataset("my_set", str(tmp_path / "sorted"))
+    store(tmp_path / "shuffled", images, labels)
+    dataset = datasets.open_dataset("my_set", str(tmp_path / "shuffled"))
+    for split in dataset.splits:
+        assert {int(label) for _, label in dataset.records(split)} == {0, 1}
 
 
 def test_a_damaged_file_is_named(tmp_path):

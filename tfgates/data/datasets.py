@@ -23,11 +23,13 @@ class ImageDataset:
         name: name and version, as "cifar10:3.0.2".
         labels: names of the classes, in the order of their ids.
         splits: for "train", "validation" and "test" the tensorflow-datasets split that plays it.
+        in_order: whether the set was stored without being shuffled.
     """
 
     name: str
     labels: tuple[str, ...]
     splits: dict[str, str]
+    in_order: bool
     _builder: tfds.core.DatasetBuilder
     _keys: tuple[str, str]
 
@@ -67,6 +69,7 @@ def open_dataset(name, data_dir=None):
         name=f"{builder.name}:{builder.version}",
         labels=tuple(builder.info.features[keys[1]].names),
         splits=_roles(name, builder.info.splits),
+        in_order=bool(builder.info.disable_shuffling),
         _builder=builder,
         _keys=keys,
     )
@@ -152,7 +155,7 @@ def _roles(name, available):
 
 
 def _check(name, dataset):
-    """Refuses a set with less than two classes, an empty split, or a split without labels."""
+    """Refuses a set of less than two classes, an empty, unlabelled or one-class split."""
     if len(dataset.labels) < 2:
         raise UserError(f"--dataset={name} has less than two classes. Choose another set.")
     for split, part in dataset.splits.items():
@@ -167,4 +170,10 @@ def _check(name, dataset):
             raise UserError(
                 f"--dataset={name} has {problem} images in {part}, which plays the {split} split. "
                 "Choose another set."
+            )
+        one_class = len(labels) == LABELS_SAMPLE and len(set(labels)) == 1
+        if "%" in part and dataset.in_order and one_class:
+            raise UserError(
+                f"--dataset={name} is stored class by class, so that {part} lacks classes. Store "
+                "it without disable_shuffling, or with train, validation and test splits."
             )
