@@ -57,6 +57,8 @@ def main():
             first_epoch = Checkpoint.restore(run.checkpoints, classifier)
         if first_epoch < settings.epochs:
             fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch)
+        else:
+            print(f"{run.path} is trained, {first_epoch} of {settings.epochs} epochs.", flush=True)
         run.save_classifier(classifier)
         report(settings, dataset, preprocessing, run)
 
@@ -116,7 +118,8 @@ def build_classifier(settings, num_classes, steps):
     classifier.compile(
         optimizer=keras.optimizers.SGD(schedule, momentum=settings.momentum),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
+        # Weighted, so that the fillers of the last evaluation batch do not count.
+        weighted_metrics=["accuracy"],
         jit_compile=False,
     )
     return classifier
@@ -125,9 +128,10 @@ def build_classifier(settings, num_classes, steps):
 def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
     """Trains the epochs from `first_epoch` on."""
     print(
-        f"{settings.network}, {settings.gate} gates, on {dataset.name}: "
-        f"{dataset.size('train')} training images, epochs {first_epoch + 1} to {settings.epochs}. "
-        f"Run folder: {run.path}",
+        f"{settings.network}, gate: {settings.gate}, on {dataset.name}: "
+        f"{dataset.size('train')} images of {dataset.splits['train']} for training, "
+        f"{dataset.splits['validation']} for validation, {dataset.splits['test']} for the test. "
+        f"Epochs {first_epoch + 1} to {settings.epochs}. Run folder: {run.path}",
         flush=True,
     )
     keep_rows(run.log, "epoch", first_epoch - 1)

@@ -90,7 +90,8 @@ def classify_files(paths):
                 if not answered:
                     raise
                 # What earlier requests brought is not lost.
-                answers = [_failed(error)] * len(batch)
+                print(f"client.py: error: {error}", file=sys.stderr)
+                answers = [_failed("no answer")] * len(batch)
             for index, answer in zip(batch, answers, strict=True):
                 rows[index] = [paths[index], *answer]
     return [rows[index] for index in range(len(paths))]

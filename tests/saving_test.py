@@ -107,7 +107,7 @@ def test_a_killed_run_resumes_after_its_last_finished_epoch_bit_identically(whol
     process.wait()
     finished = train(broken.path, "--epochs=3")
     assert finished.returncode == 0, finished.stderr
-    assert "epochs 2 to 3" in finished.stdout or "epochs 3 to 3" in finished.stdout
+    assert "Epochs 2 to 3." in finished.stdout or "Epochs 3 to 3." in finished.stdout
     expected = arrays(whole.checkpoints / "epoch-0003.weights.h5")
     resumed = arrays(broken.checkpoints / "epoch-0003.weights.h5")
     assert resumed.keys() == expected.keys()
@@ -125,6 +125,7 @@ def test_a_finished_run_is_evaluated_again_and_another_target_is_refused(whole_r
     whole.metrics.unlink()
     again = train(whole.path, "--epochs=3")
     assert again.returncode == 0
+    assert "is trained, 3 of 3 epochs" in again.stdout
     assert whole.metrics.read_text() == before
     refused = train(whole.path, "--epochs=3", "--target_rate=0.4")
     assert refused.returncode == 2

@@ -5,8 +5,12 @@ import json
 
 import numpy as np
 import pytest
-from examples import run_script
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from examples import real_images, run_script
 
+from tfgates.data.datasets import open_dataset
+from tfgates.policies import Threshold
 from tfgates.run_folder import RunFolder
 
 FLAGS = [
@@ -17,6 +21,31 @@ FLAGS = [
     "--decay_epochs=1",
     "--learning_rate=0.02",
 ]
+
+
+def small_set(folder):
+    """Stores a set of 60 training, 30 validation and 10 test images; returns its folder."""
+    encoded, labels = real_images(100)
+    pixels = np.stack([tf.io.decode_png(image) for image in encoded])
+    bounds = {"train": (0, 60), "validation": (60, 90), "test": (90, 100)}
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="small_set",
+        version="1.0.0",
+        features=tfds.features.FeaturesDict(
+            {
+                "image": tfds.features.Image(shape=(28, 28, 1)),
+                "label": tfds.features.ClassLabel(num_classes=10),
+            }
+        ),
+        split_datasets={
+            split: tf.data.Dataset.from_tensor_slices(
+                {"image": pixels[first:last], "label": labels[first:last]}
+            )
+            for split, (first, last) in bounds.items()
+        },
+        data_dir=folder / "data",
+    )
+    return folder / "data"
 
 
 def train(folder, *flags):
@@ -45,6 +74,20 @@ def test_mixed_precision(tmp_path, precision):
     assert 0.9 < row["rate"] <= 1.0
     assert run.load_classifier().network.head.layers[-1].compute_dtype == "float32"
     assert len(json.loads(run.metrics.read_text())["policies"]) == 5
+
+
+def test_the_validation_accuracy_is_that_of_the_saved_model(tmp_path):
+    """30 images are less than an evaluation batch: the rest of it are fillers."""
+    run, row = train(tmp_path / "run", "--dataset=small_set", f"--data_dir={small_set(tmp_path)}")
+    network = run.load_classifier().network
+    name, _, preprocessing = run.load_data()
+    records = list(open_dataset(name, str(tmp_path / "data")).records("validation"))
+    assert len(records) == 30
+    images = np.stack([preprocessing(image) for image, _ in records])
+    logits, decisions = network(images, policy=Threshold(0.5))
+    right = np.argmax(logits, axis=1) == np.array([int(label) for _, label in records])
+    assert row["val_accuracy"] == pytest.approx(right.mean())
+    assert row["val_rate"] == pytest.approx(np.mean(decisions))
 
 
 def test_seed_zero_and_an_epoch_longer_than_the_data(tmp_path):

@@ -24,6 +24,9 @@ def run(main):
             main()
         except UserError as error:
             _fail(str(error))
+        except KeyboardInterrupt:
+            print("\nInterrupted. What is finished is kept; train.py resumes.", file=sys.stderr)
+            sys.exit(130)
 
     app.run(without_arguments, flags_parser=_parse)
 

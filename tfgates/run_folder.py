@@ -92,9 +92,12 @@ class RunFolder:
 
     def _unreadable(self, path, error):
         if not path.exists():
+            command = f"--output_dir={self.path}"
+            if self.flags.exists():
+                command = f"--flagfile={self.flags}"
             return UserError(
-                f"{self.path} holds no finished run: {path.name} is missing. Train one with "
-                f"python train.py --output_dir={self.path}, or name another folder."
+                f"{self.path} holds no finished run: {path.name} is missing. Train it with "
+                f"python train.py {command}, or name another folder."
             )
         return UserError(
             f"{path} cannot be read: {str(error)[:200]}. Train the run again, or name another "

@@ -1,6 +1,7 @@
 """Evaluates a network under each inference policy of the paper (sections 3.2, S4)."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -53,9 +54,13 @@ def evaluate(network, batches, progress=None):
     total = PASSES + 3 if network.num_gates else 1
     done = 0
 
+    @functools.cache
+    def classifier(policy):
+        return tf.function(functools.partial(_classify, network, policy))
+
     def run(policy):
         nonlocal done
-        found = _Pass.run(network, policy, batches)
+        found = _Pass.run(network, policy, classifier(policy), batches)
         done += 1
         if progress is not None:
             progress(done, total)
@@ -74,6 +79,12 @@ def evaluate(network, batches, progress=None):
     ]
 
 
+def _classify(network, policy, images):
+    logits, decisions = network(images, policy=policy, training=False)
+    # In float32 the small ones of a confident network are all exactly 0.
+    return tf.nn.softmax(tf.cast(logits, tf.float64)), decisions
+
+
 @dataclasses.dataclass(frozen=True)
 class _Pass:
     """One pass over the images: probabilities [N, K], decisions [N, G], macs [N], labels [N]."""
@@ -85,13 +96,7 @@ class _Pass:
     ungated: int
 
     @classmethod
-    def run(cls, network, policy, batches):
-        @tf.function
-        def classify(images):
-            logits, decisions = network(images, policy=policy, training=False)
-            # In float32 the small ones of a confident network are all exactly 0.
-            return tf.nn.softmax(tf.cast(logits, tf.float64)), decisions
-
+    def run(cls, network, policy, classify, batches):
         found = []
         for images, labels, weights in batches:
             kept = weights.numpy() > 0
