@@ -89,20 +89,35 @@ def whole_run(tmp_path_factory):
     return RunFolder(folder), finished.stdout
 
 
-def test_a_killed_run_resumes_after_its_last_finished_epoch_bit_identically(whole_run, tmp_path):
-    whole, _ = whole_run
-    broken = RunFolder(tmp_path / "broken")
+def started(run, *flags):
+    """Starts train.py and returns its process once the first epoch is finished."""
     process = subprocess.Popen(
-        [sys.executable, "train.py", *FLAGS, f"--output_dir={broken.path}", "--epochs=3"],
+        [sys.executable, "train.py", *FLAGS, f"--output_dir={run.path}", *flags],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     deadline = time.monotonic() + 120
-    while not (broken.checkpoints / "epoch-0001.weights.h5").exists():
+    while not (run.checkpoints / "epoch-0001.weights.h5").exists():
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.05)
+    return process
+
+
+def test_an_interrupted_run_ends_in_one_line(tmp_path):
+    process = started(RunFolder(tmp_path / "run"), "--epochs=1000")
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert own_lines(stderr)[-1] == "Interrupted. What is finished is kept; train.py resumes."
+
+
+def test_a_killed_run_resumes_after_its_last_finished_epoch_bit_identically(whole_run, tmp_path):
+    whole, _ = whole_run
+    broken = RunFolder(tmp_path / "broken")
+    process = started(broken, "--epochs=3")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     finished = train(broken.path, "--epochs=3")
