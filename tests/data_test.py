@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from examples import PREPROCESSING, real_images
+from examples import PREPROCESSING, real_images, store_set
 
 from tfgates.data import augment, batches, datasets
 from tfgates.data.preprocess import Preprocessing, decode, fit
@@ -171,28 +171,8 @@ def test_validation_never_comes_from_the_test_split(available, expected):
     assert (roles["train"], roles["validation"], roles["test"]) == expected
 
 
-def store(folder, images, labels, split="train", num_classes=10, **options):
-    """Stores encoded images as a set of one's own, named my_set."""
-    records = tf.data.Dataset.from_tensor_slices(
-        {"photo": np.stack([tf.io.decode_png(image) for image in images]), "kind": labels}
-    )
-    tfds.dataset_builders.store_as_tfds_dataset(
-        name="my_set",
-        version="1.0.0",
-        features=tfds.features.FeaturesDict(
-            {
-                "photo": tfds.features.Image(shape=(28, 28, 1)),
-                "kind": tfds.features.ClassLabel(num_classes=num_classes),
-            }
-        ),
-        split_datasets={split: records},
-        data_dir=folder,
-        **options,
-    )
-
-
 def test_a_set_without_a_test_split_lends_a_tenth_of_its_training_split(tmp_path):
-    store(tmp_path, *real_images(20))
+    store_set(tmp_path, {"train": real_images(20)})
     dataset = datasets.open_dataset("my_set", str(tmp_path))
     assert [dataset.size(split) for split in ("train", "validation", "test")] == [16, 2, 2]
     assert dataset.labels == tuple("0123456789")
@@ -202,34 +182,34 @@ def test_a_set_without_a_test_split_lends_a_tenth_of_its_training_split(tmp_path
 
 def test_sets_that_cannot_be_trained_on_are_refused(tmp_path):
     images, labels = real_images(5)
-    store(tmp_path / "few", images, labels)
+    store_set(tmp_path / "few", {"train": (images, labels)})
     with pytest.raises(UserError, match=r"my_set has no images in train.*validation"):
         datasets.open_dataset("my_set", str(tmp_path / "few"))
-    store(tmp_path / "test", images, labels, split="test")
+    store_set(tmp_path / "test", {"test": (images, labels)})
     with pytest.raises(UserError, match="no training split, only test"):
         datasets.open_dataset("my_set", str(tmp_path / "test"))
-    store(tmp_path / "one", images, np.zeros(5, int), num_classes=1)
+    store_set(tmp_path / "one", {"train": (images, np.zeros(5, int))}, num_classes=1)
     with pytest.raises(UserError, match="less than two classes"):
         datasets.open_dataset("my_set", str(tmp_path / "one"))
     images, labels = real_images(20)
-    store(tmp_path / "unlabelled", images, np.full(20, -1))
+    store_set(tmp_path / "unlabelled", {"train": (images, np.full(20, -1))})
     with pytest.raises(UserError, match="unlabelled images"):
         datasets.open_dataset("my_set", str(tmp_path / "unlabelled"))
 
 
 def test_a_set_that_is_stored_class_by_class_is_refused_unless_shuffled(tmp_path):
     images, labels = real_images(1)[0] * 300, np.repeat([0, 1], 150)
-    store(tmp_path / "sorted", images, labels, disable_shuffling=True)
+    store_set(tmp_path / "sorted", {"train": (images, labels)}, disable_shuffling=True)
     with pytest.raises(UserError, match=r"stored class by class.*train\[:80%\] lacks classes"):
         datasets.open_dataset("my_set", str(tmp_path / "sorted"))
-    store(tmp_path / "shuffled", images, labels)
+    store_set(tmp_path / "shuffled", {"train": (images, labels)})
     dataset = datasets.open_dataset("my_set", str(tmp_path / "shuffled"))
     for split in dataset.splits:
         assert {int(label) for _, label in dataset.records(split)} == {0, 1}
 
 
 def test_a_damaged_file_is_named(tmp_path):
-    store(tmp_path, *real_images(20))
+    store_set(tmp_path, {"train": real_images(20)})
     (path,) = tmp_path.rglob("*.tfrecord*")
     path.write_bytes(path.read_bytes()[:400])
     with pytest.raises(UserError, match=r"my_set:1\.0\.0 cannot be read"):

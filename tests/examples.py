@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
 
 from tfgates.data import datasets
 from tfgates.data.preprocess import Preprocessing
@@ -63,6 +65,35 @@ def real_images(count, split="train"):
     records = datasets.open_dataset("fashion_mnist_13k").records(split).take(count)
     images, labels = zip(*records.as_numpy_iterator(), strict=True)
     return list(images), np.array(labels)
+
+
+def store_set(folder, splits, num_classes=10, **options):
+    """Stores a data set of one's own, named my_set.
+
+    Args:
+        folder: its data_dir.
+        splits: by name, encoded images and labels.
+        num_classes: number of its classes.
+        **options: of `store_as_tfds_dataset`.
+    """
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="my_set",
+        version="1.0.0",
+        features=tfds.features.FeaturesDict(
+            {
+                "photo": tfds.features.Image(shape=(28, 28, 1)),
+                "kind": tfds.features.ClassLabel(num_classes=num_classes),
+            }
+        ),
+        split_datasets={
+            name: tf.data.Dataset.from_tensor_slices(
+                {"photo": np.stack([tf.io.decode_png(image) for image in images]), "kind": labels}
+            )
+            for name, (images, labels) in splits.items()
+        },
+        data_dir=folder,
+        **options,
+    )
 
 
 def run_script(*arguments, timeout=280):

@@ -5,9 +5,7 @@ import json
 
 import numpy as np
 import pytest
-import tensorflow as tf
-import tensorflow_datasets as tfds
-from examples import real_images, run_script
+from examples import real_images, run_script, store_set
 
 from tfgates.data.datasets import open_dataset
 from tfgates.policies import Threshold
@@ -21,31 +19,6 @@ FLAGS = [
     "--decay_epochs=1",
     "--learning_rate=0.02",
 ]
-
-
-def small_set(folder):
-    """Stores a set of 60 training, 30 validation and 10 test images; returns its folder."""
-    encoded, labels = real_images(100)
-    pixels = np.stack([tf.io.decode_png(image) for image in encoded])
-    bounds = {"train": (0, 60), "validation": (60, 90), "test": (90, 100)}
-    tfds.dataset_builders.store_as_tfds_dataset(
-        name="small_set",
-        version="1.0.0",
-        features=tfds.features.FeaturesDict(
-            {
-                "image": tfds.features.Image(shape=(28, 28, 1)),
-                "label": tfds.features.ClassLabel(num_classes=10),
-            }
-        ),
-        split_datasets={
-            split: tf.data.Dataset.from_tensor_slices(
-                {"image": pixels[first:last], "label": labels[first:last]}
-            )
-            for split, (first, last) in bounds.items()
-        },
-        data_dir=folder / "data",
-    )
-    return folder / "data"
 
 
 def train(folder, *flags):
@@ -78,7 +51,11 @@ def test_mixed_precision(tmp_path, precision):
 
 def test_the_validation_accuracy_is_that_of_the_saved_model(tmp_path):
     """30 images are less than an evaluation batch: the rest of it are fillers."""
-    run, row = train(tmp_path / "run", "--dataset=small_set", f"--data_dir={small_set(tmp_path)}")
+    encoded, labels = real_images(100)
+    bounds = {"train": (0, 60), "validation": (60, 90), "test": (90, 100)}
+    splits = {name: (encoded[a:b], labels[a:b]) for name, (a, b) in bounds.items()}
+    store_set(tmp_path / "data", splits)
+    run, row = train(tmp_path / "run", "--dataset=my_set", f"--data_dir={tmp_path / 'data'}")
     network = run.load_classifier().network
     name, _, preprocessing = run.load_data()
     records = list(open_dataset(name, str(tmp_path / "data")).records("validation"))
