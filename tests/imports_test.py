@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 # Each room may import from the rooms of earlier lines, and from its own where it is a folder.
 LAYERS = [
     {"errors"},
-    {"noise", "losses", "data", "policies", "gates"},
+    {"noise", "norms", "losses", "data", "policies", "gates"},
     {"costs", "blocks"},
     {"network"},
     {"networks"},

@@ -9,11 +9,17 @@ from examples import randomize, small_network
 from tfgates import costs
 from tfgates.networks import NETWORKS
 from tfgates.networks.cifar_resnet import cifar_resnet
+from tfgates.networks.resnet import resnet
 from tfgates.policies import AlwaysOpen, Sample, Threshold
 
-# Trainable parameters without gates, gates, multiply-adds without gates and of the gates, at
-# 32x32x3 and 10 classes.
+# Trainable parameters without gates, gates, multiply-adds without gates and of the gates: at
+# 224x224x3 and 1000 classes, or at 32x32x3 and 10 classes.
 SIZES = {
+    "resnet18": (11_689_512, 8, 1_814_073_344, 23_808),
+    "resnet34": (21_797_672, 16, 3_663_761_408, 53_760),
+    "resnet50": (25_557_032, 16, 4_089_184_256, 210_432),
+    "resnet101": (44_549_160, 33, 7_801_405_440, 489_504),
+    "resnet152": (60_192_808, 50, 11_513_626_624, 735_808),
     "cifar_resnet8": (78_042, 3, 12_501_632, 1_120),
     "cifar_resnet14": (175_258, 6, 26_657_408, 3_008),
     "cifar_resnet20": (272_474, 9, 40_813_184, 4_896),
@@ -30,13 +36,14 @@ def trainable(network):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_parameters_gates_and_multiply_adds(name):
     parameters, num_gates, ungated, of_gates = SIZES[name]
-    plain = NETWORKS[name](10, gate="none")
+    size, classes = (32, 10) if name.startswith("cifar") else (224, 1000)
+    plain = NETWORKS[name](classes, gate="none")
     assert trainable(plain) == parameters
     assert plain.num_gates == 0
-    gated = NETWORKS[name](10, gate="dependent")
+    gated = NETWORKS[name](classes, gate="dependent")
     assert gated.num_gates == num_gates
-    counted = costs.count(gated, (32, 32, 3))
-    assert counted.ungated == costs.count(plain, (32, 32, 3)).ungated == ungated
+    counted = costs.count(gated, (size, size, 3))
+    assert counted.ungated == costs.count(plain, (size, size, 3)).ungated == ungated
     assert sum(counted.gates) == of_gates
 
 
@@ -58,11 +65,9 @@ def test_multiply_adds_of_a_block_written_out():
     )
 
 
-def test_multiply_adds_agree_with_the_profiler_of_tensorflow():
-    network = small_network("none", size=16)
-    concrete = tf.function(lambda images: network(images)[0]).get_concrete_function(
-        tf.TensorSpec([1, 16, 16, 3], tf.float32)
-    )
+def profiled(function, shape):
+    """Counts the operations of convolutions and matrix products with TensorFlow's profiler."""
+    concrete = tf.function(function).get_concrete_function(tf.TensorSpec(shape, tf.float32))
     builder = tf.compat.v1.profiler.ProfileOptionBuilder
     options = builder(builder.float_operation()).with_empty_output().build()
     profile = tf.compat.v1.profiler.profile(concrete.graph, cmd="scope", options=options)
@@ -71,7 +76,24 @@ def test_multiply_adds_agree_with_the_profiler_of_tensorflow():
         own = node.float_ops if node.name.endswith(("convolution", "MatMul")) else 0
         return own + sum(operations(child) for child in node.children)
 
-    assert operations(profile) == 2 * costs.count(network, (16, 16, 3)).ungated
+    return operations(profile)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("cifar_resnet8", 16), ("cifar_resnet110", 32), ("resnet50", 224)]
+)
+def test_multiply_adds_of_every_block_agree_with_the_profiler_of_tensorflow(name, size):
+    network = NETWORKS[name](10, gate="dependent", input_shape=(size, size, 3))
+    counted = costs.count(network, (size, size, 3))
+    shape = network.stem.compute_output_shape((1, size, size, 3))
+    outside = profiled(network.stem, (1, size, size, 3))
+    for block, branch, gate in zip(network.blocks, counted.branches, counted.gates, strict=True):
+        assert profiled(block.branch, shape) == 2 * branch
+        assert profiled(block.gate, shape) == 2 * gate
+        if block.shortcut is not None:
+            outside += profiled(block.shortcut, shape)
+        shape = block.branch.compute_output_shape(shape)
+    assert outside + profiled(network.head, shape) == 2 * counted.always
 
 
 def test_logits_and_decisions_and_default_policies():
@@ -108,6 +130,8 @@ def test_mixed_precision_keeps_logits_and_decisions_in_float32(precision):
 
 
 def test_bad_arguments_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"depth.*18, 34.*52"):
+        resnet(52, 10)
     with pytest.raises(ValueError, match=r"depth.*21"):
         cifar_resnet(21, 10)
     with pytest.raises(ValueError, match=r"gate.*'open'"):

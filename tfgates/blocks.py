@@ -1,4 +1,4 @@
-"""A residual block behind a gate: x -> ReLU(shortcut(x) + z * branch(x)), z (section 2.1)."""
+"""A residual block behind a gate: x -> ReLU(shortcut(x) + z * F(x)), z (section 2.1)."""
 
 import keras
 from keras import ops
@@ -11,7 +11,8 @@ class GatedBlock(keras.layers.Layer):
     """Runs a residual branch where its gate is open.
 
     Args:
-        branch: `keras.Sequential`, the residual function F.
+        branch: `keras.Sequential`, the residual function F up to its last normalization.
+        norm: `GatedNormalization`, the last step of F, which multiplies it by the decision.
         shortcut: `keras.Sequential` that projects the input; None is the identity. It always runs.
         gate: layer, features -> logits [B]; None leaves the branch always open.
         seed: seed of the noise that `Sample` draws; None takes one from Python's generator.
@@ -26,9 +27,10 @@ class GatedBlock(keras.layers.Layer):
     exported models skip it instead.
     """
 
-    def __init__(self, branch, shortcut=None, gate=None, seed=None, **kwargs):
+    def __init__(self, branch, norm, shortcut=None, gate=None, seed=None, **kwargs):
         super().__init__(**kwargs)
         self.branch = branch
+        self.norm = norm
         self.shortcut = shortcut
         self.gate = gate
         self.noise = None if gate is None else LogisticNoise(seed)
@@ -37,23 +39,26 @@ class GatedBlock(keras.layers.Layer):
         for part in (self.branch, self.shortcut, self.gate):
             if part is not None and not part.built:
                 part.build(input_shape)
+        if not self.norm.built:
+            self.norm.build(self.branch.compute_output_shape(input_shape))
 
     def call(self, inputs, policy, training=False):
         shortcut = inputs
         if self.shortcut is not None:
             shortcut = self.shortcut(inputs, training=training)
+        decisions = None
+        if self.gate is not None:
+            decisions = policy(self.gate(inputs, training=training), self.noise)
         branch = self.branch(inputs, training=training)
-        if self.gate is None:
-            return ops.relu(shortcut + branch), None
-        decisions = policy(self.gate(inputs, training=training), self.noise)
-        scale = ops.reshape(ops.cast(decisions, branch.dtype), (-1, 1, 1, 1))
-        return ops.relu(shortcut + scale * branch), decisions
+        branch = self.norm(branch, decisions=decisions, training=training)
+        return ops.relu(shortcut + branch), decisions
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
             "branch": serialize(self.branch),
+            "norm": serialize(self.norm),
             "shortcut": serialize(self.shortcut),
             "gate": serialize(self.gate),
             "seed": self.noise.seed if self.noise else None,
@@ -61,6 +66,6 @@ class GatedBlock(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        for part in ("branch", "shortcut", "gate"):
+        for part in ("branch", "norm", "shortcut", "gate"):
             config[part] = keras.saving.deserialize_keras_object(config[part])
         return cls(**config)

@@ -39,7 +39,6 @@ class DependentGate(keras.layers.Layer):
         self.units = units
         self.odds = tuple(odds)
         self.synchronized = synchronized
-        self.pool = keras.layers.GlobalAveragePooling2D(name="pool", dtype=self.dtype_policy)
         self.hidden = keras.layers.Dense(
             units,
             kernel_initializer=keras.initializers.VarianceScaling(
@@ -66,7 +65,6 @@ class DependentGate(keras.layers.Layer):
     def build(self, input_shape):
         hidden_shape = (input_shape[0], self.units)
         for layer, shape in (
-            (self.pool, input_shape),
             (self.hidden, (input_shape[0], input_shape[-1])),
             (self.norm, hidden_shape),
             (self.off_on, hidden_shape),
@@ -75,7 +73,7 @@ class DependentGate(keras.layers.Layer):
                 layer.build(shape)
 
     def call(self, inputs, training=False):
-        hidden = self.norm(self.hidden(self.pool(inputs)), training=training)
+        hidden = self.norm(self.hidden(_average(inputs)), training=training)
         off_on = self.off_on(ops.relu(hidden))
         return off_on[:, 1] - off_on[:, 0]
 
@@ -89,6 +87,11 @@ class DependentGate(keras.layers.Layer):
             "odds": self.odds,
             "synchronized": self.synchronized,
         }
+
+
+def _average(features):
+    # The gradient of `ops.mean` divides every pixel, this one each channel.
+    return ops.sum(features, axis=(1, 2)) / (features.shape[1] * features.shape[2])
 
 
 @keras.saving.register_keras_serializable(package="tfgates")

@@ -64,7 +64,8 @@ def fold(layers):
     """Folds Keras layers that are applied one after the other.
 
     Args:
-        layers: list of Conv2D, Dense, BatchNormalization, ReLU and GlobalAveragePooling2D layers.
+        layers: list of Conv2D, Dense, BatchNormalization, ReLU, ZeroPadding2D, MaxPooling2D and
+            GlobalAveragePooling2D layers.
 
     Returns:
         A function of a float32 tensor that equals the layers at inference.
@@ -105,9 +106,16 @@ def _operation(layer) -> Operation:
         return tf.nn.relu
     if isinstance(layer, keras.layers.GlobalAveragePooling2D):
         return global_average_pool
+    if isinstance(layer, keras.layers.ZeroPadding2D):
+        paddings = [(0, 0), *layer.padding, (0, 0)]
+        return lambda features: tf.pad(features, paddings)
+    if isinstance(layer, keras.layers.MaxPooling2D):
+        size, strides, padding = layer.pool_size, layer.strides, layer.padding.upper()
+        return lambda features: tf.nn.max_pool2d(features, size, strides, padding)
     raise TypeError(
-        "Export folds Conv2D, Dense, ReLU, GlobalAveragePooling2D, and BatchNormalization after a "
-        f"convolution or dense layer. Received: {type(layer).__name__} {layer.name!r}."
+        "Export folds Conv2D, Dense, ReLU, ZeroPadding2D, MaxPooling2D, GlobalAveragePooling2D, "
+        "and BatchNormalization after a convolution or dense layer. "
+        f"Received: {type(layer).__name__} {layer.name!r}."
     )
 
 

@@ -71,7 +71,7 @@ class _Block:
     """One block for one image: features [1, H, W, C] -> features, decision (None: no gate)."""
 
     def __init__(self, block):
-        self.branch = fold(block.branch.layers)
+        self.branch = fold([*block.branch.layers, block.norm])
         self.shortcut = None if block.shortcut is None else fold(block.shortcut.layers)
         self.logit = None if block.gate is None else _logit(block.gate)
 
@@ -97,7 +97,15 @@ def _logit(gate):
         logit = float(gate.log_odds)
         return lambda features: tf.constant(logit)
     if isinstance(gate, DependentGate):
-        off_on = fold([gate.pool, gate.hidden, gate.norm, keras.layers.ReLU(), gate.off_on])
+        off_on = fold(
+            [
+                keras.layers.GlobalAveragePooling2D(),
+                gate.hidden,
+                gate.norm,
+                keras.layers.ReLU(),
+                gate.off_on,
+            ]
+        )
 
         def logit_of(features):
             off, on = tf.unstack(off_on(features)[0])

@@ -1,11 +1,8 @@
 """The residual networks for 32x32 images of He et al. (2015), section 4.2, with gates."""
 
 import keras
-import numpy as np
 
-from tfgates.blocks import GatedBlock
-from tfgates.gates import GATES
-from tfgates.network import GatedNetwork
+from tfgates.networks.residual import basic_branch, conv, norm, residual_network
 
 
 def cifar_resnet(
@@ -36,76 +33,15 @@ def cifar_resnet(
     """
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(f"`depth` is 6 n + 2: 8, 14, 20, 32, 56, 110. Received: depth={depth}.")
-    if gate not in (*GATES, "none"):
-        raise ValueError(f"`gate` is one of {', '.join(GATES)}, none. Received: gate={gate!r}.")
     per_stage = (depth - 2) // 6
-    blocks: list[GatedBlock] = []
-    # One independent stream of noise for each block, the same for the same seed.
-    seeds = [None] * 3 * per_stage
-    if seed is not None:
-        seeds = np.random.SeedSequence(seed).generate_state(3 * per_stage) >> 1
-    for stage, width in enumerate(widths):
-        for index in range(per_stage):
-            downsamples = stage > 0 and index == 0
-            strides = 2 if downsamples else 1
-            blocks.append(
-                GatedBlock(
-                    branch=_basic_branch(width, strides, synchronized),
-                    shortcut=_projection(width, strides, synchronized) if downsamples else None,
-                    gate=_gate(gate, synchronized),
-                    seed=seeds[len(blocks)],
-                    name=f"block_{len(blocks):02d}",
-                )
-            )
-    stem = keras.Sequential([*_conv_norm(widths[0], 3, 1, synchronized), keras.layers.ReLU()])
-    head = keras.Sequential(
-        [keras.layers.GlobalAveragePooling2D(), _classifier(num_classes)], name="head"
+    return residual_network(
+        f"cifar_resnet{depth}",
+        stem=[conv(widths[0], 3), norm(synchronized), keras.layers.ReLU()],
+        stages=[(per_stage, widths[0], 1), (per_stage, widths[1], 2), (per_stage, widths[2], 2)],
+        branch=basic_branch,
+        num_classes=num_classes,
+        gate=gate,
+        seed=seed,
+        synchronized=synchronized,
+        input_shape=input_shape,
     )
-    network = GatedNetwork(stem, blocks, head, name=f"cifar_resnet{depth}")
-    network.build((None, *input_shape))
-    return network
-
-
-def _conv_norm(width, size, strides, synchronized):
-    return [
-        keras.layers.Conv2D(
-            width,
-            size,
-            strides=strides,
-            padding="same",
-            use_bias=False,
-            kernel_initializer=keras.initializers.VarianceScaling(
-                2.0, mode="fan_out", distribution="untruncated_normal"
-            ),
-        ),
-        keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=synchronized),
-    ]
-
-
-def _basic_branch(width, strides, synchronized):
-    return keras.Sequential(
-        [
-            *_conv_norm(width, 3, strides, synchronized),
-            keras.layers.ReLU(),
-            *_conv_norm(width, 3, 1, synchronized),
-        ],
-        name="branch",
-    )
-
-
-def _projection(width, strides, synchronized):
-    return keras.Sequential(_conv_norm(width, 1, strides, synchronized), name="shortcut")
-
-
-def _gate(kind, synchronized):
-    if kind == "none":
-        return None
-    if kind == "dependent":
-        return GATES[kind](synchronized=synchronized)
-    return GATES[kind]()
-
-
-def _classifier(num_classes):
-    # Class logits stay in float32 under mixed precision, for the softmax; float64 stays float64.
-    dtype = "float64" if keras.config.dtype_policy().compute_dtype == "float64" else "float32"
-    return keras.layers.Dense(num_classes, dtype=dtype)

@@ -1,0 +1,131 @@
+"""What the residual networks share: stages of gated blocks, and the layers they are made of."""
+
+import keras
+import numpy as np
+
+from tfgates.blocks import GatedBlock
+from tfgates.gates import GATES
+from tfgates.network import GatedNetwork
+from tfgates.norms import GatedNormalization
+
+
+def residual_network(
+    name, stem, stages, branch, *, num_classes, gate, seed, synchronized, input_shape
+):
+    """Builds stem, stages of residual blocks, average pool and classifier.
+
+    Args:
+        name: of the network.
+        stem: list of layers before the first block; its output is not negative.
+        stages: list of (number of blocks, width, strides of the first block).
+        branch: function of width, strides and synchronized that returns the layers of a branch
+            and its number of output channels; its last layer is a `GatedNormalization`.
+        num_classes: number of classes K, at least 2.
+        gate: "dependent", "independent", or "none" for the plain network.
+        seed: integer that seeds the noise of all gates; None takes one from Python's generator.
+        synchronized: batch norm over all replicas instead of over each one's share.
+        input_shape: (H, W, C) of the images.
+
+    Returns:
+        A built `GatedNetwork`. A block that changes the shape of its input has a projection as
+        its shortcut, which always runs.
+
+    Raises:
+        ValueError: an unknown gate.
+    """
+    if gate not in (*GATES, "none"):
+        raise ValueError(f"`gate` is one of {', '.join(GATES)}, none. Received: gate={gate!r}.")
+    stem = keras.Sequential(stem, name="stem")
+    stem.build((None, *input_shape))
+    channels = stem.output_shape[-1]
+    plan = [
+        (width, first if index == 0 else 1)
+        for count, width, first in stages
+        for index in range(count)
+    ]
+    blocks = []
+    for index, (width, strides) in enumerate(plan):
+        (*layers, norm), outputs = branch(width, strides, synchronized)
+        projects = strides > 1 or outputs != channels
+        blocks.append(
+            GatedBlock(
+                branch=keras.Sequential(layers, name="branch"),
+                norm=norm,
+                shortcut=_projection(outputs, strides, synchronized) if projects else None,
+                gate=_gate(gate, synchronized),
+                seed=_noise_seeds(seed, len(plan))[index],
+                name=f"block_{index:02d}",
+            )
+        )
+        channels = outputs
+    head = [keras.layers.GlobalAveragePooling2D(), _classifier(num_classes)]
+    network = GatedNetwork(stem, blocks, keras.Sequential(head, name="head"), name=name)
+    network.build((None, *input_shape))
+    return network
+
+
+def conv(width, size, strides=1, padding="same"):
+    """A convolution without bias, initialised as He et al. (2015) do."""
+    return keras.layers.Conv2D(
+        width,
+        size,
+        strides=strides,
+        padding=padding,
+        use_bias=False,
+        kernel_initializer=keras.initializers.VarianceScaling(
+            2.0, mode="fan_out", distribution="untruncated_normal"
+        ),
+    )
+
+
+def norm(synchronized):
+    """Batch norm with the constants of the published networks."""
+    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=synchronized)
+
+
+def same_conv(width, size, strides):
+    """A convolution that pads as Keras does, as a list of layers."""
+    return [conv(width, size, strides)]
+
+
+def basic_branch(width, strides, synchronized, strided_conv=same_conv):
+    """Returns the layers of two 3x3 convolutions, and their number of output channels.
+
+    Args:
+        width: filters of both.
+        strides: of the first.
+        synchronized: see `residual_network`.
+        strided_conv: function of width, size and strides that returns the layers of the first.
+    """
+    return [
+        *strided_conv(width, 3, strides),
+        norm(synchronized),
+        keras.layers.ReLU(),
+        conv(width, 3),
+        GatedNormalization(synchronized),
+    ], width
+
+
+def _projection(width, strides, synchronized):
+    return keras.Sequential([conv(width, 1, strides), norm(synchronized)], name="shortcut")
+
+
+def _gate(kind, synchronized):
+    if kind == "none":
+        return None
+    if kind == "dependent":
+        return GATES[kind](synchronized=synchronized)
+    return GATES[kind]()
+
+
+def _noise_seeds(seed, count):
+    """One independent stream of noise for each block, the same for the same seed."""
+    if seed is None:
+        return [None] * count
+    return np.random.SeedSequence(seed).generate_state(count) >> 1
+
+
+def _classifier(num_classes):
+    # Class logits stay in float32 under mixed precision, for the softmax; float64 stays float64.
+    dtype = "float64" if keras.config.dtype_policy().compute_dtype == "float64" else "float32"
+    return keras.layers.Dense(num_classes, dtype=dtype)

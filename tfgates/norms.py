@@ -1,0 +1,54 @@
+"""Batch norm that multiplies its output by a decision, at the price of the norm alone."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="tfgates")
+class GatedNormalization(keras.layers.BatchNormalization):
+    """The batch norm that ends a residual branch: z * (gamma * normalized + beta).
+
+    The decision z scales gamma and beta, image by image, instead of every pixel of the branch: the
+    gate then adds no pass over the features, neither forward nor backward.
+
+    Args:
+        synchronized: moments over all replicas instead of over each one's share.
+        momentum, epsilon: of batch norm.
+
+    Call arguments:
+        inputs: [B, H, W, C].
+        decisions: [B]; None leaves the output as it is.
+        training: whether to use, and to learn, the moments of the batch.
+
+    Returns, when called: features of the shape of the inputs.
+    """
+
+    def __init__(self, synchronized=False, momentum=0.9, epsilon=1e-5, **kwargs):
+        super().__init__(
+            synchronized=synchronized, momentum=momentum, epsilon=epsilon, axis=-1, **kwargs
+        )
+
+    def call(self, inputs, decisions=None, training=False):
+        if decisions is None:
+            return super().call(inputs, training=training)
+        # Half precision is too coarse for moments, as in Keras's own batch norm.
+        features = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        mean, variance = self.moving_mean, self.moving_variance
+        if training and self.trainable:
+            mean, variance = ops.moments(features, axes=(0, 1, 2), synchronized=self.synchronized)
+            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
+        scale = self.gamma * ops.rsqrt(variance + self.epsilon)
+        shift = self.beta - mean * scale
+        decisions = ops.reshape(ops.cast(decisions, features.dtype), (-1, 1, 1, 1))
+        return ops.cast(features * (decisions * scale) + decisions * shift, self.compute_dtype)
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
+            "trainable": self.trainable,
+            "synchronized": self.synchronized,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+        }
