@@ -5,7 +5,6 @@
 The same command on an existing run folder resumes it after its last finished epoch.
 """
 
-import dataclasses
 import os
 import sys
 
@@ -13,33 +12,31 @@ import keras
 import tensorflow as tf
 from absl import flags
 
-from tfgates import command, config, costs
+import tfgates.flags
+from tfgates import command
+from tfgates.config import TrainConfig
 from tfgates.data import batches, datasets
 from tfgates.data.augment import AUGMENTATIONS
-from tfgates.data.preprocess import Preprocessing
+from tfgates.data.preprocess import STATISTICS, Preprocessing, measure
 from tfgates.errors import UserError
-from tfgates.inference.evaluate import evaluate
 from tfgates.networks import NETWORKS
-from tfgates.report import pictures, tables
-from tfgates.run_folder import RunFolder, write_json
-from tfgates.training.callbacks import (
-    Checkpoint,
-    ProgressBar,
-    RateLog,
-    StopAtDivergence,
-    keep_rows,
-)
+from tfgates.report import pictures
+from tfgates.results import EVALUATION_BATCH, evaluate_run, show
+from tfgates.run_folder import RunFolder
+from tfgates.training import checkpoint
+from tfgates.training.callbacks import ProgressBar, RateLog, StopAtDivergence, keep_rows
+from tfgates.training.checkpoint import Checkpoint
 from tfgates.training.classifier import GatedClassifier
+from tfgates.training.recalibrate import recalibrate
+from tfgates.training.schedule import StepDecay
 from tfgates.training.strategy import make_strategy
 
-config.define_flags()
-flags.adopt_module_key_flags(config)
-
-EVALUATION_BATCH = 250
+tfgates.flags.define_flags()
+flags.adopt_module_key_flags(tfgates.flags)
 
 
 def main():
-    settings = config.TrainConfig.from_flags()
+    settings = TrainConfig.from_flags()
     strategy = make_strategy(settings.strategy, settings.replicas)
     keras.utils.set_random_seed(settings.seed)
     keras.config.set_dtype_policy(settings.precision)
@@ -50,17 +47,24 @@ def main():
     steps = steps_of_an_epoch(settings, dataset, strategy.num_replicas_in_sync)
     run = claim_run(settings)
     with datasets.readable(dataset):
-        preprocessing = Preprocessing.measured(dataset.records("train"), settings.image_size)
-        run.write_data(dataset, preprocessing)
+        preprocessing = Preprocessing(settings.image_size, settings.resize)
+        statistics = STATISTICS.get(settings.statistics) or measure(
+            dataset.records("train"), preprocessing
+        )
+        run.write_data(dataset, preprocessing, statistics)
         with strategy.scope():
-            classifier = build_classifier(settings, len(dataset.labels), steps)
-            first_epoch = Checkpoint.restore(run.checkpoints, classifier)
-        if first_epoch < settings.epochs:
-            fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch)
-        else:
-            print(f"{run.path} is trained, {first_epoch} of {settings.epochs} epochs.", flush=True)
-        run.save_classifier(classifier)
-        report(settings, dataset, preprocessing, run)
+            classifier = build_classifier(settings, len(dataset.labels), steps, statistics)
+            first_epoch = checkpoint.restore(run.checkpoints, classifier)
+            if first_epoch < settings.epochs:
+                fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch)
+            else:
+                print(f"{run.path} is trained, {first_epoch} of {settings.epochs} epochs.")
+            finish(classifier, settings, dataset, preprocessing, run)
+        network = run.load_classifier().network
+        evaluate_run(run, network, dataset, preprocessing, "test", settings.target_rate)
+        if network.num_gates:
+            draw(settings, run)
+        print(f"Run folder: {run.path}{os.sep}")
 
 
 def steps_of_an_epoch(settings, dataset, replicas):
@@ -82,7 +86,7 @@ def steps_of_an_epoch(settings, dataset, replicas):
 def claim_run(settings):
     """Returns the run folder, new or of the same run, and refuses one that is further on."""
     run = RunFolder(settings.output_dir)
-    finished = max(Checkpoint.finished_epochs(run.checkpoints), default=0)
+    finished = max(checkpoint.files(run.checkpoints), default=0)
     if finished > settings.epochs:
         raise UserError(
             f"{run.path} holds a run of {finished} epochs. Received: --epochs={settings.epochs}. "
@@ -92,32 +96,39 @@ def claim_run(settings):
     return run
 
 
-def build_classifier(settings, num_classes, steps):
+def build_classifier(settings, num_classes, steps, statistics):
     """Builds and compiles the `GatedClassifier`, under the current strategy."""
     size = settings.image_size
     network = NETWORKS[settings.network](
         num_classes,
         gate=settings.gate,
+        always_open=settings.always_open,
         seed=settings.seed,
-        input_shape=(size, size, 3),
         synchronized=tf.distribute.has_strategy(),
+        statistics=statistics,
+        input_shape=(size, size, 3),
     )
     classifier = GatedClassifier(
         network,
         target_loss=settings.target_loss,
-        target_rate=settings.target_rate,
+        target_rate=settings.gate_targets,
         target_weight=settings.target_weight,
         weight_decay=settings.weight_decay,
+        decayed=settings.decayed,
     )
-    rates = [settings.learning_rate * 0.1**k for k in range(len(settings.decay_epochs) + 1)]
-    schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
-        # A step counts from 0, and a boundary is the last step of the rate before it.
-        [epoch * steps - 1 for epoch in settings.decay_epochs],
-        rates,
+    schedule = StepDecay(
+        settings.initial_learning_rate,
+        [epoch * steps for epoch in settings.decay_epochs],
+        settings.warmup_epochs * steps,
+    )
+    crossentropy = (
+        keras.losses.SparseCategoricalCrossentropy
+        if settings.mix == "none"
+        else keras.losses.CategoricalCrossentropy
     )
     classifier.compile(
         optimizer=keras.optimizers.SGD(schedule, momentum=settings.momentum),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        loss=crossentropy(from_logits=True),
         # Weighted, so that the fillers of the last evaluation batch do not count.
         weighted_metrics=["accuracy"],
         jit_compile=False,
@@ -137,18 +148,17 @@ def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
     keep_rows(run.log, "epoch", first_epoch - 1)
     keep_rows(run.rates, "step", first_epoch * steps)
     classifier.fit(
-        batches.training_batches(
+        training_batches(
+            settings,
             dataset,
             preprocessing,
-            AUGMENTATIONS[settings.augment],
             batch_size=settings.batch_size,
             steps_per_epoch=steps,
-            seed=settings.seed,
             first_epoch=first_epoch,
             epochs=settings.epochs,
         ),
         validation_data=batches.evaluation_batches(
-            dataset, "validation", preprocessing, EVALUATION_BATCH
+            dataset, "validation", preprocessing, EVALUATION_BATCH, settings.mix != "none"
         ),
         steps_per_epoch=steps,
         initial_epoch=first_epoch,
@@ -162,39 +172,48 @@ def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
             keras.callbacks.TensorBoard(run.tensorboard, write_graph=False),
             RateLog(run.rates, every=max(1, steps // 20), first_step=first_epoch * steps),
             StopAtDivergence(),
-            Checkpoint(run.checkpoints),
+            Checkpoint(run.checkpoints, run.log),
         ],
     )
 
 
-def report(settings, dataset, preprocessing, run):
-    """Evaluates the saved model on the test split: a table, bars, metrics.json and a picture."""
-    network = run.load_classifier().network
-    print(f"\nEvaluating on {dataset.size('test')} test images:", flush=True)
-    test_batches = batches.evaluation_batches(dataset, "test", preprocessing, EVALUATION_BATCH)
-    results = evaluate(network, test_batches, show_passes)
-    write_json(
-        run.metrics,
-        {
-            "dataset": dataset.name,
-            "test_images": dataset.size("test"),
-            "target_rate": settings.target_rate,
-            "ungated_macs": costs.count(network, test_batches.element_spec[0].shape[1:]).ungated,
-            "policies": [dataclasses.asdict(result) for result in results],
-        },
+def training_batches(settings, dataset, preprocessing, **arguments):
+    """The augmented batches of some epochs, see `tfgates.data.batches.training_batches`."""
+    return batches.training_batches(
+        dataset,
+        preprocessing,
+        AUGMENTATIONS[settings.augment],
+        seed=settings.seed,
+        magnitude=settings.rand_augment,
+        mix=settings.mix,
+        **arguments,
     )
-    print(f"\n{tables.policies(results)}\n")
-    if network.num_gates:
-        print(f"Rate of each gate, {results[0].policy} (target {settings.target_rate}):")
-        print(tables.gate_bars(results[0].gate_rates))
-        draw(settings, run)
-    print(f"Run folder: {run.path}{os.sep}")
 
 
-def show_passes(done, total):
-    """Shows how many passes over the test images are done."""
-    end = "\r" if sys.stdout.isatty() and done < total else "\n"
-    print(f"pass {done} of {total}", end=end, flush=True)
+def finish(classifier, settings, dataset, preprocessing, run):
+    """Makes the model of a trained run: the kept epoch, with its batch norm recalibrated."""
+    if settings.keep == "best":
+        best = checkpoint.best_epoch(run.log)
+        print(f"Keeping epoch {best}, the best on the validation images.", flush=True)
+        checkpoint.load(checkpoint.files(run.checkpoints, "best")[best], classifier)
+    total = settings.recalibration_batches
+    if total:
+        size = min(settings.recalibration_batch_size, dataset.size("train"))
+        print(f"Recalibrating batch norm on {total} batches of {size} images:", flush=True)
+        images = training_batches(
+            settings,
+            dataset,
+            preprocessing,
+            batch_size=size,
+            steps_per_epoch=total,
+            # An order of its own, the one after the last epoch.
+            first_epoch=settings.epochs,
+            epochs=settings.epochs + 1,
+        )
+        recalibrate(
+            classifier.network, images, lambda done: show(f"batch {done} of {total}", done < total)
+        )
+    run.save_classifier(classifier)
 
 
 def draw(settings, run):

@@ -15,19 +15,21 @@ LAYERS = [
     {"network"},
     {"networks"},
     {"training", "inference", "export", "report"},
+    {"flags"},
     {"config", "run_folder", "command"},
+    {"results"},
     {"tools"},
 ]
 # What else a room may know of another in its own line.
 NEIGHBOURS = {("policies", "noise")}
 # Data is joined with the rest in train.py and the tools; serving shares its preprocessing.
-DATA_IS_KNOWN_TO = {"data", "config", "run_folder", "tools"}
+DATA_IS_KNOWN_TO = {"data", "flags", "run_folder", "results", "tools"}
 PREPROCESSING_IS_KNOWN_TO = {"export"}
 FRAMEWORKS = {
     "tensorflow": {"noise", "data", "training", "inference", "export"},
     "tensorflow_datasets": {"data"},
     "matplotlib": {"report"},
-    "absl": {"config", "command", "tools"},
+    "absl": {"flags", "config", "command", "tools"},
     "keras_cv": {"data"},
     "tensorflow_serving": set(),
 }

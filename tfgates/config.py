@@ -1,4 +1,4 @@
-"""The flags of a training run, and the configuration they end in."""
+"""The configuration of a training run, from its flags (`tfgates.flags`)."""
 
 import dataclasses
 import pathlib
@@ -6,15 +6,10 @@ from typing import Any
 
 from absl import flags
 
-from tfgates.data.augment import AUGMENTATIONS
 from tfgates.errors import UserError
-from tfgates.gates import GATES
-from tfgates.losses import TARGET_LOSSES
-from tfgates.networks import NETWORKS
+from tfgates.flags import MANY
+from tfgates.networks import NUM_BLOCKS
 
-STRATEGIES = ("auto", "one", "mirrored")
-MANY = 10**7
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 # What may change when a run is resumed: how long, where and on how many devices it goes on.
 FREE = ("epochs", "data_dir", "output_dir", "strategy", "replicas", "deterministic")
 
@@ -27,19 +22,31 @@ class TrainConfig:
     data_dir: str
     output_dir: str
     image_size: int
+    resize: str
+    statistics: str
     augment: str
+    rand_augment: float
+    mix: str
     network: str
+    init_from: str
     gate: str
     target_loss: str
     target_rate: float
+    block_targets: tuple[str, ...]
     target_weight: float
     epochs: int
     batch_size: int
     steps_per_epoch: int
     learning_rate: float
+    linear_scaling: bool
+    warmup_epochs: int
     decay_epochs: tuple[int, ...]
     momentum: float
     weight_decay: float
+    decayed: str
+    recalibration_batches: int
+    recalibration_batch_size: int
+    keep: str
     strategy: str
     replicas: int
     precision: str
@@ -51,13 +58,59 @@ class TrainConfig:
         """Reads the parsed flags.
 
         Raises:
-            UserError: decay epochs that are not increasing whole numbers.
+            UserError: a list of another form, or flags that do not go together.
         """
         values: dict[str, Any] = {
             field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(cls)
         }
         values["decay_epochs"] = _increasing(values["decay_epochs"])
-        return cls(**values)
+        values["block_targets"] = _targets(values["block_targets"])
+        settings = cls(**values)
+        settings._check()
+        return settings
+
+    def _check(self):
+        """Refuses flags that do not go together."""
+        blocks = NUM_BLOCKS[self.network]
+        if self.block_targets and self.gate == "none":
+            raise UserError(
+                "--block_targets belongs to a network with gates. Received: --gate=none as well."
+            )
+        if self.block_targets and len(self.block_targets) != blocks:
+            raise UserError(
+                f"--block_targets has one target for each of the {blocks} blocks of "
+                f"{self.network}. Received: {len(self.block_targets)} targets."
+            )
+        if self.warmup_epochs and self.warmup_epochs >= min((self.epochs, *self.decay_epochs)):
+            raise UserError(
+                "--warmup_epochs ends before the last epoch and before the first of "
+                f"--decay_epochs. Received: --warmup_epochs={self.warmup_epochs}."
+            )
+
+    @property
+    def initial_learning_rate(self):
+        """The learning rate after the warm-up: with linear scaling that of a batch of 256."""
+        return self.learning_rate * (self.batch_size / 256 if self.linear_scaling else 1)
+
+    @property
+    def always_open(self):
+        """The indices of the blocks that get no gate: those with target 1 in `block_targets`."""
+        return tuple(
+            index
+            for index, target in enumerate(self.block_targets)
+            if target != "t" and float(target) == 1
+        )
+
+    @property
+    def gate_targets(self):
+        """The target rate of all gates, or a list of one for each of them."""
+        if not self.block_targets:
+            return self.target_rate
+        return [
+            self.target_rate if target == "t" else float(target)
+            for index, target in enumerate(self.block_targets)
+            if index not in self.always_open
+        ]
 
     def as_flagfile(self):
         """Returns the text of a flag file that repeats this run."""
@@ -117,95 +170,15 @@ def _increasing(texts):
     return epochs
 
 
-def define_flags():
-    """Defines the flags of `TrainConfig`."""
-    _define_data_flags()
-    _define_method_flags()
-    _define_optimizer_flags()
-    _define_machine_flags()
-
-
-def _define_data_flags():
-    flags.DEFINE_string(
-        "dataset",
-        "fashion_mnist_13k",
-        "Image classification set: any of tensorflow-datasets, such as cifar10, or "
-        "fashion_mnist_13k, which ships with tfgates.",
-    )
-    flags.DEFINE_string(
-        "data_dir", "", "Folder of the prepared data sets; empty: that of tensorflow-datasets."
-    )
-    flags.DEFINE_string("output_dir", "runs/default", "The run folder; one with a run is resumed.")
-    _check("output_dir", bool, "is a folder, as runs/NAME")
-    flags.DEFINE_integer("image_size", 32, "Height and width of the network's input, in pixels.")
-    _check("image_size", lambda value: 8 <= value <= 1024, "is from 8 to 1024 pixels")
-    flags.DEFINE_enum("augment", "crop_flip", list(AUGMENTATIONS), "Training augmentation.")
-
-
-def _define_method_flags():
-    flags.DEFINE_enum("network", "cifar_resnet20", list(NETWORKS), "The network.")
-    flags.DEFINE_enum(
-        "gate",
-        "dependent",
-        [*GATES, "none"],
-        "Gates: dependent on the features, independent of them, or none: the plain network.",
-    )
-    flags.DEFINE_enum(
-        "target_loss",
-        "per_batch",
-        list(TARGET_LOSSES),
-        "Whether the batch as a whole or each gate is drawn to the target rate.",
-    )
-    flags.DEFINE_float("target_rate", 0.5, "Wanted share of executed blocks, in [0, 1].")
-    _check(
-        "target_rate",
-        lambda value: 0 <= value <= 1,
-        "is a share of executed blocks in [0, 1]; for 40 percent pass --target_rate=0.4",
-    )
-    flags.DEFINE_float("target_weight", 1.0, "Factor of the target loss (lambda).")
-    _check("target_weight", lambda value: 0 <= value <= 1e6, "is from 0 to 1e6, as 1")
-
-
-def _define_optimizer_flags():
-    flags.DEFINE_integer("epochs", 350, "Epochs of the whole run.")
-    _check("epochs", lambda value: 1 <= value <= MANY, f"is at least 1, at most {MANY}")
-    flags.DEFINE_integer("batch_size", 256, "Images of a batch, over all replicas.")
-    _check("batch_size", lambda value: 2 <= value <= MANY, "is at least 2, for batch norm")
-    flags.DEFINE_integer("steps_per_epoch", 0, "Batches of an epoch; 0: the whole training split.")
-    _check("steps_per_epoch", lambda value: 0 <= value <= MANY, "is 0 or the number of batches")
-    flags.DEFINE_float("learning_rate", 0.1, "Initial learning rate.")
-    _check("learning_rate", lambda value: 0 < value <= 1e6, "is a number above 0, as 0.1")
-    flags.DEFINE_list(
-        "decay_epochs",
-        ["150", "250"],
-        "Epochs after which the learning rate is multiplied by 0.1, separated by commas.",
-    )
-    flags.DEFINE_float("momentum", 0.9, "Momentum of SGD, in [0, 1).")
-    _check("momentum", lambda value: 0 <= value < 1, "is in [0, 1), as 0.9")
-    flags.DEFINE_float("weight_decay", 5e-4, "Weight decay on all trainable weights.")
-    _check("weight_decay", lambda value: 0 <= value <= 1, "is in [0, 1], as 1e-4")
-
-
-def _define_machine_flags():
-    flags.DEFINE_enum(
-        "strategy",
-        "auto",
-        STRATEGIES,
-        "Devices: one; mirrored on several; auto: mirrored where there are several GPUs.",
-    )
-    flags.DEFINE_integer(
-        "replicas",
-        0,
-        "Devices of --strategy=mirrored; 0: every GPU. Without GPUs the CPU is divided.",
-    )
-    _check("replicas", lambda value: 0 <= value <= 64, "is from 0 to 64")
-    flags.DEFINE_enum("precision", "float32", PRECISIONS, "Keras dtype policy.")
-    flags.DEFINE_integer("seed", 1, "Seed of weights, noise, order and augmentation.")
-    _check("seed", lambda value: 0 <= value < 2**31, "is in [0, 2^31)")
-    flags.DEFINE_boolean(
-        "deterministic", False, "Same numbers in every run on this machine; slower on GPUs."
-    )
-
-
-def _check(name, valid, rule):
-    flags.register_validator(name, valid, f"{rule}.")
+def _targets(texts):
+    for text in texts:
+        try:
+            sound = text == "t" or 0 <= float(text) <= 1
+        except ValueError:
+            sound = False
+        if not sound:
+            raise UserError(
+                "--block_targets are rates in [0, 1], or t for --target_rate, as 1,1,0.8,t,t. "
+                f"Received: {text!r}."
+            )
+    return tuple(texts)

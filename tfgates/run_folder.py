@@ -27,6 +27,7 @@ class RunFolder:
         checkpoints: folder of weights, optimizer and noise after the last finished epoch.
         model: the trained `GatedClassifier`.
         metrics: JSON: a row for each policy.
+        tau_table, tau_picture: errors and multiply-adds over the threshold, CSV and PNG.
         export: folder of the exported versions.
     """
 
@@ -41,10 +42,18 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.model = self.path / "model.keras"
         self.metrics = self.path / "metrics.json"
+        self.tau_table = self.path / "tau.csv"
+        self.tau_picture = self.path / "tau.png"
         self.export = self.path / "export"
 
-    def write_data(self, dataset, preprocessing):
-        """Writes the name, labels and splits of an `ImageDataset`, and the `Preprocessing`."""
+    def write_data(self, dataset, preprocessing, statistics):
+        """Writes the name, labels and splits of a data set, its `Preprocessing` and statistics.
+
+        Args:
+            dataset: `ImageDataset` or `FolderDataset`.
+            preprocessing: `Preprocessing`.
+            statistics: mean and std of each channel, with which the network standardizes.
+        """
         write_json(
             self.data,
             {
@@ -52,6 +61,8 @@ class RunFolder:
                 "splits": dataset.splits,
                 "labels": dataset.labels,
                 "preprocessing": dataclasses.asdict(preprocessing),
+                "mean": statistics[0],
+                "std": statistics[1],
             },
         )
 
@@ -89,6 +100,18 @@ class RunFolder:
             return data["dataset"], labels, preprocessing
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise self._unreadable(self.data, error) from error
+
+    def load_splits(self):
+        """Loads what played "train", "validation" and "test" in training; see `load_data`."""
+        self.load_data()
+        return json.loads(self.data.read_text())["splits"]
+
+    def load_flags(self):
+        """Loads the flags of the training, texts by name; those of a lost file are missing."""
+        if not self.flags.exists():
+            return {}
+        lines = self.flags.read_text().splitlines()
+        return dict(line[2:].split("=", 1) for line in lines if "=" in line)
 
     def _unreadable(self, path, error):
         if not path.exists():

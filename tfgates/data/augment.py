@@ -1,42 +1,82 @@
-"""Training augmentation, a function of the image and a seed, so that a resumed run repeats it."""
+"""Training augmentation, a function of the image and a seed, so that a resumed run repeats it.
+
+Each augmentation takes the bytes of an image, a string scalar, the `Preprocessing` of the run and
+a seed, int64 [2]; it returns raw pixels, float32 [size, size, 3], 0-255.
+"""
 
 import tensorflow as tf
 
+from tfgates.data.preprocess import decode
+
 PAD = 4
+MIN_AREA = 0.08
+ASPECTS = (3 / 4, 4 / 3)
 
 
-def crop_and_flip(image, seed):
-    """Pads by 4 pixels, cuts out a random window of the old size, and flips half of the images.
+def crop_flip(image_bytes, preprocessing, seed):
+    """Pads by 4 black pixels, cuts out a random window of the old size, flips half of the images.
 
     The usual augmentation for 32x32 images (He et al., 2015, section 4.2).
-
-    Args:
-        image: float [H, W, C].
-        seed: int64 [2].
-
-    Returns:
-        float [H, W, C].
     """
-    shape = image.shape
-    image = tf.pad(image, [[PAD, PAD], [PAD, PAD], [0, 0]])
-    image = tf.image.stateless_random_crop(image, shape, seed)
-    return flip(image, tf.random.experimental.stateless_fold_in(seed, 1))
+    image = preprocessing(image_bytes)
+    padded = tf.pad(image, [[PAD, PAD], [PAD, PAD], [0, 0]])
+    window = tf.image.stateless_random_crop(padded, image.shape, seed)
+    return _flipped(window, seed)
 
 
-def flip(image, seed):
-    """Flips half of the images left to right.
+def resized_crop_flip(image_bytes, preprocessing, seed):
+    """Scales a random window to the input's size, and flips half of the images.
 
-    Args:
-        image: float [H, W, C].
-        seed: int64 [2].
+    The usual augmentation for ImageNet (Szegedy et al., 2015, section 6): 8 to 100 % of the area,
+    aspect 3/4 to 4/3. Of a JPEG only the window is decoded.
     """
-    return tf.image.stateless_random_flip_left_right(image, seed)
+    jpeg = tf.io.is_jpeg(image_bytes)
+    shape = tf.cond(
+        jpeg,
+        lambda: tf.io.extract_jpeg_shape(image_bytes),
+        lambda: tf.shape(decode(image_bytes)),
+    )
+    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+        shape,
+        tf.zeros([1, 0, 4]),
+        seed,
+        # Of no box, any window is a window of the whole image.
+        min_object_covered=0.0,
+        area_range=(MIN_AREA, 1.0),
+        aspect_ratio_range=ASPECTS,
+        max_attempts=10,
+        use_image_if_no_bounding_boxes=True,
+    )
+    window = tf.concat([begin[:2], size[:2]], axis=0)
+    image = tf.cond(
+        jpeg,
+        lambda: tf.image.decode_and_crop_jpeg(image_bytes, window, channels=3),
+        lambda: tf.slice(decode(image_bytes), begin, size),
+    )
+    image.set_shape([None, None, 3])
+    image = tf.image.resize(image, [preprocessing.size, preprocessing.size])
+    return _flipped(image, seed)
 
 
-def none(image, seed):
+def flip(image_bytes, preprocessing, seed):
+    """Flips half of the images left to right."""
+    return _flipped(preprocessing(image_bytes), seed)
+
+
+def none(image_bytes, preprocessing, seed):
     """Leaves the image as it is."""
     del seed
-    return image
+    return preprocessing(image_bytes)
 
 
-AUGMENTATIONS = {"crop_flip": crop_and_flip, "flip": flip, "none": none}
+AUGMENTATIONS = {
+    "crop_flip": crop_flip,
+    "resized_crop_flip": resized_crop_flip,
+    "flip": flip,
+    "none": none,
+}
+
+
+def _flipped(image, seed):
+    key = tf.random.experimental.stateless_fold_in(seed, 1)
+    return tf.image.stateless_random_flip_left_right(image, key)

@@ -5,14 +5,22 @@ import dataclasses
 import logging
 import pathlib
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from tfgates.data.folder import FolderDataset, open_folder
+from tfgates.data.splits import roles
 from tfgates.errors import UserError
 
 # The sets that ship with the repository are found by their name, like those of tensorflow-datasets.
 SHIPPED = pathlib.Path(__file__).parents[2] / "datasets"
 LABELS_SAMPLE = 100
+FOLDER = "folder:"
+# In each epoch the files come in another order, and images of so many of them are mixed.
+OPEN_FILES = 16
+SHUFFLE_BUFFER = 16_384
+IMAGENET_TARS = ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,38 +45,73 @@ class ImageDataset:
         """Returns the number of images of "train", "validation" or "test"."""
         return self._builder.info.splits[self.splits[split]].num_examples
 
-    def records(self, split):
-        """Returns a `tf.data.Dataset` of (encoded image, string scalar; label, int64 scalar)."""
+    def records(self, split, order=None):
+        """Returns a `tf.data.Dataset` of (encoded image, string scalar; label, int64 scalar).
+
+        Args:
+            split: "train", "validation" or "test".
+            order: int64 scalar that seeds the order of the images; None keeps the stored order.
+        """
         image, label = self._keys
-        records = self._builder.as_dataset(
-            split=self.splits[split],
-            decoders={image: tfds.decode.SkipDecoding()},
-            read_config=tfds.ReadConfig(try_autocache=False),
-        )
+        decoders = {image: tfds.decode.SkipDecoding()}
+        if order is None:
+            records = self._builder.as_dataset(
+                split=self.splits[split],
+                decoders=decoders,
+                read_config=tfds.ReadConfig(try_autocache=False),
+            )
+        else:
+            features = self._builder.info.features
+            records = self._shuffled(self._builder.info.splits[self.splits[split]], order).map(
+                lambda text: features.deserialize_example(text, decoders=decoders),
+                tf.data.AUTOTUNE,
+            )
         return records.map(lambda record: (record[image], record[label]))
+
+    @staticmethod
+    def _shuffled(split, order):
+        """Reads serialised records, the files in a new order, and those of many files mixed."""
+        parts = split.file_instructions
+        files = tf.data.Dataset.from_tensor_slices(
+            (
+                [part.filename for part in parts],
+                np.array([(part.skip, part.take) for part in parts], "int64"),
+            )
+        ).shuffle(len(parts), seed=order, reshuffle_each_iteration=False)
+        records = files.interleave(
+            lambda path, part: tf.data.TFRecordDataset(path).skip(part[0]).take(part[1]),
+            cycle_length=OPEN_FILES,
+            block_length=16,
+            num_parallel_calls=OPEN_FILES,
+            deterministic=True,
+        )
+        return records.shuffle(SHUFFLE_BUFFER, seed=order, reshuffle_each_iteration=False)
 
 
 def open_dataset(name, data_dir=None):
     """Opens an image classification set, and downloads and prepares it first where it must.
 
     Args:
-        name: of a set of tensorflow-datasets, or "fashion_mnist_13k", which ships with tfgates.
+        name: of a set of tensorflow-datasets; "fashion_mnist_13k", which ships with tfgates; or
+            "folder:PATH", see `tfgates.data.folder`.
         data_dir: folder of the prepared sets; None takes that of tensorflow-datasets.
 
     Returns:
-        `ImageDataset`. Where the set lacks a validation split, the last tenth of the training split
-        plays it; where it lacks a test split, the validation split does, or another tenth.
+        `ImageDataset` or `FolderDataset`. Where the set lacks a validation or a test split, they
+        are found as `tfgates.data.splits` says.
 
     Raises:
         UserError: unknown name, failed download, or not a set of images with one label each.
     """
+    if name.startswith(FOLDER):
+        return open_folder(name.removeprefix(FOLDER))
     builder = _builder(name, data_dir)
     keys = _image_and_label(name, builder.info)
     _prepare(builder)
     dataset = ImageDataset(
         name=f"{builder.name}:{builder.version}",
         labels=tuple(builder.info.features[keys[1]].names),
-        splits=_roles(name, builder.info.splits),
+        splits=roles(name, _labelled(builder, keys)),
         in_order=bool(builder.info.disable_shuffling),
         _builder=builder,
         _keys=keys,
@@ -87,6 +130,16 @@ def readable(dataset):
             f"--dataset={dataset.name} cannot be read: {str(error)[:200]}. Remove its folder, "
             "and the next run prepares it again."
         ) from error
+    except tf.errors.InvalidArgumentError as error:
+        broken = None
+        if isinstance(dataset, FolderDataset):
+            broken = next(dataset.unreadable(), None)
+        if broken is None:
+            raise
+        raise UserError(
+            f"--dataset={dataset.name} holds a file that is no image: {broken}. Remove it, or "
+            "save it again as JPEG or PNG."
+        ) from error
 
 
 def _builder(name, data_dir):
@@ -98,7 +151,8 @@ def _builder(name, data_dir):
         except Exception as error:
             reasons.append(f"{type(error).__name__}: {error}".splitlines()[0])
     raise UserError(
-        f"--dataset names a set of tensorflow-datasets or fashion_mnist_13k. Received: {name} "
+        f"--dataset names a set of tensorflow-datasets, fashion_mnist_13k, or folder:PATH. "
+        f"Received: {name} "
         f"({reasons[0]}). The names are listed at "
         "https://www.tensorflow.org/datasets/catalog/overview; --data_dir is the folder of a set "
         "of your own."
@@ -127,6 +181,7 @@ def _image_and_label(name, info):
 def _prepare(builder):
     if builder.is_prepared():
         return
+    _require_tars(builder)
     print(f"Preparing {builder.name} in {builder.data_path} ...", flush=True)
     # Without a network its retries, of which each is a warning, take minutes.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
@@ -140,18 +195,28 @@ def _prepare(builder):
         ) from error
 
 
-def _roles(name, available):
-    if "train" not in available:
+def _require_tars(builder):
+    """Refuses ImageNet without its files: with one of two, tensorflow-datasets drops a split."""
+    if builder.name != "imagenet2012":
+        return
+    folder = pathlib.Path(builder.data_path).parents[1] / "downloads" / "manual"
+    missing = [name for name in IMAGENET_TARS if not (folder / name).is_file()]
+    if missing:
         raise UserError(
-            f"--dataset={name} has no training split, only {', '.join(sorted(available))}. "
-            "Choose another set."
+            f"--dataset=imagenet2012 is made of {' and '.join(IMAGENET_TARS)} in {folder}. "
+            f"Missing: {', '.join(missing)}. Download them from https://image-net.org and put them "
+            "there; --data_dir moves the folder."
         )
-    if "test" in available and "validation" in available:
-        return {"train": "train", "validation": "validation", "test": "test"}
-    for test in ("test", "validation"):
-        if test in available:
-            return {"train": "train[:90%]", "validation": "train[90%:]", "test": test}
-    return {"train": "train[:80%]", "validation": "train[80%:90%]", "test": "train[90%:]"}
+
+
+def _labelled(builder, keys):
+    """Returns the number of images of each split that has labels; a test split may have none."""
+    sizes = {}
+    for split, info in builder.info.splits.items():
+        records = builder.as_dataset(split=split, decoders={keys[0]: tfds.decode.SkipDecoding()})
+        if all(int(record[keys[1]]) >= 0 for record in records.take(1)):
+            sizes[split] = info.num_examples
+    return sizes
 
 
 def _check(name, dataset):
@@ -172,7 +237,7 @@ def _check(name, dataset):
                 "Choose another set."
             )
         one_class = len(labels) == LABELS_SAMPLE and len(set(labels)) == 1
-        if "%" in part and dataset.in_order and one_class:
+        if "[" in part and dataset.in_order and one_class:
             raise UserError(
                 f"--dataset={name} is stored class by class, so that {part} lacks classes. Store "
                 "it without disable_shuffling, or with train, validation and test splits."

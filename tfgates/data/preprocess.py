@@ -1,4 +1,4 @@
-"""From the bytes of an image to the input of a network: the same code in training and serving."""
+"""From the bytes of an image to raw pixels of one size: the same code in training and serving."""
 
 import dataclasses
 
@@ -7,64 +7,62 @@ import tensorflow as tf
 
 STATISTICS_SAMPLE = 10_000
 MIN_STD = 1e-3
+# Mean and standard deviation of the channels, on pixels in [0, 1], as the published networks use.
+STATISTICS = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """How images become network inputs.
+    """How images become network inputs, raw pixels of one size.
 
     Attributes:
         size: height and width in pixels of the network's input.
-        mean: of each of the three channels, on pixels in [0, 1].
-        std: standard deviation of each of the three channels, on pixels in [0, 1], above 0.
+        resize: how an image is fitted into the square, a key of `RESIZES`.
 
     Raises:
         ValueError: an attribute out of its range.
     """
 
     size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    resize: str = "square"
 
     def __post_init__(self):
         if not isinstance(self.size, int) or self.size < 1:
             raise ValueError(f"`size` is a number of pixels. Received: {self.size!r}.")
-        for name in ("mean", "std"):
-            values = np.asarray(getattr(self, name), "float64")
-            if values.shape != (3,) or not np.isfinite(values).all():
-                raise ValueError(f"`{name}` has three finite numbers. Received: {values}.")
-        if min(self.std) <= 0:
-            raise ValueError(f"`std` is above 0. Received: {self.std}.")
-
-    @classmethod
-    def measured(cls, records, size):
-        """Measures mean and std on the first 10,000 images.
-
-        Args:
-            records: `tf.data.Dataset` of (encoded image, label).
-            size: height and width in pixels of the network's input.
-        """
-        images = records.take(STATISTICS_SAMPLE).map(
-            lambda image_bytes, _: fit(decode(image_bytes), size) / 255.0, tf.data.AUTOTUNE
-        )
-        means, squares = [], []
-        for batch in images.batch(500):
-            pixels = tf.cast(batch, tf.float64)
-            means.extend(tf.reduce_mean(pixels, [1, 2]).numpy())
-            squares.extend(tf.reduce_mean(tf.square(pixels), [1, 2]).numpy())
-        mean = np.mean(means, axis=0)
-        std = np.sqrt(np.maximum(np.mean(squares, axis=0) - mean**2, 0.0))
-        # A channel without contrast is only shifted.
-        std = np.where(std < MIN_STD, 1.0, std)
-        return cls(size, tuple(mean.round(4).tolist()), tuple(std.round(4).tolist()))
+        if self.resize not in RESIZES:
+            raise ValueError(f"`resize` is one of {', '.join(RESIZES)}. Received: {self.resize!r}.")
 
     def __call__(self, image_bytes):
-        """Turns the bytes of one image, a string scalar, into float32 [size, size, 3]."""
-        return self.standardize(fit(decode(image_bytes), self.size))
+        """Decodes and fits one image, a string scalar: float32 [size, size, 3], pixels 0-255."""
+        return RESIZES[self.resize](decode(image_bytes), self.size)
 
-    def standardize(self, images):
-        """Shifts and scales raw pixels, 0-255, [..., 3], by the mean and std; float32."""
-        return (tf.cast(images, tf.float32) / 255.0 - self.mean) / self.std
+
+def measure(records, preprocessing):
+    """Measures the mean and standard deviation of the channels on the first 10,000 images.
+
+    Args:
+        records: `tf.data.Dataset` of (encoded image, label).
+        preprocessing: `Preprocessing`.
+
+    Returns:
+        Two tuples of three floats, on pixels in [0, 1].
+    """
+    images = records.take(STATISTICS_SAMPLE).map(
+        lambda image_bytes, _: preprocessing(image_bytes) / 255.0, tf.data.AUTOTUNE
+    )
+    means, squares = [], []
+    for batch in images.batch(500):
+        pixels = tf.cast(batch, tf.float64)
+        means.extend(tf.reduce_mean(pixels, [1, 2]).numpy())
+        squares.extend(tf.reduce_mean(tf.square(pixels), [1, 2]).numpy())
+    mean = np.mean(means, axis=0)
+    std = np.sqrt(np.maximum(np.mean(squares, axis=0) - mean**2, 0.0))
+    # A channel without contrast is only shifted.
+    std = np.where(std < MIN_STD, 1.0, std)
+    return tuple(mean.round(4).tolist()), tuple(std.round(4).tolist())
 
 
 def decode(image_bytes):
@@ -84,11 +82,11 @@ def decode(image_bytes):
     return image
 
 
-def fit(image, size):
-    """Fits an image into a square without distorting it.
+def square(image, size):
+    """Fits an image into a square, whole where it can be.
 
     An image that lies within the square is centred and padded with black; of any other the central
-    square is cut out and scaled with antialiasing.
+    square is cut out and scaled.
 
     Args:
         image: [H, W, 3], pixels 0-255.
@@ -100,6 +98,52 @@ def fit(image, size):
     height_width = tf.shape(image)[:2]
     inside = tf.reduce_all(height_width <= size)
     side = tf.where(inside, size, tf.reduce_min(height_width))
-    square = tf.image.resize_with_crop_or_pad(image, side, side)
-    # A square of the right size is left exactly as it is.
-    return tf.ensure_shape(tf.image.resize(square, [size, size], antialias=True), [size, size, 3])
+    return _scaled(_central(image, side), size)
+
+
+def shorter_side(image, size):
+    """Scales the shorter side to 256/224 of the size and cuts out the centre.
+
+    The usual evaluation on ImageNet (He et al., 2015): for 224 pixels the shorter side is 256. The
+    central square is cut out before it is scaled, so that a long image costs no memory.
+
+    Args:
+        image: [H, W, 3], pixels 0-255.
+        size: side of the centre in pixels.
+
+    Returns:
+        float32 [size, size, 3], pixels 0-255.
+    """
+    side = tf.reduce_min(tf.shape(image)[:2])
+    return _central(_scaled(_central(image, side), _with_margin(size)), size)
+
+
+def stretch(image, size):
+    """Scales to a square of 256/224 of the size, whatever its aspect, and cuts out the centre.
+
+    The paper to the letter: 256 x 256, then the central 224 x 224 (section 4.1.1).
+
+    Args:
+        image: [H, W, 3], pixels 0-255.
+        size: side of the centre in pixels.
+
+    Returns:
+        float32 [size, size, 3], pixels 0-255.
+    """
+    return _central(_scaled(image, _with_margin(size)), size)
+
+
+RESIZES = {"square": square, "shorter_side": shorter_side, "stretch": stretch}
+
+
+def _with_margin(size):
+    return round(size * 256 / 224)
+
+
+def _central(image, side):
+    return tf.image.resize_with_crop_or_pad(image, side, side)
+
+
+def _scaled(image, size):
+    # An image of the right size is left exactly as it is.
+    return tf.ensure_shape(tf.image.resize(image, [size, size], antialias=True), [size, size, 3])

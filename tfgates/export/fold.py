@@ -64,8 +64,8 @@ def fold(layers):
     """Folds Keras layers that are applied one after the other.
 
     Args:
-        layers: list of Conv2D, Dense, BatchNormalization, ReLU, ZeroPadding2D, MaxPooling2D and
-            GlobalAveragePooling2D layers.
+        layers: list of Rescaling, Conv2D, Dense, BatchNormalization, ReLU, ZeroPadding2D,
+            MaxPooling2D and GlobalAveragePooling2D layers.
 
     Returns:
         A function of a float32 tensor that equals the layers at inference.
@@ -106,6 +106,9 @@ def _operation(layer) -> Operation:
         return tf.nn.relu
     if isinstance(layer, keras.layers.GlobalAveragePooling2D):
         return global_average_pool
+    if isinstance(layer, keras.layers.Rescaling):
+        scale, offset = (np.asarray(values, "float32") for values in (layer.scale, layer.offset))
+        return lambda pixels: pixels * scale + offset
     if isinstance(layer, keras.layers.ZeroPadding2D):
         paddings = [(0, 0), *layer.padding, (0, 0)]
         return lambda features: tf.pad(features, paddings)
@@ -113,8 +116,8 @@ def _operation(layer) -> Operation:
         size, strides, padding = layer.pool_size, layer.strides, layer.padding.upper()
         return lambda features: tf.nn.max_pool2d(features, size, strides, padding)
     raise TypeError(
-        "Export folds Conv2D, Dense, ReLU, ZeroPadding2D, MaxPooling2D, GlobalAveragePooling2D, "
-        "and BatchNormalization after a convolution or dense layer. "
+        "Export folds Rescaling, Conv2D, Dense, ReLU, ZeroPadding2D, MaxPooling2D, "
+        "GlobalAveragePooling2D, and BatchNormalization after a convolution or dense layer. "
         f"Received: {type(layer).__name__} {layer.name!r}."
     )
 

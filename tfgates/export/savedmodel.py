@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from tfgates import costs
-from tfgates.data.preprocess import decode, fit
 from tfgates.errors import UserError
 from tfgates.export.skipping import SkippingNetwork
 from tfgates.policies import log_odds
@@ -27,7 +26,7 @@ class ServedModel(tf.Module):
 
     Args:
         network: built `GatedNetwork`; its weights are copied.
-        preprocessing: `Preprocessing` of its inputs.
+        preprocessing: `Preprocessing` of its inputs, raw pixels.
         labels: names of the K classes.
         tau: threshold of the gates, in (0, 1), of all signatures but `predict_tau`.
         top_k: number of classes in an answer, from 1; more than K are K.
@@ -88,7 +87,7 @@ class ServedModel(tf.Module):
         tf.debugging.assert_equal(
             tf.size(tau), tf.size(image_bytes), "tau has one number for each image"
         )
-        images, readable = decode_each(image_bytes, self._preprocessing.size)
+        images, readable = decode_each(image_bytes, self._preprocessing)
         return self._answer(images, tau, tf.where(readable, OK, BAD_IMAGE))
 
     def predict_images(self, images):
@@ -110,7 +109,7 @@ class ServedModel(tf.Module):
         status = tf.where((status == OK) & ~sound_tau, BAD_TAU, status)
         valid = status == OK
         odds = log_odds(tf.where(sound_tau, tau, 0.5))
-        probabilities, gates = self._network(self._preprocessing.standardize(images), odds, valid)
+        probabilities, gates = self._network(images, odds, valid)
         scores, class_ids = tf.math.top_k(probabilities, self._top_k)
         branches = np.asarray(self._costs.branches, "float32")
         executed = tf.linalg.matvec(tf.cast(gates, tf.float32), branches)
@@ -134,21 +133,21 @@ def _named(spec, name):
     return tf.TensorSpec(spec.shape, spec.dtype, name=name)
 
 
-def decode_each(image_bytes, size):
+def decode_each(image_bytes, preprocessing):
     """Decodes images of which some may be broken.
 
     Args:
         image_bytes: string [N].
-        size: side of the square that each image is fitted into.
+        preprocessing: `Preprocessing`.
 
     Returns:
         float32 [N, size, size, 3], zeros where an image is broken; and bool [N], whether it is not.
     """
-    count = tf.size(image_bytes, out_type=tf.int64)
+    count, size = tf.size(image_bytes, out_type=tf.int64), preprocessing.size
     decoded = (
         tf.data.Dataset.from_tensor_slices(image_bytes)
         .enumerate()
-        .map(lambda index, image: (index, fit(decode(image), size)))
+        .map(lambda index, image: (index, preprocessing(image)))
         .ignore_errors()
     )
     # The extra element keeps the batch from being empty when every image is broken.

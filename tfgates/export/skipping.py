@@ -31,7 +31,7 @@ class SkippingNetwork:
         """Classifies images, each at its own threshold.
 
         Args:
-            images: float32 [N, H, W, C] with static H, W, C: standardized pixels.
+            images: float32 [N, H, W, C] with static H, W, C: inputs of the network.
             log_odds: float32 [N]; a gate opens when its logit is greater.
             valid: bool [N]; where it is false nothing is computed.
 

@@ -5,10 +5,13 @@ import functools
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.networks.resnet import DEPTHS, resnet
 
+CIFAR_DEPTHS = (8, 14, 20, 32, 56, 110)
 NETWORKS = {
     **{f"resnet{depth}": functools.partial(resnet, depth) for depth in DEPTHS},
-    **{
-        f"cifar_resnet{depth}": functools.partial(cifar_resnet, depth)
-        for depth in (8, 14, 20, 32, 56, 110)
-    },
+    **{f"cifar_resnet{depth}": functools.partial(cifar_resnet, depth) for depth in CIFAR_DEPTHS},
+}
+# Of each network, the number of its blocks, each of which may have a gate.
+NUM_BLOCKS = {
+    **{f"resnet{depth}": sum(counts) for depth, (counts, _) in DEPTHS.items()},
+    **{f"cifar_resnet{depth}": (depth - 2) // 2 for depth in CIFAR_DEPTHS},
 }

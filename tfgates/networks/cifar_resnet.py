@@ -9,8 +9,10 @@ def cifar_resnet(
     depth,
     num_classes,
     gate="dependent",
+    always_open=(),
     seed=None,
     synchronized=False,
+    statistics=None,
     input_shape=(32, 32, 3),
     widths=(16, 32, 64),
 ):
@@ -20,8 +22,11 @@ def cifar_resnet(
         depth: number of weight layers, 6 n + 2.
         num_classes: number of classes K, at least 2.
         gate: "dependent", "independent", or "none" for the plain network.
+        always_open: indices of blocks that get no gate.
         seed: integer that seeds the noise of all gates; None takes one from Python's generator.
         synchronized: batch norm over all replicas instead of over each one's share.
+        statistics: mean and std of each channel, on pixels in [0, 1]: the network takes raw
+            pixels, 0-255, and standardizes them itself; None takes the images as they are.
         input_shape: (H, W, C) of the images.
         widths: filters of the three stages.
 
@@ -41,7 +46,9 @@ def cifar_resnet(
         branch=basic_branch,
         num_classes=num_classes,
         gate=gate,
+        always_open=always_open,
         seed=seed,
         synchronized=synchronized,
+        statistics=statistics,
         input_shape=input_shape,
     )

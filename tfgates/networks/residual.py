@@ -10,7 +10,18 @@ from tfgates.norms import GatedNormalization
 
 
 def residual_network(
-    name, stem, stages, branch, *, num_classes, gate, seed, synchronized, input_shape
+    name,
+    stem,
+    stages,
+    branch,
+    *,
+    num_classes,
+    gate,
+    always_open,
+    seed,
+    synchronized,
+    statistics,
+    input_shape,
 ):
     """Builds stem, stages of residual blocks, average pool and classifier.
 
@@ -22,8 +33,11 @@ def residual_network(
             and its number of output channels; its last layer is a `GatedNormalization`.
         num_classes: number of classes K, at least 2.
         gate: "dependent", "independent", or "none" for the plain network.
+        always_open: indices of blocks that get no gate.
         seed: integer that seeds the noise of all gates; None takes one from Python's generator.
         synchronized: batch norm over all replicas instead of over each one's share.
+        statistics: mean and std of each channel, on pixels in [0, 1]: the network takes raw
+            pixels, 0-255, and standardizes them itself; None takes the images as they are.
         input_shape: (H, W, C) of the images.
 
     Returns:
@@ -35,9 +49,12 @@ def residual_network(
     """
     if gate not in (*GATES, "none"):
         raise ValueError(f"`gate` is one of {', '.join(GATES)}, none. Received: gate={gate!r}.")
+    if statistics is not None:
+        stem = [_standardization(*statistics), *stem]
     stem = keras.Sequential(stem, name="stem")
     stem.build((None, *input_shape))
     channels = stem.output_shape[-1]
+    noise_seeds = _noise_seeds(seed, sum(count for count, _, _ in stages))
     plan = [
         (width, first if index == 0 else 1)
         for count, width, first in stages
@@ -52,8 +69,8 @@ def residual_network(
                 branch=keras.Sequential(layers, name="branch"),
                 norm=norm,
                 shortcut=_projection(outputs, strides, synchronized) if projects else None,
-                gate=_gate(gate, synchronized),
-                seed=_noise_seeds(seed, len(plan))[index],
+                gate=None if index in always_open else _gate(gate, synchronized),
+                seed=noise_seeds[index],
                 name=f"block_{index:02d}",
             )
         )
@@ -106,6 +123,12 @@ def basic_branch(width, strides, synchronized, strided_conv=same_conv):
     ], width
 
 
+def _standardization(mean, std):
+    std = np.asarray(std, "float64")
+    scale, offset = 1 / (255 * std), -np.asarray(mean, "float64") / std
+    return keras.layers.Rescaling(scale.tolist(), offset.tolist(), dtype=_full_precision())
+
+
 def _projection(width, strides, synchronized):
     return keras.Sequential([conv(width, 1, strides), norm(synchronized)], name="shortcut")
 
@@ -126,6 +149,9 @@ def _noise_seeds(seed, count):
 
 
 def _classifier(num_classes):
-    # Class logits stay in float32 under mixed precision, for the softmax; float64 stays float64.
-    dtype = "float64" if keras.config.dtype_policy().compute_dtype == "float64" else "float32"
-    return keras.layers.Dense(num_classes, dtype=dtype)
+    # Class logits stay in float32 under mixed precision, for the softmax.
+    return keras.layers.Dense(num_classes, dtype=_full_precision())
+
+
+def _full_precision():
+    return "float64" if keras.config.dtype_policy().compute_dtype == "float64" else "float32"

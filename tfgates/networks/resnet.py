@@ -24,7 +24,14 @@ DEPTHS = {
 
 
 def resnet(
-    depth, num_classes, gate="dependent", seed=None, synchronized=False, input_shape=(224, 224, 3)
+    depth,
+    num_classes,
+    gate="dependent",
+    always_open=(),
+    seed=None,
+    synchronized=False,
+    statistics=None,
+    input_shape=(224, 224, 3),
 ):
     """Builds stem, four stages of residual blocks, and head.
 
@@ -32,8 +39,11 @@ def resnet(
         depth: 18, 34, 50, 101 or 152.
         num_classes: number of classes K, at least 2.
         gate: "dependent", "independent", or "none" for the plain network.
+        always_open: indices of blocks that get no gate.
         seed: integer that seeds the noise of all gates; None takes one from Python's generator.
         synchronized: batch norm over all replicas instead of over each one's share.
+        statistics: mean and std of each channel, on pixels in [0, 1]: the network takes raw
+            pixels, 0-255, and standardizes them itself; None takes the images as they are.
         input_shape: (H, W, C) of the images.
 
     Returns:
@@ -63,8 +73,10 @@ def resnet(
         branch=_bottleneck if bottleneck else basic,
         num_classes=num_classes,
         gate=gate,
+        always_open=always_open,
         seed=seed,
         synchronized=synchronized,
+        statistics=statistics,
         input_shape=input_shape,
     )
 

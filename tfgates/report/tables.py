@@ -5,11 +5,12 @@ import tabulate
 BAR = 24
 
 
-def policies(results):
+def policies(results, header="policy"):
     """Formats the results of `tfgates.inference.evaluate` as a table in the paper's columns.
 
     Args:
         results: list of `Result`.
+        header: of the first column.
 
     Returns:
         Text of several lines.
@@ -25,7 +26,7 @@ def policies(results):
         ]
         for result in results
     ]
-    headers = ["policy", "top-1 error %", "top-5 error %", "rate", "M multiply-adds", "of ungated"]
+    headers = [header, "top-1 error %", "top-5 error %", "rate", "M multiply-adds", "of ungated"]
     align = ["left", "right", "right", "right", "right", "right"]
     return tabulate.tabulate(rows, headers, disable_numparse=True, colalign=align)
 

@@ -2,7 +2,6 @@
 
 import csv
 import math
-import warnings
 
 import keras
 
@@ -91,72 +90,6 @@ class StopAtDivergence(keras.callbacks.Callback):
                 f"The loss became {float(logs['loss'])} in epoch {self.epoch}, step {batch + 1}: "
                 "the training diverged. Pass a lower --learning_rate, with another --output_dir."
             )
-
-
-class Checkpoint(keras.callbacks.Callback):
-    """Saves weights, optimizer and noise at the end of each epoch, and drops the older file.
-
-    The number of finished epochs is in the name of the file, which is renamed into place: a run
-    that is killed at any moment finds its last finished epoch whole.
-
-    Args:
-        folder: of the files.
-    """
-
-    PATTERN = "epoch-[0-9]*.weights.h5"
-
-    def __init__(self, folder):
-        super().__init__()
-        self.folder = folder
-
-    @classmethod
-    def finished_epochs(cls, folder):
-        """Returns the files of a folder by their number of finished epochs."""
-        paths = folder.glob(cls.PATTERN)
-        return {int(path.name.split("-")[1].split(".")[0]): path for path in paths}
-
-    def on_train_begin(self, logs=None):
-        self.folder.mkdir(exist_ok=True)
-
-    def on_epoch_end(self, epoch, logs=None):
-        before = self.finished_epochs(self.folder).values()
-        path = self.folder / f"epoch-{epoch + 1:04d}.weights.h5"
-        unfinished = self.folder / f"unfinished-{path.name}"
-        self.model.save_weights(unfinished, overwrite=True)
-        unfinished.replace(path)
-        for old in set(before) - {path}:
-            old.unlink()
-
-    @classmethod
-    def restore(cls, folder, model):
-        """Loads the last finished epoch into a built and compiled model.
-
-        Args:
-            folder: of the files.
-            model: `keras.Model`.
-
-        Returns:
-            The number of finished epochs; 0 where there is no file.
-
-        Raises:
-            UserError: the file cannot be read, or belongs to another model.
-        """
-        paths = cls.finished_epochs(folder)
-        if not paths:
-            return 0
-        epochs = max(paths)
-        try:
-            model.optimizer.build(model.trainable_variables)
-            with warnings.catch_warnings():
-                # Keras only warns when the optimizer is another, and leaves it as it is.
-                warnings.filterwarnings("error", "Skipping variable loading")
-                model.load_weights(paths[epochs])
-        except (OSError, ValueError, KeyError, UserWarning) as error:
-            raise UserError(
-                f"{paths[epochs]} cannot be read: {str(error)[:200]}. Remove it to start over, or "
-                "name another --output_dir."
-            ) from error
-        return epochs
 
 
 def keep_rows(path, column, last):

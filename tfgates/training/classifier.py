@@ -1,6 +1,7 @@
 """A gated network with its loss: cross-entropy + weight * target loss (sections 2.1, 3.1)."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -19,9 +20,10 @@ class GatedClassifier(keras.Model):
     Args:
         network: `GatedNetwork`, built.
         target_loss: "per_batch" or "per_gate", see `tfgates.losses`.
-        target_rate: the wanted share of executed blocks, in [0, 1].
+        target_rate: the wanted share of executed blocks, in [0, 1], or a list of one for each gate.
         target_weight: factor of the target loss (lambda), not negative.
-        weight_decay: factor of the penalty on all trainable weights, not negative.
+        weight_decay: factor of the penalty on the weights, not negative.
+        decayed: "all" trainable weights, or "kernels": not those of batch norm, biases, log-odds.
         train_policy: policy of the gates in training; None samples them. Not saved: a loaded
             classifier samples.
 
@@ -42,6 +44,7 @@ class GatedClassifier(keras.Model):
         target_rate=0.5,
         target_weight=1.0,
         weight_decay=0.0,
+        decayed="all",
         train_policy=None,
         **kwargs,
     ):
@@ -50,11 +53,17 @@ class GatedClassifier(keras.Model):
             raise ValueError(
                 f"`target_loss` is one of {', '.join(TARGET_LOSSES)}. Received: {target_loss!r}."
             )
-        if not 0 <= target_rate <= 1:
+        targets = np.asarray(target_rate, "float64")
+        if (
+            targets.shape not in ((), (network.num_gates,))
+            or not ((targets >= 0) & (targets <= 1)).all()
+        ):
             raise ValueError(
-                "`target_rate` is the share of executed blocks, in [0, 1]. "
-                f"Received: {target_rate}. For 40 percent pass 0.4."
+                "`target_rate` is the share of executed blocks, in [0, 1], or one for each of the "
+                f"{network.num_gates} gates. Received: {target_rate}. For 40 percent pass 0.4."
             )
+        if decayed not in ("all", "kernels"):
+            raise ValueError(f"`decayed` is all or kernels. Received: {decayed!r}.")
         for name, value in (("target_weight", target_weight), ("weight_decay", weight_decay)):
             if not value >= 0:
                 raise ValueError(f"`{name}` is not negative. Received: {value}.")
@@ -64,9 +73,10 @@ class GatedClassifier(keras.Model):
         # The steps call the network, never this model, so that Keras would not notice.
         self.built = True
         self.target_loss = target_loss
-        self.target_rate = target_rate
+        self.target_rate = targets.tolist()
         self.target_weight = target_weight
         self.weight_decay = weight_decay
+        self.decayed = decayed
         self.train_policy = train_policy
         self.gate_rates = GateRates(network.num_gates, name="gate_rates")
 
@@ -86,7 +96,7 @@ class GatedClassifier(keras.Model):
         gradients = tape.gradient(scaled, self.trainable_variables)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         logs = self._track(images, labels, weights, logits, decisions, loss, target_loss)
-        return {**logs, "target_rate": ops.convert_to_tensor(self.target_rate)}
+        return {**logs, "target_rate": ops.convert_to_tensor(np.mean(self.target_rate or 1.0))}
 
     def test_step(self, data):
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
@@ -99,12 +109,16 @@ class GatedClassifier(keras.Model):
         if not self.network.num_gates:
             return 0.0
         rates = global_rates(decisions, weights)
-        return self.target_weight * TARGET_LOSSES[self.target_loss](rates, self.target_rate)
+        target = ops.convert_to_tensor(self.target_rate, rates.dtype)
+        return self.target_weight * TARGET_LOSSES[self.target_loss](rates, target)
 
     def _weight_penalty(self):
         if not self.weight_decay:
             return 0.0
-        return self.weight_decay * weight_penalty(self.trainable_variables)
+        weights = self.trainable_variables
+        if self.decayed == "kernels":
+            weights = [weight for weight in weights if weight.name == "kernel"]
+        return self.weight_decay * weight_penalty(weights)
 
     def _track(self, images, labels, weights, logits, decisions, loss, target_loss):
         size = ops.cast(ops.shape(logits)[0], loss.dtype)
@@ -124,6 +138,7 @@ class GatedClassifier(keras.Model):
             "target_rate": self.target_rate,
             "target_weight": self.target_weight,
             "weight_decay": self.weight_decay,
+            "decayed": self.decayed,
         }
 
     @classmethod

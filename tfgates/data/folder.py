@@ -1,0 +1,140 @@
+"""Pictures of one's own: a folder with a sub-folder of image files for each class."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from tfgates.data.splits import validation_size
+from tfgates.errors import UserError
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"}
+# Sub-folders that are splits, by the part they play.
+SPLITS = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
+ORDER_SEED = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderDataset:
+    """Image files, one sub-folder for each class; it offers what `ImageDataset` does.
+
+    Attributes:
+        name: "folder:PATH".
+        labels: names of the classes, the sub-folders, in alphabetical order.
+        splits: for "train", "validation" and "test" in words, what plays it.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    splits: dict[str, str]
+    _files: dict[str, list[tuple[str, int]]]
+
+    def size(self, split):
+        """Returns the number of images of "train", "validation" or "test"."""
+        return len(self._files[split])
+
+    def records(self, split, order=None):
+        """Returns a `tf.data.Dataset` of (encoded image, string scalar; label, int64 scalar).
+
+        Args:
+            split: "train", "validation" or "test".
+            order: int64 scalar that seeds the order of the images; None keeps one order.
+        """
+        paths, labels = zip(*self._files[split], strict=True)
+        files = tf.data.Dataset.from_tensor_slices((list(paths), np.array(labels, "int64")))
+        if order is not None:
+            files = files.shuffle(len(paths), seed=order, reshuffle_each_iteration=False)
+        return files.map(lambda path, label: (tf.io.read_file(path), label), tf.data.AUTOTUNE)
+
+    def unreadable(self):
+        """Yields the paths of the files that are no images."""
+        for files in self._files.values():
+            for path, _ in files:
+                try:
+                    tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
+                except tf.errors.OpError:
+                    yield path
+
+
+def open_folder(path):
+    """Opens a folder of pictures: PATH/CLASS/*.jpg, or PATH/train/CLASS/*.jpg and so on.
+
+    Args:
+        path: of the folder. Files of other kinds than JPEG, PNG, BMP, GIF and WebP are left out.
+
+    Returns:
+        `FolderDataset`. A split without a folder of its own, validation (or val) and test, is cut
+        from the training images, a tenth each, at most 10,000.
+
+    Raises:
+        UserError: no such folder, less than two classes, a class without images, or too few.
+    """
+    name, root = f"folder:{path}", pathlib.Path(path)
+    if not path or not root.is_dir():
+        raise UserError(
+            f"--dataset={name} names no folder. Received: {path!r}. Pass folder:PATH, where PATH "
+            "has one sub-folder of pictures for each class."
+        )
+    roots = {
+        split: next((root / folder for folder in folders if (root / folder).is_dir()), None)
+        for split, folders in SPLITS.items()
+    }
+    top = roots["train"] or root
+    labels = tuple(sorted(folder.name for folder in _folders(top)))
+    if len(labels) < 2:
+        raise UserError(
+            f"--dataset={name} has {len(labels)} sub-folders with pictures in {top}, and needs two "
+            "or more, one for each class."
+        )
+    given = {
+        split: _files(name, folder, labels)
+        for split, folder in roots.items()
+        if folder is not None and roots["train"] is not None
+    }
+    files, splits = _divide(name, given.get("train") or _files(name, root, labels), given)
+    return FolderDataset(name, labels, splits, files)
+
+
+def _folders(root):
+    return [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
+
+
+def _files(name, root, labels):
+    unknown = sorted({folder.name for folder in _folders(root)} - set(labels))
+    if unknown:
+        raise UserError(f"--dataset={name} has the class {unknown[0]} in {root} alone. Move it.")
+    files = []
+    for label, folder in enumerate(labels):
+        paths = sorted(
+            str(path)
+            for path in (root / folder).rglob("*")
+            if path.suffix.lower() in SUFFIXES and path.is_file()
+        )
+        if not paths:
+            raise UserError(
+                f"--dataset={name} has no pictures in {root / folder} (known endings: "
+                f"{', '.join(sorted(SUFFIXES))}). Add some, or remove the folder."
+            )
+        files += [(path, label) for path in paths]
+    # Classes are mixed once, in an order that only the list of the files decides.
+    return [files[index] for index in np.random.default_rng(ORDER_SEED).permutation(len(files))]
+
+
+def _divide(name, train, given):
+    files, splits = {}, {}
+    share = validation_size(len(train))
+    for split in ("validation", "test"):
+        if split in given:
+            files[split], splits[split] = given[split], f"the pictures of {split}/"
+        else:
+            files[split], train = train[-share:], train[:-share]
+            splits[split] = f"{share} pictures cut from training"
+    files["train"], splits["train"] = train, f"{len(train)} pictures"
+    for split, part in files.items():
+        if not part or (split == "train" and len({label for _, label in part}) < 2):
+            raise UserError(
+                f"--dataset={name} has too few pictures: none are left for {split}. Add some; "
+                "ten for each class are the least that makes sense."
+            )
+    return files, splits

@@ -1,0 +1,75 @@
+"""The results of a run: evaluated, printed, and written to its folder."""
+
+import dataclasses
+import sys
+
+from tfgates import costs
+from tfgates.data import batches
+from tfgates.errors import UserError
+from tfgates.inference.evaluate import evaluate, sweep
+from tfgates.report import sweep as sweep_report
+from tfgates.report import tables
+from tfgates.run_folder import write_json
+
+# Every number of replicas up to 8 divides it, or leaves each of them a share.
+EVALUATION_BATCH = 256
+
+
+def evaluate_run(run, network, dataset, preprocessing, split, target_rate=None):
+    """Evaluates every policy, prints the table, and writes metrics.json for the test split.
+
+    Args:
+        run: `RunFolder`.
+        network: its `GatedNetwork`.
+        dataset: `ImageDataset` or `FolderDataset` it was trained on.
+        preprocessing: `Preprocessing` it was trained with.
+        split: "test" or "validation".
+        target_rate: what it was trained towards; recorded.
+    """
+    print(f"\nEvaluating on {dataset.size(split)} {split} images:", flush=True)
+    images = batches.evaluation_batches(dataset, split, preprocessing, EVALUATION_BATCH)
+    results = evaluate(network, images, show_passes)
+    if split == "test":
+        write_json(
+            run.metrics,
+            {
+                "dataset": dataset.name,
+                "test_images": dataset.size("test"),
+                "target_rate": target_rate,
+                "ungated_macs": costs.count(network, images.element_spec[0].shape[1:]).ungated,
+                "policies": [dataclasses.asdict(result) for result in results],
+            },
+        )
+    print(f"\n{tables.policies(results)}\n")
+    if network.num_gates:
+        target = "" if target_rate is None else f" (target {target_rate})"
+        print(f"Rate of each gate, {results[0].policy}{target}:")
+        print(tables.gate_bars(results[0].gate_rates))
+
+
+def sweep_run(run, network, dataset, preprocessing, taus):
+    """Evaluates thresholds on the validation split; prints them, writes tau.csv and tau.png.
+
+    Raises:
+        UserError: the network has no gates.
+    """
+    if not network.num_gates:
+        raise UserError(f"{run.path} is a network without gates: it has no threshold to sweep.")
+    size = dataset.size("validation")
+    print(f"\nThresholds on {size} validation images:", flush=True)
+    images = batches.evaluation_batches(dataset, "validation", preprocessing, EVALUATION_BATCH)
+    results = sweep(network, images, taus, show_passes)
+    sweep_report.write_csv(results, run.tau_table)
+    sweep_report.draw(results, run.tau_picture)
+    print(f"\n{tables.policies(results, 'tau')}\n\nWritten: {run.tau_table}, {run.tau_picture}")
+
+
+def show_passes(done, total):
+    """Shows how many passes over the images are done."""
+    show(f"pass {done} of {total}", done < total)
+
+
+def show(text, goes_on):
+    """Shows progress on one line of a screen; in a log the end alone."""
+    if sys.stdout.isatty() or not goes_on:
+        print(text, end="\r" if goes_on else "\n", flush=True)

@@ -1,0 +1,63 @@
+"""Evaluates a trained network under every policy of the paper, and over the threshold.
+
+    python -m tfgates.tools.evaluate --run=runs/demo
+
+Prints the columns of the paper's section S4 and writes RUN/metrics.json; then errors and
+multiply-adds over the threshold on the validation split, RUN/tau.csv and RUN/tau.png.
+"""
+
+from absl import flags
+
+from tfgates import command
+from tfgates.data import datasets
+from tfgates.errors import UserError
+from tfgates.results import evaluate_run, sweep_run
+from tfgates.run_folder import RunFolder
+
+RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
+SPLIT = flags.DEFINE_enum("split", "test", ["test", "validation"], "Images of the first table.")
+TAUS = flags.DEFINE_list(
+    "taus",
+    ["0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9"],
+    "Thresholds of the sweep, in (0, 1); empty: no sweep.",
+)
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets, where it has moved.")
+
+flags.register_validator("run", bool, "is a run folder, as runs/NAME.")
+
+
+def main():
+    run = RunFolder(RUN.value)
+    taus = thresholds(TAUS.value)
+    name, labels, preprocessing = run.load_data()
+    network = run.load_classifier().network
+    settings = run.load_flags()
+    data_dir = settings.get("data_dir") if DATA_DIR.value is None else DATA_DIR.value
+    dataset = datasets.open_dataset(name, data_dir)
+    if dataset.splits != run.load_splits() or list(dataset.labels) != labels:
+        raise UserError(
+            f"{name} is no longer the data set that {run.path} was trained on: its classes or "
+            "numbers of images differ. Restore it, or train again."
+        )
+    target = float(settings["target_rate"]) if "target_rate" in settings else None
+    with datasets.readable(dataset):
+        evaluate_run(run, network, dataset, preprocessing, SPLIT.value, target)
+        if taus and network.num_gates:
+            sweep_run(run, network, dataset, preprocessing, taus)
+
+
+def thresholds(texts):
+    """Returns the thresholds as increasing numbers; refuses others than those in (0, 1)."""
+    try:
+        taus = sorted(float(text) for text in texts)
+    except ValueError:
+        taus = [0.0]
+    if any(not 0 < tau < 1 for tau in taus):
+        raise UserError(
+            f"--taus are probabilities in (0, 1), as 0.3,0.5. Received: {','.join(texts)}."
+        )
+    return taus
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,137 @@
+"""Checkpoints: nothing that an epoch has finished is lost."""
+
+import csv
+import os
+import shutil
+import warnings
+
+import keras
+
+from tfgates.errors import UserError
+
+KEPT = 2
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves weights, optimizer and noise at the end of each epoch, and keeps the last two files.
+
+    The number of finished epochs is in the name of the file, which is flushed to disk and renamed
+    into place: a run that is killed at any moment finds its last finished epoch whole. The epoch
+    with the best validation accuracy is kept as well, best-NNNN.weights.h5; which one that is
+    stands in the log alone, so that a resumed run remembers it.
+
+    Args:
+        folder: of the files.
+        log: path of the CSV log, whose row of an epoch is written before its checkpoint.
+
+    Raises:
+        UserError: a file cannot be written, as on a full disk; what is finished stays.
+    """
+
+    def __init__(self, folder, log):
+        super().__init__()
+        self.folder = folder
+        self.log = log
+
+    def on_train_begin(self, logs=None):
+        self.folder.mkdir(exist_ok=True)
+        self._keep_best()
+
+    def on_epoch_end(self, epoch, logs=None):
+        path = self.folder / f"epoch-{epoch + 1:04d}.weights.h5"
+        unfinished = self.folder / f"unfinished-{path.name}"
+        try:
+            self.model.save_weights(unfinished, overwrite=True)
+            with unfinished.open("rb") as file:
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+            self._keep_best()
+        except OSError as error:
+            unfinished.unlink(missing_ok=True)
+            raise UserError(
+                f"Cannot write the checkpoint of epoch {epoch + 1} to {self.folder}: {error}. "
+                "What was finished before is kept: make room and start the same command again."
+            ) from error
+        for _, old in sorted(files(self.folder, "epoch").items())[:-KEPT]:
+            old.unlink()
+
+    def _keep_best(self):
+        best = best_epoch(self.log)
+        finished, kept = files(self.folder, "epoch"), files(self.folder, "best")
+        if best not in finished or best in kept:
+            return
+        path = self.folder / f"best-{best:04d}.weights.h5"
+        unfinished = self.folder / f"unfinished-{path.name}"
+        shutil.copyfile(finished[best], unfinished)
+        unfinished.replace(path)
+        for old in kept.values():
+            old.unlink()
+
+
+def files(folder, kind="epoch"):
+    """Returns the checkpoints of a folder, "epoch" or "best", by their number of epochs."""
+    paths = folder.glob(f"{kind}-[0-9]*.weights.h5")
+    return {int(path.name.split("-")[1].split(".")[0]): path for path in paths}
+
+
+def best_epoch(log):
+    """Returns the first epoch, from 1, with the best validation accuracy of a log; 0 without."""
+    if not log.exists():
+        return 0
+    with log.open(newline="") as file:
+        rows = [(float(row["val_accuracy"]), -int(row["epoch"])) for row in csv.DictReader(file)]
+    return 1 - max(rows)[1] if rows else 0
+
+
+def restore(folder, model):
+    """Loads the last finished epoch that can be read into a built and compiled model.
+
+    A file that cannot be read is passed over, and said so, where there is one before it.
+
+    Args:
+        folder: of the files.
+        model: `keras.Model`.
+
+    Returns:
+        The number of finished epochs; 0 where there is no file.
+
+    Raises:
+        UserError: no file can be read, or they belong to another model.
+    """
+    paths = files(folder)
+    model.optimizer.build(model.trainable_variables)
+    initial = [variable.numpy() for variable in (*model.variables, *model.optimizer.variables)]
+    for epochs in sorted(paths, reverse=True):
+        try:
+            load(paths[epochs], model)
+        except UserError as error:
+            if epochs == min(paths):
+                raise
+            print(f"{error} Going on from the checkpoint before.", flush=True)
+            # A file that breaks off has filled some of the variables.
+            for variable, value in zip(
+                (*model.variables, *model.optimizer.variables), initial, strict=True
+            ):
+                variable.assign(value)
+            paths[epochs].unlink()
+        else:
+            return epochs
+    return 0
+
+
+def load(path, model):
+    """Loads a checkpoint into a built and compiled model.
+
+    Raises:
+        UserError: it cannot be read, or belongs to another model.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Keras only warns when the optimizer is another, and leaves it as it is.
+            warnings.filterwarnings("error", "Skipping variable loading")
+            model.load_weights(path)
+    except (OSError, ValueError, KeyError, UserWarning) as error:
+        raise UserError(
+            f"{path} cannot be read: {str(error)[:200]}. Remove it to start over, or "
+            "name another --output_dir."
+        ) from error

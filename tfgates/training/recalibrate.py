@@ -1,0 +1,54 @@
+"""Measures the moments of batch norm again after training (section 4.1.1)."""
+
+import keras
+import tensorflow as tf
+
+
+def recalibrate(network, batches, progress=None):
+    """Replaces the moving moments of every batch norm by their mean over the batches.
+
+    The paper trains on 200 large batches at learning rate zero. Forward passes do the same: the
+    gates sample, no weight moves, and each batch counts alike, not the last ones more.
+
+    Args:
+        network: built `GatedNetwork`, as it trains: gates sample in training mode.
+        batches: `tf.data.Dataset` of batches whose first element is the images.
+        progress: function called with the number of batches done; or None.
+
+    Returns:
+        The number of batches. Without any, the network stays as it is.
+    """
+    norms = [
+        layer
+        for layer in network._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    strategy = tf.distribute.get_strategy()
+    momenta = [norm.momentum for norm in norms]
+    with strategy.scope():
+        # moving * k / (k + 1) + batch / (k + 1) is the mean of the first k + 1 batches.
+        kept = tf.Variable(
+            0.0,
+            trainable=False,
+            dtype=keras.config.floatx(),
+            aggregation=tf.VariableAggregation.MEAN,
+        )
+
+    @tf.function
+    def forward(images):
+        strategy.run(lambda share: network(share, training=True), args=(images,))
+
+    done = 0
+    try:
+        for norm in norms:
+            norm.momentum = kept
+        for images, *_ in strategy.experimental_distribute_dataset(batches):
+            kept.assign(done / (done + 1))
+            forward(images)
+            done += 1
+            if progress is not None:
+                progress(done)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+    return done
