@@ -16,6 +16,7 @@ LAYERS = [
     {"networks"},
     {"training", "inference", "export", "report"},
     {"config", "run_folder", "command"},
+    {"init_from"},
     {"tools"},
 ]
 # What else a room may know of another in its own line.
