@@ -2,12 +2,13 @@
 
 import pathlib
 
-from keras import ops
+import numpy as np
 
 from tfgates.errors import UserError
-from tfgates.networks.pretrained import load_imagenet, load_torchvision, summary
+from tfgates.networks.pretrained import MEAN, STD, load_imagenet, load_torchvision, summary
 from tfgates.run_folder import RunFolder
 
+IMAGENET = "imagenet"
 TORCHVISION = "torchvision:"
 
 
@@ -24,20 +25,45 @@ def initialize(network, value):
     Raises:
         UserError: another value, weights that cannot be read, or those of another network.
     """
-    if value == "imagenet":
+    if value == IMAGENET:
         return load_imagenet(network)
     if value.startswith(TORCHVISION):
         return load_torchvision(network, value.removeprefix(TORCHVISION))
+    return _load_run(network, _run_folder(value))
+
+
+def pixel_statistics(value):
+    """Returns the mean and std, on pixels in [0, 1], with which the weights were trained.
+
+    A network that starts from them needs its images shifted and scaled in the same way.
+
+    Args:
+        value: see `initialize`.
+
+    Returns:
+        Mean and std, three numbers each, of red, green and blue.
+
+    Raises:
+        UserError: another value, or no run.
+    """
+    if value == IMAGENET or value.startswith(TORCHVISION):
+        return MEAN, STD
+    _, _, preprocessing = _run_folder(value).load_data()
+    return preprocessing.mean, preprocessing.std
+
+
+def _run_folder(value):
     if not value or not pathlib.Path(value).is_dir():
         raise UserError(
             "`--init_from` is imagenet, torchvision:PATH of a .pth or .safetensors file, or the "
             f"folder runs/NAME of a finished run. Received: {value!r}."
         )
-    return _load_run(network, value)
+    return RunFolder(value)
 
 
-def _load_run(network, folder):
-    source = RunFolder(folder).load_classifier().network
+def _load_run(network, run):
+    folder = run.path
+    source = run.load_classifier().network
     if source.name != network.name:
         raise UserError(
             f"{folder} was trained with another network. Received: --network={network.name}. "
@@ -63,7 +89,7 @@ def _load_run(network, folder):
                 f"{own.shape}. Name a run with the same network and gates."
             )
     for theirs, own in pairs:
-        own.assign(ops.convert_to_numpy(theirs))
+        own.assign(np.asarray(theirs))
     fresh_gates = network.num_gates - source.num_gates
     return summary(network, f"the run {folder}", source.num_classes, fresh_gates)
 

@@ -19,6 +19,9 @@ FILES = {
     "resnet152": "resnet152-394f9c45.pth",
 }
 ADDRESS = "https://download.pytorch.org/models/"
+# Of the pixels in [0, 1] that TorchVision's networks were trained with: red, green, blue.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
 CLASSIFIER = ("fc.weight", "fc.bias")
 # Axes of PyTorch's kernels, [O, I, H, W] and [O, I], in the order of Keras.
 CONV_AXES = (2, 3, 1, 0)
@@ -72,7 +75,7 @@ def load_imagenet(network):
     file = FILES[network.name]
     by_hand = f"Download {ADDRESS}{file} by hand and pass --init_from=torchvision:PATH."
     try:
-        path = pathlib.Path(keras.utils.get_file(file, ADDRESS + file, cache_subdir="tfgates"))
+        path = pathlib.Path(keras.utils.get_file(file, ADDRESS + file, cache_subdir="models"))
     except Exception as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise UserError(f"ImageNet weights need a download: {reason}. {by_hand}") from error
@@ -137,7 +140,7 @@ def summary(network, loaded, classes, fresh_gates):
 
 def _numbered(layers, conv_name, norm_name):
     """The tensors of the convolutions and batch norms among the layers, each numbered from 1."""
-    table = {}
+    table: dict[str, tuple[keras.Variable, tuple[int, ...]]] = {}
     convs = [layer for layer in layers if isinstance(layer, keras.layers.Conv2D)]
     norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
     for number, (conv, norm) in enumerate(zip(convs, norms, strict=True), start=1):

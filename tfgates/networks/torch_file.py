@@ -1,6 +1,7 @@
 """Reads the tensors of a PyTorch checkpoint without PyTorch and without running its pickle."""
 
 import collections
+import io
 import math
 import pathlib
 import pickle
@@ -25,7 +26,7 @@ DTYPES = {
 LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 # Under these names a training script keeps the weights beside its epoch and optimizer.
 WRAPPERS = ("state_dict", "model")
-WAY_OUT = "Download it again, or save it as .safetensors."
+SAVE_ALONE = "Save the state dict alone: torch.save(model.state_dict(), 'new.pth')"
 
 
 def read_tensors(path):
@@ -104,13 +105,13 @@ class _Archive:
     def read(self):
         if self._byte_order() != b"little":
             raise _bad(self.path, f"is {self._byte_order()!r} endian; only b'little' is read")
-        with self.archive.open(self.root + "data.pkl") as stream:
-            content = _Unpickler(stream, self.path).load()
+        content = _Unpickler(self.archive.read(self.root + "data.pkl"), self.path).load()
         for wrapper in WRAPPERS:
             if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
                 content = content[wrapper]
         if not isinstance(content, dict):
-            raise _bad(self.path, f"holds a {type(content).__name__}; a state dict is a dict")
+            what = f"holds a {type(content).__name__}; a state dict is a dict"
+            raise _bad(self.path, what, SAVE_ALONE)
         return {name: self._array(name, tensor) for name, tensor in content.items()}
 
     def _byte_order(self):
@@ -120,14 +121,15 @@ class _Archive:
     def _array(self, name, tensor):
         if not isinstance(name, str) or not isinstance(tensor, _Tensor):
             kind = type(tensor).__name__
-            raise _bad(self.path, f"holds a {kind} under {name!r}; a state dict holds tensors")
+            what = f"holds a {kind} under {name!r}; a state dict holds tensors"
+            raise _bad(self.path, what, SAVE_ALONE)
         offset, size, strides = tensor.offset, tensor.size, tensor.strides
         dtype = DTYPES[tensor.storage.type_name]
         numbers = self._numbers(tensor.storage.key, dtype)
-        if len(size) != len(strides) or any(number < 0 for number in (offset, *size, *strides)):
-            raise _bad(self.path, f"gives {name} the size {size}, strides {strides}")
-        last = offset + sum((n - 1) * step for n, step in zip(size, strides, strict=True))
-        if math.prod(size) and last >= len(numbers):
+        last = offset + sum((n - 1) * step for n, step in zip(size, strides, strict=False))
+        inside = not math.prod(size) or last < len(numbers)
+        negative = any(number < 0 for number in (offset, *size, *strides))
+        if negative or not inside or len(size) != len(strides):
             raise _bad(
                 self.path,
                 f"gives {name} the size {size}, strides {strides} and offset {offset}, which do "
@@ -152,8 +154,8 @@ class _Archive:
 class _Unpickler(pickle.Unpickler):
     """Builds dicts and descriptions of tensors; any other global of the pickle is refused."""
 
-    def __init__(self, stream, path):
-        super().__init__(stream)
+    def __init__(self, data, path):
+        super().__init__(io.BytesIO(data))
         self.path = path
 
     def find_class(self, module, name):
@@ -167,9 +169,8 @@ class _Unpickler(pickle.Unpickler):
                 raise _bad(self.path, f"holds a {name}; read are {', '.join(DTYPES)}")
             return name
         if f"{module}.{name}" not in allowed:
-            raise _bad(
-                self.path, f"asks for {module}.{name}, which may run code; tensors alone are read"
-            )
+            what = f"asks for {module}.{name}, which may run code; only tensors are read"
+            raise _bad(self.path, what, SAVE_ALONE)
         return allowed[f"{module}.{name}"]
 
     def persistent_load(self, pid):
@@ -188,12 +189,12 @@ def _no_zip(path, error):
         legacy = stream.read(len(LEGACY_MAGIC)) == LEGACY_MAGIC or tarfile.is_tarfile(path)
     if legacy:
         return UserError(
-            f"{path} has PyTorch's format from before 1.6, which cannot be read without running "
-            "its code. Where PyTorch trusts it, convert it: "
+            f"{path} has PyTorch's format from before 1.6, which is not read. Name a file of "
+            "today's format, or, where you trust this one, convert it with PyTorch: "
             f"torch.save(torch.load({str(path)!r}, weights_only=False), 'new.pth')."
         )
     return _bad(path, f"is no whole zip file as torch.save writes it: {error}")
 
 
-def _bad(path, what):
-    return UserError(f"{path} {what}. {WAY_OUT}")
+def _bad(path, what, way_out="Download it again, or save it as .safetensors"):
+    return UserError(f"{path} {what}. {way_out}.")
