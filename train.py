@@ -13,7 +13,7 @@ import tensorflow as tf
 from absl import flags
 
 import tfgates.flags
-from tfgates import command
+from tfgates import command, init_from
 from tfgates.config import TrainConfig
 from tfgates.data import batches, datasets
 from tfgates.data.augment import AUGMENTATIONS
@@ -48,13 +48,13 @@ def main():
     run = claim_run(settings)
     with datasets.readable(dataset):
         preprocessing = Preprocessing(settings.image_size, settings.resize)
-        statistics = STATISTICS.get(settings.statistics) or measure(
-            dataset.records("train"), preprocessing
-        )
+        statistics = pixel_statistics(settings, dataset, preprocessing)
         run.write_data(dataset, preprocessing, statistics)
         with strategy.scope():
             classifier = build_classifier(settings, len(dataset.labels), steps, statistics)
             first_epoch = checkpoint.restore(run.checkpoints, classifier)
+            if settings.init_from and not first_epoch:
+                print(init_from.initialize(classifier.network, settings.init_from), flush=True)
             if first_epoch < settings.epochs:
                 fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch)
             else:
@@ -94,6 +94,15 @@ def claim_run(settings):
         )
     settings.claim(run.flags)
     return run
+
+
+def pixel_statistics(settings, dataset, preprocessing):
+    """Returns the mean and std with which the network standardizes raw pixels."""
+    if settings.statistics in STATISTICS:
+        return STATISTICS[settings.statistics]
+    if settings.statistics == "auto" and settings.init_from:
+        return init_from.pixel_statistics(settings.init_from)
+    return measure(dataset.records("train"), preprocessing)
 
 
 def build_classifier(settings, num_classes, steps, statistics):

@@ -17,14 +17,14 @@ LAYERS = [
     {"training", "inference", "export", "report"},
     {"flags"},
     {"config", "run_folder", "command"},
-    {"results"},
+    {"results", "init_from"},
     {"tools"},
 ]
 # What else a room may know of another in its own line.
 NEIGHBOURS = {("policies", "noise")}
 # Data is joined with the rest in train.py and the tools; serving shares its preprocessing.
 DATA_IS_KNOWN_TO = {"data", "flags", "run_folder", "results", "tools"}
-PREPROCESSING_IS_KNOWN_TO = {"export"}
+PREPROCESSING_IS_KNOWN_TO = {"export", "init_from"}
 FRAMEWORKS = {
     "tensorflow": {"noise", "data", "training", "inference", "export"},
     "tensorflow_datasets": {"data"},

@@ -49,10 +49,10 @@ def _define_data_flags():
     )
     flags.DEFINE_enum(
         "statistics",
-        "measured",
-        ["measured", *STATISTICS],
+        "auto",
+        ["auto", "measured", *STATISTICS],
         "Mean and std with which the network standardizes pixels: measured on the training "
-        "images, or the published ones.",
+        "images, or the published ones; auto: those of --init_from, else measured.",
     )
 
 

@@ -5,6 +5,7 @@ import json
 import pathlib
 
 import keras
+import numpy as np
 
 from tfgates.data.preprocess import Preprocessing
 from tfgates.errors import UserError
@@ -97,9 +98,18 @@ class RunFolder:
             labels, preprocessing = data["labels"], Preprocessing(**data["preprocessing"])
             if not isinstance(labels, list) or not all(isinstance(x, str) for x in labels):
                 raise ValueError("labels are a list of texts")
+            for name in ("mean", "std"):
+                if np.shape(data[name]) != (3,) or not np.isfinite(data[name]).all():
+                    raise ValueError(f"{name} has three finite numbers")
             return data["dataset"], labels, preprocessing
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise self._unreadable(self.data, error) from error
+
+    def load_statistics(self):
+        """Loads the mean and std with which the network standardizes; see `load_data`."""
+        self.load_data()
+        data = json.loads(self.data.read_text())
+        return tuple(data["mean"]), tuple(data["std"])
 
     def load_splits(self):
         """Loads what played "train", "validation" and "test" in training; see `load_data`."""

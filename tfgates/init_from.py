@@ -1,0 +1,103 @@
+"""Where a network's first weights come from: TorchVision, or a run of one's own."""
+
+import pathlib
+
+import numpy as np
+
+from tfgates.data.preprocess import STATISTICS
+from tfgates.errors import UserError
+from tfgates.networks.pretrained import load_imagenet, load_torchvision, summary
+from tfgates.run_folder import RunFolder
+
+IMAGENET = "imagenet"
+TORCHVISION = "torchvision:"
+
+
+def initialize(network, value):
+    """Gives a network trained weights to start from; nothing changes where they do not fit.
+
+    Args:
+        network: `GatedNetwork`; may be one of several replicas, inside `strategy.scope()`.
+        value: "imagenet", "torchvision:PATH", or the path of a run folder.
+
+    Returns:
+        One sentence that says what was loaded and what stays fresh.
+
+    Raises:
+        UserError: another value, weights that cannot be read, or those of another network.
+    """
+    if value == IMAGENET:
+        return load_imagenet(network)
+    if value.startswith(TORCHVISION):
+        return load_torchvision(network, value.removeprefix(TORCHVISION))
+    return _load_run(network, _run_folder(value))
+
+
+def pixel_statistics(value):
+    """Returns the mean and std, on pixels in [0, 1], with which the weights were trained.
+
+    A network that starts from them needs its images shifted and scaled in the same way.
+
+    Args:
+        value: see `initialize`.
+
+    Returns:
+        Mean and std, three numbers each, of red, green and blue.
+
+    Raises:
+        UserError: another value, or no run.
+    """
+    if value == IMAGENET or value.startswith(TORCHVISION):
+        return STATISTICS["imagenet"]
+    return _run_folder(value).load_statistics()
+
+
+def _run_folder(value):
+    if not value or not pathlib.Path(value).is_dir():
+        raise UserError(
+            "`--init_from` is imagenet, torchvision:PATH of a .pth or .safetensors file, or the "
+            f"folder runs/NAME of a finished run. Received: {value!r}."
+        )
+    return RunFolder(value)
+
+
+def _load_run(network, run):
+    folder = run.path
+    source = run.load_classifier().network
+    if source.name != network.name:
+        raise UserError(
+            f"{folder} was trained with another network. Received: --network={network.name}. "
+            f"Pass --network={source.name}, or name another run."
+        )
+    parts = [(source.stem, network.stem)]
+    for theirs, own in zip(source.blocks, network.blocks, strict=True):
+        parts += [(theirs.branch, own.branch), (theirs.norm, own.norm)]
+        if own.shortcut is not None:
+            parts.append((theirs.shortcut, own.shortcut))
+        if theirs.gate is not None:
+            _require_same_gates(theirs.gate, own.gate, folder)
+            parts.append((theirs.gate, own.gate))
+    if source.num_classes == network.num_classes:
+        parts.append((source.head, network.head))
+    pairs = [
+        pair for theirs, own in parts for pair in zip(theirs.weights, own.weights, strict=True)
+    ]
+    for theirs, own in pairs:
+        if theirs.shape != own.shape:
+            raise UserError(
+                f"{folder} has {theirs.path} of shape {theirs.shape}; this network needs "
+                f"{own.shape}. Name a run with the same network and gates."
+            )
+    for theirs, own in pairs:
+        own.assign(np.asarray(theirs))
+    fresh_gates = network.num_gates - source.num_gates
+    return summary(network, f"the run {folder}", source.num_classes, fresh_gates)
+
+
+def _require_same_gates(theirs, own, folder):
+    if type(theirs) is not type(own):
+        kinds = [type(gate).__name__ if gate else "no gate" for gate in (theirs, own)]
+        raise UserError(
+            f"{folder} was trained with another kind of gate: {kinds[0]}, not {kinds[1]}. Pass "
+            "the --gate of that run, or name a run with --gate=none."
+        )
