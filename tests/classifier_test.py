@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from examples import PREPROCESSING, real_images, small_network
+from examples import PREPROCESSING, STATISTICS, real_images, small_network
 
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Expected
@@ -125,7 +125,9 @@ def test_overfits_64_real_images():
     encoded, labels = real_images(64)
     images = np.stack([PREPROCESSING(image) for image in encoded])
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay([120], [0.05, 0.005])
-    classifier = compiled(cifar_resnet(8, 10, seed=1), schedule, target_rate=0.9)
+    classifier = compiled(
+        cifar_resnet(8, 10, seed=1, statistics=STATISTICS), schedule, target_rate=0.9
+    )
     batch = tf.data.Dataset.from_tensors((images, labels))
     log = classifier.fit(batch.repeat(), epochs=24, steps_per_epoch=10, verbose=0).history
     # Ten steps in a row without an error, whatever the gates drew.
@@ -138,7 +140,7 @@ def test_overfits_64_real_images():
 def test_the_per_batch_loss_alone_reaches_the_target_rate(target):
     encoded, _ = real_images(64)
     images = tf.constant(np.stack([PREPROCESSING(image) for image in encoded]))
-    network = small_network(size=32)
+    network = cifar_resnet(8, 10, seed=7, statistics=STATISTICS)
     optimizer = keras.optimizers.SGD(0.5, momentum=0.9)
 
     @tf.function

@@ -7,7 +7,8 @@ import tensorflow_datasets as tfds
 from examples import PREPROCESSING, real_images, store_set
 
 from tfgates.data import augment, batches, datasets
-from tfgates.data.preprocess import Preprocessing, decode, fit
+from tfgates.data.preprocess import Preprocessing, decode, measure, square
+from tfgates.data.splits import roles
 from tfgates.errors import UserError
 
 
@@ -42,7 +43,7 @@ def test_grey_images_are_padded_and_repeated():
     image = np.random.default_rng(0).integers(0, 256, (28, 28, 1), "uint8")
     decoded = decode(tf.io.encode_png(image))
     np.testing.assert_array_equal(decoded, np.repeat(image, 3, axis=2))
-    fitted = fit(decoded, 32).numpy()
+    fitted = square(decoded, 32).numpy()
     assert fitted.shape == (32, 32, 3)
     np.testing.assert_array_equal(fitted[2:30, 2:30], decoded)
     fitted[2:30, 2:30] = 0
@@ -52,7 +53,7 @@ def test_grey_images_are_padded_and_repeated():
 @pytest.mark.parametrize("shape", [(64, 48), (20, 40), (33, 32), (500, 376), (40, 42)])
 def test_larger_images_are_scaled_and_cropped(shape):
     ramp = np.broadcast_to(np.linspace(0, 255, shape[1])[None, :, None], (*shape, 3))
-    fitted = fit(ramp, 32).numpy()
+    fitted = square(ramp, 32).numpy()
     assert fitted.shape == (32, 32, 3)
     # The crop is central: the ramp stays symmetric about its middle.
     np.testing.assert_allclose(fitted + fitted[:, ::-1], 255, atol=1.0)
@@ -67,23 +68,15 @@ def test_every_png_becomes_three_channels_of_bytes(channels, dtype):
     np.testing.assert_array_equal(decoded, np.full((32, 32, 3), 255))
 
 
-def test_pixels_are_standardized_by_channel():
-    preprocessing = Preprocessing(32, (0.1, 0.2, 0.3), (0.5, 0.25, 0.125))
-    pixels = np.full((2, 2, 3), 255 * 0.6, "float32")
-    np.testing.assert_allclose(
-        preprocessing.standardize(pixels), np.broadcast_to([1.0, 1.6, 2.4], (2, 2, 3)), rtol=1e-5
-    )
-
-
 def test_measured_statistics_are_those_of_numpy(shipped):
-    measured = Preprocessing.measured(shipped.records("validation"), 32)
-    pixels = np.stack([fit(decode(image), 32) for image, _ in shipped.records("validation")])
+    mean, std = measure(shipped.records("validation"), Preprocessing(32))
+    pixels = np.stack([square(decode(image), 32) for image, _ in shipped.records("validation")])
     pixels = pixels.astype("float64") / 255
-    np.testing.assert_allclose(measured.mean, pixels.mean((0, 1, 2)), atol=1e-4)
-    np.testing.assert_allclose(measured.std, pixels.std((0, 1, 2)), atol=1e-4)
+    np.testing.assert_allclose(mean, pixels.mean((0, 1, 2)), atol=1e-4)
+    np.testing.assert_allclose(std, pixels.std((0, 1, 2)), atol=1e-4)
 
 
-def epoch_batches(shipped, seed, first_epoch, epochs, augmentation=augment.crop_and_flip):
+def epoch_batches(shipped, seed, first_epoch, epochs, augmentation=augment.crop_flip):
     found = batches.training_batches(
         shipped,
         PREPROCESSING,
@@ -112,9 +105,9 @@ def test_epochs_and_seeds_differ_in_their_order_and_in_their_augmentation(shippe
     for other in (whole[2], whole[3], other_seed[0]):
         first, second = ({image.tobytes() for image in batch[0]} for batch in (whole[0], other))
         assert len(first & second) < 3
-    image = tf.constant(whole[0][0][0])
+    image = tf.io.encode_png(whole[0][0][0])
     moved = {
-        augment.crop_and_flip(image, tf.constant([epoch, 0], tf.int64)).numpy().tobytes()
+        augment.crop_flip(image, PREPROCESSING, tf.constant([epoch, 0], tf.int64)).numpy().tobytes()
         for epoch in range(8)
     }
     assert len(moved) == 8
@@ -143,11 +136,13 @@ def test_evaluation_fills_the_last_batch_with_images_of_no_weight(shipped):
 
 
 def test_crop_and_flip_moves_the_image_and_keeps_its_pixels():
-    image = np.zeros((32, 32, 3), "float32")
-    image[16, 10] = 1
+    pixels = np.zeros((32, 32, 3), "uint8")
+    pixels[16, 10] = 1
+    image = tf.io.encode_png(pixels)
     places = set()
     for seed in range(40):
-        moved = augment.crop_and_flip(tf.constant(image), tf.constant([seed, 0], tf.int64)).numpy()
+        seeds = tf.constant([seed, 0], tf.int64)
+        moved = augment.crop_flip(image, PREPROCESSING, seeds).numpy()
         assert moved.sum() == 3
         places.add(tuple(np.argwhere(moved[..., 0])[0]))
     rows, columns = map(set, zip(*places, strict=True))
@@ -160,15 +155,20 @@ def test_crop_and_flip_moves_the_image_and_keeps_its_pixels():
 @pytest.mark.parametrize(
     ("available", "expected"),
     [
-        ({"train", "validation", "test"}, ("train", "validation", "test")),
-        ({"train", "test", "extra"}, ("train[:90%]", "train[90%:]", "test")),
-        ({"train", "validation"}, ("train[:90%]", "train[90%:]", "validation")),
-        ({"train"}, ("train[:80%]", "train[80%:90%]", "train[90%:]")),
+        ({"train": 50, "validation": 5, "test": 5}, ("train", "validation", "test")),
+        ({"train": 50, "test": 9, "extra": 9}, ("train[:45]", "train[45:]", "test")),
+        ({"train": 55, "validation": 9}, ("train[:50]", "train[50:]", "validation")),
+        ({"train": 50}, ("train[:40]", "train[40:45]", "train[45:]")),
+        # ImageNet: a tenth would be more than a choice needs.
+        (
+            {"train": 1_281_167, "validation": 50_000},
+            ("train[:1271167]", "train[1271167:]", "validation"),
+        ),
     ],
 )
 def test_validation_never_comes_from_the_test_split(available, expected):
-    roles = datasets._roles("some_set", available)
-    assert (roles["train"], roles["validation"], roles["test"]) == expected
+    found = roles("some_set", available)
+    assert (found["train"], found["validation"], found["test"]) == expected
 
 
 def test_a_set_without_a_test_split_lends_a_tenth_of_its_training_split(tmp_path):
@@ -177,7 +177,7 @@ def test_a_set_without_a_test_split_lends_a_tenth_of_its_training_split(tmp_path
     assert [dataset.size(split) for split in ("train", "validation", "test")] == [16, 2, 2]
     assert dataset.labels == tuple("0123456789")
     image, _ = next(iter(dataset.records("train")))
-    assert fit(decode(image), 32).shape == (32, 32, 3)
+    assert square(decode(image), 32).shape == (32, 32, 3)
 
 
 def test_sets_that_cannot_be_trained_on_are_refused(tmp_path):
@@ -186,21 +186,21 @@ def test_sets_that_cannot_be_trained_on_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"my_set has no images in train.*validation"):
         datasets.open_dataset("my_set", str(tmp_path / "few"))
     store_set(tmp_path / "test", {"test": (images, labels)})
-    with pytest.raises(UserError, match="no training split, only test"):
+    with pytest.raises(UserError, match="no labelled training split, only test"):
         datasets.open_dataset("my_set", str(tmp_path / "test"))
     store_set(tmp_path / "one", {"train": (images, np.zeros(5, int))}, num_classes=1)
     with pytest.raises(UserError, match="less than two classes"):
         datasets.open_dataset("my_set", str(tmp_path / "one"))
     images, labels = real_images(20)
     store_set(tmp_path / "unlabelled", {"train": (images, np.full(20, -1))})
-    with pytest.raises(UserError, match="unlabelled images"):
+    with pytest.raises(UserError, match="no labelled training split, only none"):
         datasets.open_dataset("my_set", str(tmp_path / "unlabelled"))
 
 
 def test_a_set_that_is_stored_class_by_class_is_refused_unless_shuffled(tmp_path):
     images, labels = real_images(1)[0] * 300, np.repeat([0, 1], 150)
     store_set(tmp_path / "sorted", {"train": (images, labels)}, disable_shuffling=True)
-    with pytest.raises(UserError, match=r"stored class by class.*train\[:80%\] lacks classes"):
+    with pytest.raises(UserError, match=r"stored class by class.*train\[:240\] lacks classes"):
         datasets.open_dataset("my_set", str(tmp_path / "sorted"))
     store_set(tmp_path / "shuffled", {"train": (images, labels)})
     dataset = datasets.open_dataset("my_set", str(tmp_path / "shuffled"))
@@ -230,12 +230,12 @@ def test_images_of_one_colour_have_finite_statistics():
     for grey in (75, 95, 105, 115):
         image = tf.io.encode_png(np.full((32, 32, 3), grey, "uint8"))
         records = tf.data.Dataset.from_tensors((image, 0)).repeat(7)
-        assert Preprocessing.measured(records, 32).std == (1.0, 1.0, 1.0)
+        assert measure(records, Preprocessing(32))[1] == (1.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("shape", [(1, 60_000), (60_000, 1), (1, 1), (3, 900)])
 def test_extreme_shapes_are_fitted(shape):
-    fitted = fit(np.full((*shape, 3), 200, "uint8"), 32).numpy()
+    fitted = square(np.full((*shape, 3), 200, "uint8"), 32).numpy()
     assert fitted.shape == (32, 32, 3)
     assert fitted.max() == 200
 

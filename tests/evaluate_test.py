@@ -6,7 +6,8 @@ import tensorflow as tf
 from examples import randomize, small_network
 
 from tfgates import costs
-from tfgates.inference.evaluate import _Pass, evaluate
+from tfgates.inference.evaluate import evaluate, sweep
+from tfgates.inference.passes import Pass, averaged, voted
 from tfgates.policies import AlwaysOpen, Threshold
 from tfgates.report import tables
 
@@ -74,25 +75,49 @@ def test_stochastic_passes_vary_about_the_probabilities(results, network):
 def test_expected_scales_every_branch_and_the_ensemble_runs_five_networks(results):
     assert results["expected"].rate == pytest.approx(np.mean(results["expected"].gate_rates))
     assert results["expected"].macs == results["always open"].macs
-    ensemble, sampled = results["ensemble of the 5"], results["stochastic, 5 passes"]
-    assert ensemble.macs == pytest.approx(5 * sampled.macs)
-    assert ensemble.rate == pytest.approx(sampled.rate)
+    sampled = results["stochastic, 5 passes"]
+    for name in ("mean", "vote"):
+        ensemble = results[f"ensemble of the 5, {name}"]
+        assert ensemble.macs == pytest.approx(5 * sampled.macs)
+        assert ensemble.rate == pytest.approx(sampled.rate)
 
 
 def test_an_ensemble_averages_probabilities():
     def one(probabilities):
-        return _Pass(np.array(probabilities), np.ones((2, 1)), np.ones(2), np.array([0, 0]), 1)
+        return Pass(np.array(probabilities), np.ones((2, 1)), np.ones(2), np.array([0, 0]), 1)
 
-    from tfgates.inference.evaluate import _ensemble
-
-    merged = _ensemble([one([[0.6, 0.4], [0.4, 0.6]]), one([[0.3, 0.7], [0.7, 0.3]])])
-    np.testing.assert_allclose(merged.probabilities, [[0.45, 0.55], [0.55, 0.45]])
+    merged = averaged([one([[0.6, 0.4], [0.4, 0.6]]), one([[0.3, 0.7], [0.7, 0.3]])])
+    np.testing.assert_allclose(merged.scores, [[0.45, 0.55], [0.55, 0.45]])
     assert merged.error(1) == 50.0
     assert merged.error(5) == 0.0
 
 
+def test_an_ensemble_votes_and_equal_votes_go_by_probability():
+    def one(*probabilities):
+        return Pass(np.array([probabilities]), np.ones((1, 1)), np.ones(1), np.array([0]), 1)
+
+    confident, doubtful = one(0.9, 0.1, 0.0), one(0.4, 0.0, 0.6)
+    # Two of three vote for class 2, whose mean probability is the lower one.
+    assert averaged([confident, doubtful, doubtful]).error(1) == 0.0
+    assert voted([confident, doubtful, doubtful]).error(1) == 100.0
+    assert voted([confident, doubtful]).error(1) == 0.0
+    order = np.argsort(-voted([confident, doubtful]).scores[0])
+    assert order.tolist() == [0, 2, 1]
+
+
+def test_a_sweep_is_the_threshold_policy_at_each_tau(network, images, labels):
+    batches = tf.data.Dataset.from_tensors((images, labels, np.ones(50, "float32")))
+    # The probabilities are those of log-odds 2, -2 and 0.5.
+    results = sweep(network, batches, [0.05, 0.3, 0.7, 0.9])
+    assert [result.policy for result in results] == ["0.05", "0.3", "0.7", "0.9"]
+    assert [result.gate_rates for result in results] == [[1, 1, 1], [1, 0, 1], [1, 0, 0], [0, 0, 0]]
+    logits, _ = network(images, policy=Threshold(0.7))
+    wrong = 100 * np.mean(np.argmax(logits, axis=1) != labels)
+    assert results[2].top1_error == pytest.approx(wrong)
+
+
 def test_equal_classes_are_right_for_the_first_only():
-    equal = _Pass(np.zeros((3, 10)), np.ones((3, 1)), np.ones(3), np.array([0, 4, 9]), 1)
+    equal = Pass(np.zeros((3, 10)), np.ones((3, 1)), np.ones(3), np.array([0, 4, 9]), 1)
     assert equal.error(1) == pytest.approx(200 / 3)
     assert equal.error(5) == pytest.approx(100 / 3)
 
@@ -107,7 +132,7 @@ def test_a_plain_network_has_one_row(images, labels):
 
 def test_the_table_has_a_row_for_each_policy(results):
     lines = tables.policies(list(results.values())).splitlines()
-    assert len(lines) == 2 + 5
+    assert len(lines) == 2 + 6
     stochastic = results["stochastic, 5 passes"]
     assert f"{stochastic.top1_error:.2f} ± {stochastic.top1_error_std:.2f}" in lines[3]
 

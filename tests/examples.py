@@ -15,7 +15,8 @@ from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Threshold
 
 ROOT = pathlib.Path(__file__).parents[1]
-PREPROCESSING = Preprocessing(32, (0.22, 0.22, 0.22), (0.33, 0.33, 0.33))
+PREPROCESSING = Preprocessing(32)
+STATISTICS = ((0.22, 0.22, 0.22), (0.33, 0.33, 0.33))
 
 
 def small_network(gate="dependent", size=8, synchronized=False):

@@ -4,13 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from examples import PREPROCESSING, open_half, randomize, real_images
+from examples import PREPROCESSING, STATISTICS, open_half, randomize, real_images
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from tfgates import costs
 from tfgates.errors import UserError
-from tfgates.export import savedmodel
 from tfgates.export.fold import fold
 from tfgates.export.savedmodel import ServedModel, publish
 from tfgates.networks.cifar_resnet import cifar_resnet
@@ -24,7 +23,9 @@ class Exported:
     """A network of six blocks beside its export, which answers with all ten classes."""
 
     def __init__(self, folder, gate):
-        self.network = randomize(cifar_resnet(14, 10, gate=gate, seed=3), seed=2)
+        self.network = randomize(
+            cifar_resnet(14, 10, gate=gate, seed=3, statistics=STATISTICS), seed=2
+        )
         if gate == "dependent":
             images = [PREPROCESSING(image) for image in real_images(64, "validation")[0]]
             open_half(self.network, np.stack(images), seed=2)
@@ -157,7 +158,7 @@ def test_weights_stand_in_the_file_once(exported):
 def test_signatures_agree(dependent):
     encoded = list(real_images(5, "test")[0])
     by_default = dependent.answer("serving_default", image_bytes=tf.constant(encoded))
-    pixels = np.stack([savedmodel.fit(savedmodel.decode(image), 32) for image in encoded])
+    pixels = np.stack([PREPROCESSING(image) for image in encoded])
     examples = [
         tf.train.Example(
             features=tf.train.Features(
@@ -231,7 +232,7 @@ def test_pixels_out_of_range_have_their_own_status(dependent, value):
 
 
 def test_a_fixed_tau_and_fewer_classes(tmp_path):
-    network = randomize(cifar_resnet(8, 10, seed=3))
+    network = randomize(cifar_resnet(8, 10, seed=3, statistics=STATISTICS))
     model = ServedModel(network, PREPROCESSING, LABELS, tau=1e-6, top_k=3)
     assert publish(model, tmp_path).name == "1"
     answer = model.predict(tf.constant(real_images(2)[0]))

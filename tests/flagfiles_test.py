@@ -5,7 +5,8 @@ import pathlib
 import pytest
 from absl import flags
 
-from tfgates import config
+import tfgates.flags
+from tfgates.config import TrainConfig
 
 FILES = sorted(pathlib.Path(__file__).parents[1].glob("flags/**/*.cfg"))
 
@@ -18,7 +19,7 @@ def train_flags(monkeypatch):
     for name, define in original.items():
         monkeypatch.setattr(flags, name, _bound(define, values))
     monkeypatch.setattr(flags, "register_validator", _bound(flags.register_validator, values))
-    config.define_flags()
+    tfgates.flags.define_flags()
     return values
 
 
@@ -43,7 +44,7 @@ def test_flag_file(path, train_flags):
     arguments = [line for line in lines if line.startswith("--")]
     left = train_flags(["train.py", *arguments])
     assert left == ["train.py"]
-    settings = config.TrainConfig.from_flags()
+    settings = TrainConfig.from_flags()
     names = [argument.split("=")[0] for argument in arguments]
     assert len(names) == len(set(names)), "a flag stands twice; the last one would win"
     assert settings.output_dir == f"runs/{path.stem}"
@@ -51,7 +52,7 @@ def test_flag_file(path, train_flags):
 
 def test_a_run_repeats_from_its_own_flag_file(train_flags):
     train_flags(["train.py", "--target_rate=0.4", "--deterministic", "--decay_epochs=2,5"])
-    settings = config.TrainConfig.from_flags()
+    settings = TrainConfig.from_flags()
     train_flags.unparse_flags()
     train_flags(["train.py", *settings.as_flagfile().splitlines()])
-    assert config.TrainConfig.from_flags() == settings
+    assert TrainConfig.from_flags() == settings

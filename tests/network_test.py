@@ -7,7 +7,7 @@ import tensorflow as tf
 from examples import randomize, small_network
 
 from tfgates import costs
-from tfgates.networks import NETWORKS
+from tfgates.networks import NETWORKS, NUM_BLOCKS
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.networks.resnet import resnet
 from tfgates.policies import AlwaysOpen, Sample, Threshold
@@ -127,6 +127,29 @@ def test_mixed_precision_keeps_logits_and_decisions_in_float32(precision):
     logits, decisions = small_network()(np.ones((2, 8, 8, 3), "float32"), training=True)
     assert logits.dtype == decisions.dtype == "float32"
     assert np.isfinite(logits).all()
+
+
+def test_a_network_standardizes_raw_pixels_itself():
+    mean, std = (0.1, 0.2, 0.3), (0.5, 0.25, 0.125)
+    network = cifar_resnet(8, 10, input_shape=(8, 8, 3), statistics=(mean, std))
+    inside = cifar_resnet(8, 10, input_shape=(8, 8, 3))
+    for weight, source in zip(inside.weights, network.weights, strict=True):
+        weight.assign(source)
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype("uint8")
+    expected, _ = inside(((pixels / 255 - mean) / std).astype("float32"), policy=AlwaysOpen())
+    np.testing.assert_allclose(network(pixels, policy=AlwaysOpen())[0], expected, atol=1e-5)
+
+
+def test_blocks_that_are_always_open_have_no_gate():
+    network = cifar_resnet(14, 10, always_open=(0, 4))
+    assert [block.gate is None for block in network.blocks] == [True] + [False] * 3 + [True, False]
+    assert network.num_gates == 4
+    assert network(np.ones((2, 32, 32, 3), "float32"), training=True)[1].shape == (2, 4)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_number_of_blocks_is_known_without_building(name):
+    assert SIZES[name][1] == NUM_BLOCKS[name]
 
 
 def test_bad_arguments_are_refused_by_name():

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import safetensors.numpy
-from examples import PREPROCESSING, randomize, small_network
+from examples import PREPROCESSING, STATISTICS, randomize, small_network
 from torch_files import images, resnet_weights, write_zip
 
 from tfgates.errors import UserError
@@ -205,9 +205,8 @@ def test_pixel_statistics_are_those_of_the_weights(tmp_path):
     torchvision = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert pixel_statistics("imagenet") == pixel_statistics("torchvision:a.pth") == torchvision
     dataset = types.SimpleNamespace(name="my_set", splits=["train"], labels=["a", "b"])
-    RunFolder(tmp_path).write_data(dataset, PREPROCESSING)
-    mean, std = pixel_statistics(str(tmp_path))
-    assert (tuple(mean), tuple(std)) == (PREPROCESSING.mean, PREPROCESSING.std)
+    RunFolder(tmp_path).write_data(dataset, PREPROCESSING, STATISTICS)
+    assert pixel_statistics(str(tmp_path)) == STATISTICS
     with pytest.raises(UserError, match="--init_from"):
         pixel_statistics("runs/none")
 

@@ -28,7 +28,8 @@ from tfgates.errors import UserError
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Expected, Sample, Threshold
 from tfgates.run_folder import RunFolder
-from tfgates.training.callbacks import Checkpoint
+from tfgates.training import checkpoint
+from tfgates.training.schedule import StepDecay
 
 FLAGS = [
     "--network=cifar_resnet8",
@@ -153,9 +154,9 @@ def test_a_finished_run_is_evaluated_again_and_another_target_is_refused(whole_r
 def test_the_model_of_a_run_folder_is_its_last_checkpoint(whole_run):
     whole, _ = whole_run
     loaded = whole.load_classifier()
-    schedule = keras.optimizers.schedules.PiecewiseConstantDecay([5], [0.05, 0.005])
-    restored = compiled(cifar_resnet(8, 10, seed=99), schedule)
-    assert Checkpoint.restore(whole.checkpoints, restored) == 3
+    schedule = StepDecay(0.05, [6])
+    restored = compiled(cifar_resnet(8, 10, seed=99, statistics=whole.load_statistics()), schedule)
+    assert checkpoint.restore(whole.checkpoints, restored) == 3
     assert int(loaded.optimizer.iterations) == int(restored.optimizer.iterations) == 9
     ours_and_theirs = [
         [*one.network.variables, *(v for v in one.optimizer.variables if "momentum" in v.path)]
@@ -175,7 +176,7 @@ def test_a_checkpoint_of_another_optimizer_is_refused(whole_run):
     """Keras would warn and go on with an optimizer that starts afresh."""
     whole, _ = whole_run
     with pytest.raises(UserError, match="Skipping variable loading"):
-        Checkpoint.restore(whole.checkpoints, compiled(cifar_resnet(8, 10)))
+        checkpoint.restore(whole.checkpoints, compiled(cifar_resnet(8, 10)))
 
 
 def test_a_run_folder_holds_what_the_readme_names(whole_run):
@@ -190,10 +191,10 @@ def test_a_run_folder_holds_what_the_readme_names(whole_run):
     metrics = json.loads(whole.metrics.read_text())
     assert metrics["test_images"] == 2000
     assert metrics["ungated_macs"] == 12_501_632
-    assert len(metrics["policies"]) == 5
+    assert len(metrics["policies"]) == 6
     assert whole.picture.read_bytes().startswith(b"\x89PNG")
-    for text in ("threshold 0.5", "stochastic, 5 passes", "always open", "expected", "ensemble"):
-        assert text in output
+    for policy in metrics["policies"]:
+        assert f"\n{policy['policy']} " in output
     assert "gate 02" in output
 
 
@@ -242,10 +243,11 @@ def test_a_diverged_run_ends_with_its_reason_and_without_a_result(tmp_path):
     [
         {"labels": "abcdefghij"},
         {"labels": list(range(10))},
-        {"preprocessing": {"size": "32", "mean": [0, 0, 0], "std": [1, 1, 1]}},
-        {"preprocessing": {"size": 32, "mean": [0, 0], "std": [1, 1, 1]}},
-        {"preprocessing": {"size": 32, "mean": [0, 0, 0], "std": [0, 1, 1]}},
-        {"preprocessing": {"size": 32}},
+        {"preprocessing": {"size": "32"}},
+        {"preprocessing": {"size": 32, "resize": "fit"}},
+        {"preprocessing": {}},
+        {"mean": [0, 0]},
+        {"std": ["a", 1, 1]},
     ],
 )
 def test_a_damaged_description_of_the_data_is_named(whole_run, tmp_path, change):

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from examples import PREPROCESSING, ROOT, open_half
+from examples import PREPROCESSING, ROOT, STATISTICS, open_half
 from tensorflow.core.example import example_pb2, feature_pb2
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
@@ -79,7 +79,7 @@ def version(tmp_path_factory):
     """Path of an exported model whose gates open for half of the images of `jpegs(40)` each."""
     keras.utils.set_random_seed(11)
     rng = np.random.default_rng(11)
-    network = cifar_resnet(8, num_classes=10, gate="dependent", seed=1, input_shape=(32, 32, 3))
+    network = cifar_resnet(8, num_classes=10, gate="dependent", seed=1, statistics=STATISTICS)
     open_half(network, tf.stack([PREPROCESSING(image) for image in jpegs(40)]), seed=11)
     kernel = network.head.layers[-1].kernel
     kernel.assign(rng.normal(0, 1, kernel.shape))

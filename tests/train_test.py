@@ -46,7 +46,7 @@ def test_mixed_precision(tmp_path, precision):
     assert all(np.isfinite(list(row.values())))
     assert 0.9 < row["rate"] <= 1.0
     assert run.load_classifier().network.head.layers[-1].compute_dtype == "float32"
-    assert len(json.loads(run.metrics.read_text())["policies"]) == 5
+    assert len(json.loads(run.metrics.read_text())["policies"]) == 6
 
 
 def test_the_validation_accuracy_is_that_of_the_saved_model(tmp_path):

@@ -28,7 +28,7 @@ def resized_crop_flip(image_bytes, preprocessing, seed):
     """Scales a random window to the input's size, and flips half of the images.
 
     The usual augmentation for ImageNet (Szegedy et al., 2015, section 6): 8 to 100 % of the area,
-    aspect 3/4 to 4/3. Of a JPEG only the window is decoded.
+    aspect 3/4 to 4/3, drawn as `tf.image` draws them. Of a JPEG only the window is decoded.
     """
     jpeg = tf.io.is_jpeg(image_bytes)
     shape = tf.cond(

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from tfgates.data.folder import FolderDataset, open_folder
+from tfgates.data.folder import open_folder
 from tfgates.data.splits import roles
 from tfgates.errors import UserError
 
@@ -68,6 +68,10 @@ class ImageDataset:
             )
         return records.map(lambda record: (record[image], record[label]))
 
+    def unreadable(self):
+        """Yields nothing: tensorflow-datasets has read every image."""
+        return iter(())
+
     @staticmethod
     def _shuffled(split, order):
         """Reads serialised records, the files in a new order, and those of many files mixed."""
@@ -123,22 +127,27 @@ def open_dataset(name, data_dir=None):
 @contextlib.contextmanager
 def readable(dataset):
     """Turns a damaged file, met while the block reads a data set, into a `UserError`."""
+    with _whole(dataset.name):
+        try:
+            yield
+        except tf.errors.InvalidArgumentError as error:
+            broken = next(dataset.unreadable(), None)
+            if broken is None:
+                raise
+            raise UserError(
+                f"--dataset={dataset.name} holds a file that is no image: {broken}. Remove it, or "
+                "save it again as JPEG or PNG."
+            ) from error
+
+
+@contextlib.contextmanager
+def _whole(name):
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
         raise UserError(
-            f"--dataset={dataset.name} cannot be read: {str(error)[:200]}. Remove its folder, "
-            "and the next run prepares it again."
-        ) from error
-    except tf.errors.InvalidArgumentError as error:
-        broken = None
-        if isinstance(dataset, FolderDataset):
-            broken = next(dataset.unreadable(), None)
-        if broken is None:
-            raise
-        raise UserError(
-            f"--dataset={dataset.name} holds a file that is no image: {broken}. Remove it, or "
-            "save it again as JPEG or PNG."
+            f"--dataset={name} cannot be read: {str(error)[:200]}. Remove its folder, and the "
+            "next run prepares it again."
         ) from error
 
 
@@ -214,8 +223,9 @@ def _labelled(builder, keys):
     sizes = {}
     for split, info in builder.info.splits.items():
         records = builder.as_dataset(split=split, decoders={keys[0]: tfds.decode.SkipDecoding()})
-        if all(int(record[keys[1]]) >= 0 for record in records.take(1)):
-            sizes[split] = info.num_examples
+        with _whole(f"{builder.name}:{builder.version}"):
+            if all(int(record[keys[1]]) >= 0 for record in records.take(1)):
+                sizes[split] = info.num_examples
     return sizes
 
 

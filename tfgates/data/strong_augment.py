@@ -44,26 +44,31 @@ def mixup(images, labels, seed):
     """
     import keras_cv
 
-    return _mixed(lambda: keras_cv.layers.MixUp(alpha=MIXUP_ALPHA), images, labels, seed)
+    with _stateless_draws(seed):
+        mixed = keras_cv.layers.MixUp(alpha=MIXUP_ALPHA)({"images": images, "labels": labels})
+    return tf.ensure_shape(mixed["images"], images.shape), mixed["labels"]
 
 
 def cutmix(images, labels, seed):
     """Pastes a window of another image into each one (Yun et al., 2019); arguments as `mixup`."""
     import keras_cv
 
-    return _mixed(lambda: keras_cv.layers.CutMix(alpha=CUTMIX_ALPHA), images, labels, seed)
+    # keras-cv counts a window whole that the border cuts off, so its pixels are counted here: each
+    # image gets a mask of its own number, which is cut and pasted like the image.
+    numbers = tf.range(tf.cast(tf.shape(images)[0], "float32"))
+    masks = numbers[:, None, None, None] * tf.ones_like(images[..., :1])
+    with _stateless_draws(seed):
+        mixed = keras_cv.layers.CutMix(alpha=CUTMIX_ALPHA)(
+            {"images": images, "labels": labels, "segmentation_masks": masks}
+        )
+    pasted = tf.cast(mixed["segmentation_masks"] != masks, "float32")
+    other = tf.reduce_max(pasted * mixed["segmentation_masks"], axis=(1, 2, 3))
+    share = tf.reduce_mean(pasted, axis=(1, 2, 3))[:, None]
+    labels = (1 - share) * labels + share * tf.gather(labels, tf.cast(other, "int32"))
+    return tf.ensure_shape(mixed["images"], images.shape), labels
 
 
 MIXES = {"mixup": mixup, "cutmix": cutmix}
-
-
-def _mixed(make_layer, images, labels, seed):
-    with _stateless_draws(seed):
-        mixed = make_layer()({"images": images, "labels": labels})
-    # A weight that rounds to slightly more than 1 would be a negative label.
-    return tf.ensure_shape(mixed["images"], images.shape), tf.ensure_shape(
-        tf.clip_by_value(mixed["labels"], 0.0, 1.0), labels.shape
-    )
 
 
 class _Draws:

@@ -1,0 +1,105 @@
+"""Augmentation: windows and mixtures against their definitions, as functions of a seed."""
+
+import matplotlib.cbook
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgates.data.augment import MIN_AREA, resized_crop_flip
+from tfgates.data.preprocess import Preprocessing, decode
+from tfgates.data.strong_augment import MIXES, rand_augment
+
+# A photograph of 600 x 512 pixels that comes with matplotlib.
+PHOTO = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+
+
+@pytest.fixture(scope="module")
+def jpeg():
+    return tf.io.read_file(PHOTO)
+
+
+def seeds(count):
+    return [tf.constant([seed, 3], tf.int64) for seed in range(count)]
+
+
+def ramps(height, width):
+    """An image whose first channel is the row and whose second channel is the column."""
+    rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
+    return np.stack([rows, columns, 0 * rows], axis=-1).astype("uint8")
+
+
+def test_windows_have_the_areas_and_aspects_of_the_paper():
+    png = tf.io.encode_png(ramps(200, 240))
+    crop = tf.function(lambda seed: resized_crop_flip(png, Preprocessing(64), seed))
+    areas, aspects, flipped = [], [], []
+    for seed in seeds(300):
+        window = crop(seed).numpy()
+        # The outer pixels lie half a step inside of the window, on both sides.
+        height, width = (abs(np.ptp(window[..., axis])) * 64 / 63 for axis in (0, 1))
+        areas.append(height * width / (200 * 240))
+        aspects.append(width / height)
+        flipped.append(window[0, 0, 1] > window[0, -1, 1])
+    assert MIN_AREA - 0.01 < min(areas) < 0.12
+    assert 0.85 < max(areas) <= 1.02
+    # Heights are uniform, so that small areas are more frequent than large ones.
+    assert 0.35 < np.mean(areas) < 0.46
+    assert 0.70 < min(aspects) < 0.80
+    assert 1.25 < max(aspects) < 1.42
+    assert 0.4 < np.mean(flipped) < 0.6
+
+
+def test_of_a_jpeg_the_window_alone_is_decoded_to_the_same_pixels(jpeg):
+    png = tf.io.encode_png(decode(jpeg))
+    for seed in seeds(6):
+        from_jpeg, from_png = (
+            resized_crop_flip(image, Preprocessing(96), seed).numpy() for image in (jpeg, png)
+        )
+        # Chroma is interpolated at the window's border from fewer pixels.
+        assert np.abs(from_jpeg - from_png).mean() < 0.5
+    graph = tf.function(lambda text: resized_crop_flip(text, Preprocessing(96), seeds(1)[0]))
+    definition = graph.get_concrete_function(tf.TensorSpec([], tf.string)).graph.as_graph_def()
+    used = {node.op for function in definition.library.function for node in function.node_def}
+    assert "DecodeAndCropJpeg" in used
+
+
+def operations(function, *arguments):
+    definition = tf.function(function).get_concrete_function(*arguments).graph.as_graph_def()
+    nodes = [*definition.node]
+    for inner in definition.library.function:
+        nodes += inner.node_def
+    return {node.op for node in nodes}
+
+
+STATEFUL = {"RandomUniform", "RandomUniformInt", "RandomStandardNormal", "RandomShuffle"}
+STATEFUL |= {"RandomGamma", "StatefulUniform", "StatefulStandardNormalV2", "RngReadAndSkip"}
+
+
+def test_rand_augment_is_a_function_of_the_seed(jpeg):
+    image = tf.image.resize(decode(jpeg), (64, 64))
+    augment = tf.function(lambda seed: rand_augment(image, seed, 0.3))
+    once, again = (np.stack([augment(seed) for seed in seeds(12)]) for _ in range(2))
+    np.testing.assert_array_equal(once, again)
+    assert len({one.tobytes() for one in once}) == 12
+    assert once.min() >= 0
+    assert once.max() <= 255
+    used = operations(lambda seed: rand_augment(image, seed, 0.3), tf.TensorSpec([2], tf.int64))
+    assert not used & STATEFUL
+    assert "StatelessRandomUniformV2" in used
+
+
+@pytest.mark.parametrize("name", MIXES)
+def test_mixed_images_and_labels_belong_together(name):
+    """Each image has one value, its label's number, so the shares can be read off the pixels."""
+    numbers = np.arange(1.0, 9.0, dtype="float32")
+    images = tf.constant(np.broadcast_to(numbers[:, None, None, None], (8, 32, 32, 3)))
+    labels = tf.one_hot(range(8), 8)
+    mix = tf.function(lambda seed: MIXES[name](images, labels, seed))
+    mixed, shares = (values.numpy() for values in mix(seeds(1)[0]))
+    np.testing.assert_allclose(shares.sum(axis=1), np.ones(8), rtol=1e-5)
+    assert (shares > 0.02).sum() > 8
+    np.testing.assert_allclose(mixed.mean((1, 2, 3)), shares @ numbers, rtol=0.02)
+    again, other = mix(seeds(1)[0])[0], mix(seeds(2)[1])[0]
+    np.testing.assert_array_equal(mixed, again)
+    assert (mixed != other.numpy()).any()
+    spec = tf.TensorSpec([2], tf.int64)
+    assert not operations(lambda seed: MIXES[name](images, labels, seed), spec) & STATEFUL
