@@ -31,6 +31,7 @@ from tfgates.training.callbacks import (
 )
 from tfgates.training.classifier import GatedClassifier
 from tfgates.training.strategy import make_strategy
+from tfgates.training.workers import check_agreement, is_chief, one_writer
 
 config.define_flags()
 flags.adopt_module_key_flags(config)
@@ -48,19 +49,22 @@ def main():
 
     dataset = datasets.open_dataset(settings.dataset, settings.data_dir)
     steps = steps_of_an_epoch(settings, dataset, strategy.num_replicas_in_sync)
-    run = claim_run(settings)
-    with datasets.readable(dataset):
+    claimed = claim_run(settings, is_chief(strategy))
+    with datasets.readable(dataset), one_writer(strategy, claimed.path) as folder:
+        run = RunFolder(folder)
         preprocessing = Preprocessing.measured(dataset.records("train"), settings.image_size)
         run.write_data(dataset, preprocessing)
         with strategy.scope():
             classifier = build_classifier(settings, len(dataset.labels), steps)
-            first_epoch = Checkpoint.restore(run.checkpoints, classifier)
+            first_epoch = Checkpoint.restore(claimed.checkpoints, classifier)
+        check_agreement(strategy, f"{settings.as_flagfile()}{steps} steps from epoch {first_epoch}")
         if first_epoch < settings.epochs:
             fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch)
         else:
             print(f"{run.path} is trained, {first_epoch} of {settings.epochs} epochs.", flush=True)
         run.save_classifier(classifier)
-        report(settings, dataset, preprocessing, run)
+        if is_chief(strategy):
+            report(settings, dataset, preprocessing, run)
 
 
 def steps_of_an_epoch(settings, dataset, replicas):
@@ -79,8 +83,11 @@ def steps_of_an_epoch(settings, dataset, replicas):
     return settings.steps_per_epoch or images // settings.batch_size
 
 
-def claim_run(settings):
-    """Returns the run folder, new or of the same run, and refuses one that is further on."""
+def claim_run(settings, chief):
+    """Returns the run folder, new or of the same run, and refuses one that is further on.
+
+    Only the chief writes its flags there.
+    """
     run = RunFolder(settings.output_dir)
     finished = max(Checkpoint.finished_epochs(run.checkpoints), default=0)
     if finished > settings.epochs:
@@ -88,7 +95,8 @@ def claim_run(settings):
             f"{run.path} holds a run of {finished} epochs. Received: --epochs={settings.epochs}. "
             "Choose another --output_dir, or as many epochs or more."
         )
-    settings.claim(run.flags)
+    if chief:
+        settings.claim(run.flags)
     return run
 
 
@@ -136,8 +144,9 @@ def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
     )
     keep_rows(run.log, "epoch", first_epoch - 1)
     keep_rows(run.rates, "step", first_epoch * steps)
-    classifier.fit(
-        batches.training_batches(
+
+    def training(share):
+        return batches.training_batches(
             dataset,
             preprocessing,
             AUGMENTATIONS[settings.augment],
@@ -146,10 +155,18 @@ def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
             seed=settings.seed,
             first_epoch=first_epoch,
             epochs=settings.epochs,
-        ),
-        validation_data=batches.evaluation_batches(
-            dataset, "validation", preprocessing, EVALUATION_BATCH
-        ),
+            share=share,
+        )
+
+    def validation(share):
+        return batches.evaluation_batches(
+            dataset, "validation", preprocessing, EVALUATION_BATCH, share
+        )
+
+    distributed = classifier.distribute_strategy.distribute_datasets_from_function
+    classifier.fit(
+        distributed(training),
+        validation_data=distributed(validation),
         steps_per_epoch=steps,
         initial_epoch=first_epoch,
         epochs=settings.epochs,

@@ -12,7 +12,6 @@ from tfgates.gates import GATES
 from tfgates.losses import TARGET_LOSSES
 from tfgates.networks import NETWORKS
 
-STRATEGIES = ("auto", "one", "mirrored")
 MANY = 10**7
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 # What may change when a run is resumed: how long, where and on how many devices it goes on.
@@ -187,11 +186,12 @@ def _define_optimizer_flags():
 
 
 def _define_machine_flags():
-    flags.DEFINE_enum(
+    # No enum: `make_strategy` knows the names, and why it refuses others.
+    flags.DEFINE_string(
         "strategy",
         "auto",
-        STRATEGIES,
-        "Devices: one; mirrored on several; auto: mirrored where there are several GPUs.",
+        "Devices: one; mirrored on several; auto: mirrored where there are several GPUs; "
+        "multiworker: several hosts, see docs/several_hosts.md.",
     )
     flags.DEFINE_integer(
         "replicas",

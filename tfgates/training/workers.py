@@ -1,0 +1,183 @@
+"""Several hosts that train one model: one worker, a process of train.py, on each."""
+
+import contextlib
+import json
+import os
+import pathlib
+import tempfile
+import zlib
+
+import tensorflow as tf
+
+from tfgates.errors import UserError
+
+EXAMPLE = (
+    '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
+)
+
+
+def read_cluster(text):
+    """Reads the hosts and the place of this one among them.
+
+    Args:
+        text: JSON, the environment variable TF_CONFIG; None where it is not set.
+
+    Returns:
+        The addresses of all workers, and the index of this one.
+
+    Raises:
+        UserError: it is missing or does not describe two workers or more.
+    """
+    if not text:
+        raise _bad_cluster("is the environment variable that names the hosts", "nothing")
+    try:
+        config = json.loads(text)
+        cluster, task = dict(config["cluster"]), dict(config["task"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise _bad_cluster('is JSON with "cluster" and "task"', text) from error
+    addresses, index = cluster.pop("worker", None), task.get("index")
+    if cluster:
+        raise _bad_cluster('has no job but "worker", whose first is the chief', list(cluster)[0])
+    if not isinstance(addresses, list) or not all(_is_address(one) for one in addresses):
+        raise _bad_cluster('lists each "worker" of the "cluster" as host:port', addresses)
+    if len(set(addresses)) < max(2, len(addresses)):
+        raise _bad_cluster("lists two workers or more, each once", addresses)
+    if task.get("type") != "worker":
+        raise _bad_cluster('has a "task" of the "type" "worker"', task.get("type"))
+    if type(index) is not int or not 0 <= index < len(addresses):
+        raise _bad_cluster(f'has a "task" with an "index" from 0 to {len(addresses) - 1}', index)
+    return addresses, index
+
+
+def _is_address(text):
+    return isinstance(text, str) and text.rpartition(":")[2].isdecimal()
+
+
+def _bad_cluster(rule, received):
+    return UserError(
+        f"--strategy=multiworker: TF_CONFIG {rule}. Received: {received}. On the first of two "
+        f"hosts pass TF_CONFIG='{EXAMPLE}'; for one host take --strategy=mirrored."
+    )
+
+
+def join():
+    """Waits for the workers that TF_CONFIG names, and returns the strategy over all of them.
+
+    Raises:
+        UserError: a bad TF_CONFIG, or workers that cannot be joined.
+    """
+    addresses, index = read_cluster(os.environ.get("TF_CONFIG"))
+    on_cpu = not tf.config.list_physical_devices("GPU")
+    print(f"Worker {index} at {addresses[index]} waits for all {len(addresses)}.", flush=True)
+    implementation = tf.distribute.experimental.CommunicationImplementation
+    options = tf.distribute.experimental.CommunicationOptions(
+        implementation=implementation.RING if on_cpu else implementation.AUTO
+    )
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+    except (tf.errors.OpError, RuntimeError) as error:
+        raise UserError(
+            f"Worker {index} cannot join {', '.join(addresses)}: {str(error)[:200]}. Check that "
+            "these addresses are free and can be reached, and start all workers again."
+        ) from error
+
+
+def is_chief(strategy):
+    """Whether this process is the one that writes the run folder: the first worker, or the only."""
+    resolver = strategy.cluster_resolver
+    return not _several(strategy) or resolver.task_id == 0
+
+
+def _several(strategy):
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+@contextlib.contextmanager
+def one_writer(strategy, folder):
+    """Gives the chief a folder, and the other workers silence and one to throw away.
+
+    All workers go through the same writing, as reading the averages that it saves takes all of
+    them; what the others write is not kept.
+
+    Args:
+        strategy: `tf.distribute.Strategy`.
+        folder: path.
+
+    Yields:
+        The path of the folder to write.
+
+    Raises:
+        UserError: another worker is gone.
+    """
+    with contextlib.ExitStack() as stack:
+        if not is_chief(strategy):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tfgates-"))
+            nowhere = stack.enter_context(pathlib.Path(os.devnull).open("w"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+        try:
+            yield folder
+        except tf.errors.OpError as error:
+            if not _several(strategy):
+                raise
+            raise UserError(
+                "A worker of the cluster is gone; its own last line says why. Start all of them "
+                "again with the same command: the run resumes after its last finished epoch. "
+                f"({str(error)[:200]})"
+            ) from error
+
+
+def check_agreement(strategy, text):
+    """Checks that all workers do the same.
+
+    Args:
+        strategy: `tf.distribute.Strategy`.
+        text: what has to be the same on each.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not _several(strategy):
+        return
+
+    @tf.function
+    def gather():
+        own = tf.constant([zlib.crc32(text.encode())], tf.int64)
+        return tf.distribute.get_replica_context().all_gather(own, axis=0)
+
+    found = strategy.experimental_local_results(strategy.run(gather))[0].numpy()
+    if len(set(found)) > 1:
+        raise UserError(
+            "The workers differ. Start each with the same flags, the same data set and an "
+            f"--output_dir that all hosts see, and none but TF_CONFIG changed. Received: {text}"
+        )
+
+
+class FitOverWorkers:
+    """Mends the `fit` of Keras 3.15, which fails in two places over several hosts.
+
+    Put it before `keras.Model` among the bases; under other strategies it changes nothing.
+    """
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        strategy = self.distribute_strategy
+        if not _several(strategy):
+            super()._maybe_symbolic_build(iterator, data_batch)
+            return
+        # Keras averages a batch over all hosts to learn its shape; that of one replica does too.
+        for _, _, batches in iterator:
+            data_batch = tf.nest.map_structure(
+                lambda values: strategy.experimental_local_results(values)[0], next(batches)
+            )
+            break
+        with strategy.scope():
+            self._symbolic_build(data_batch=data_batch)
+
+    def _make_function(self, step_function):
+        if not _several(self.distribute_strategy):
+            return super()._make_function(step_function)
+
+        # Keras averages the logs of all hosts along their first axis, which scalars lack.
+        def step(data):
+            return {name: tf.expand_dims(log, 0) for name, log in step_function(data).items()}
+
+        return super()._make_function(step)
