@@ -83,8 +83,10 @@ def evaluation_batches(dataset, split, preprocessing, batch_size, share=WHOLE):
     of_a_replica = math.ceil(batch_size / share.num_replicas_in_sync)
     batches = math.ceil(dataset.size(split) / (of_a_replica * share.num_replicas_in_sync))
     images = batches * of_a_replica * share.num_replicas_in_sync // workers
-    examples = dataset.records(split).shard(workers, worker).map(
-        lambda image_bytes, label: (preprocessing(image_bytes), label, 1.0), tf.data.AUTOTUNE
+    examples = (
+        dataset.records(split)
+        .shard(workers, worker)
+        .map(lambda image_bytes, label: (preprocessing(image_bytes), label, 1.0), tf.data.AUTOTUNE)
     )
     shape = (preprocessing.size, preprocessing.size, 3)
     filler = tf.data.Dataset.from_tensors((tf.zeros(shape), tf.constant(0, tf.int64), 0.0))

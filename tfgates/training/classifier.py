@@ -10,7 +10,7 @@ from tfgates.training.workers import FitOverWorkers
 
 
 @keras.saving.register_keras_serializable(package="tfgates")
-class GatedClassifier(FitOverWorkers, keras.Model):
+class GatedClassifier(FitOverWorkers):
     """Trains a `GatedNetwork` towards a target rate under any synchronous strategy.
 
     Compile it with a loss on class logits, as `SparseCategoricalCrossentropy(from_logits=True)`,

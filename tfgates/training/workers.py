@@ -7,10 +7,18 @@ import pathlib
 import tempfile
 import zlib
 
+import keras
 import tensorflow as tf
 
 from tfgates.errors import UserError
 
+# What TensorFlow raises where another worker does not answer.
+LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
 EXAMPLE = (
     '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
 )
@@ -37,7 +45,7 @@ def read_cluster(text):
         raise _bad_cluster('is JSON with "cluster" and "task"', text) from error
     addresses, index = cluster.pop("worker", None), task.get("index")
     if cluster:
-        raise _bad_cluster('has no job but "worker", whose first is the chief', list(cluster)[0])
+        raise _bad_cluster('has no job but "worker", whose first is the chief', next(iter(cluster)))
     if not isinstance(addresses, list) or not all(_is_address(one) for one in addresses):
         raise _bad_cluster('lists each "worker" of the "cluster" as host:port', addresses)
     if len(set(addresses)) < max(2, len(addresses)):
@@ -116,13 +124,12 @@ def one_writer(strategy, folder):
             stack.enter_context(contextlib.redirect_stdout(nowhere))
         try:
             yield folder
-        except tf.errors.OpError as error:
+        except LOST as error:
             if not _several(strategy):
                 raise
             raise UserError(
                 "A worker of the cluster is gone; its own last line says why. Start all of them "
-                "again with the same command: the run resumes after its last finished epoch. "
-                f"({str(error)[:200]})"
+                "again with the same command: the run resumes after its last finished epoch."
             ) from error
 
 
@@ -152,10 +159,10 @@ def check_agreement(strategy, text):
         )
 
 
-class FitOverWorkers:
+class FitOverWorkers(keras.Model):
     """Mends the `fit` of Keras 3.15, which fails in two places over several hosts.
 
-    Put it before `keras.Model` among the bases; under other strategies it changes nothing.
+    Under other strategies it changes nothing.
     """
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
