@@ -8,10 +8,10 @@ from tfgates.training import workers
 STRATEGIES = ("auto", "one", "mirrored", "multiworker")
 # Other strategies of TensorFlow and Keras, and why a run cannot train under them.
 REFUSED = {
-    "parameter_server": "its workers train without waiting for each other, so that no step has the "
+    "parameterserver": "its workers train without waiting for each other, so that no step has the "
     "global batch over which the target loss averages",
-    "central_storage": "it keeps the weights on the CPU for devices that mirrored serves as well",
-    "one_device": "it is called one here",
+    "centralstorage": "it keeps the weights on the CPU for devices that mirrored serves as well",
+    "onedevice": "it is called one here",
     "tpu": "tfgates has never run on a TPU and claims nothing about it",
     "keras.distribution": "on TensorFlow it silently does nothing",
 }
@@ -37,7 +37,7 @@ def make_strategy(name="auto", replicas=0):
             TF_CONFIG, or hosts that cannot be joined.
     """
     if name not in STRATEGIES:
-        reason = REFUSED.get(name.lower().removesuffix("strategy"))
+        reason = REFUSED.get(name.lower().replace("_", "").removesuffix("strategy"))
         raise UserError(
             f"--strategy is {', '.join(STRATEGIES[:-1])} or {STRATEGIES[-1]}. Received: {name}"
             f"{f'; {reason}' if reason else ''}."
