@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import tempfile
 import zlib
 
@@ -76,18 +77,24 @@ def join():
     """
     addresses, index = read_cluster(os.environ.get("TF_CONFIG"))
     on_cpu = not tf.config.list_physical_devices("GPU")
-    print(f"Worker {index} at {addresses[index]} waits for all {len(addresses)}.", flush=True)
+    place = f"Worker {index} of {len(addresses)}, {addresses[index]},"
+    print(f"{place} waits for the others.", flush=True)
     implementation = tf.distribute.experimental.CommunicationImplementation
     options = tf.distribute.experimental.CommunicationOptions(
         implementation=implementation.RING if on_cpu else implementation.AUTO
     )
+    # TensorFlow waits where Python cannot react to Ctrl-C, and from then on swallows SIGTERM.
+    python_interrupts = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     except (tf.errors.OpError, RuntimeError) as error:
         raise UserError(
-            f"Worker {index} cannot join {', '.join(addresses)}: {str(error)[:200]}. Check that "
-            "these addresses are free and can be reached, and start all workers again."
+            f"{place} cannot join {', '.join(addresses)}: {str(error)[:200]}. Check that these "
+            "addresses are free and can be reached, and start all workers again."
         ) from error
+    finally:
+        signal.signal(signal.SIGINT, python_interrupts)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def is_chief(strategy):
@@ -105,7 +112,8 @@ def one_writer(strategy, folder):
     """Gives the chief a folder, and the other workers silence and one to throw away.
 
     All workers go through the same writing, as reading the averages that it saves takes all of
-    them; what the others write is not kept.
+    them; what the others write is not kept. They wait for the chief at the end: one that left
+    early would not be there if the chief had to start again.
 
     Args:
         strategy: `tf.distribute.Strategy`.
@@ -124,6 +132,8 @@ def one_writer(strategy, folder):
             stack.enter_context(contextlib.redirect_stdout(nowhere))
         try:
             yield folder
+            if _several(strategy):
+                _numbers_of_all(strategy, 0)
         except LOST as error:
             if not _several(strategy):
                 raise
@@ -143,20 +153,22 @@ def check_agreement(strategy, text):
     Raises:
         UserError: it is not.
     """
-    if not _several(strategy):
-        return
+    if _several(strategy) and len(_numbers_of_all(strategy, zlib.crc32(text.encode()))) > 1:
+        raise UserError(
+            "The workers differ. Start each with the same flags, the same data set and an "
+            f"--output_dir that all hosts see. Received here: {text}"
+        )
+
+
+def _numbers_of_all(strategy, number):
+    """Returns the set of the numbers that all workers pass, once the last has come here."""
 
     @tf.function
     def gather():
-        own = tf.constant([zlib.crc32(text.encode())], tf.int64)
+        own = tf.constant([number], tf.int64)
         return tf.distribute.get_replica_context().all_gather(own, axis=0)
 
-    found = strategy.experimental_local_results(strategy.run(gather))[0].numpy()
-    if len(set(found)) > 1:
-        raise UserError(
-            "The workers differ. Start each with the same flags, the same data set and an "
-            f"--output_dir that all hosts see, and none but TF_CONFIG changed. Received: {text}"
-        )
+    return set(strategy.experimental_local_results(strategy.run(gather))[0].numpy())
 
 
 class FitOverWorkers(keras.Model):
