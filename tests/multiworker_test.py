@@ -14,6 +14,7 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 from classifier_test import largest_difference, trained_weights
 from examples import PREPROCESSING, ROOT, own_lines, real_images, run_script, store_set
 
@@ -229,6 +230,33 @@ def test_an_evaluation_batch_that_replicas_do_not_divide_is_rounded_up(data):
         (len(labels), sum(weights)) for _, labels, weights in found.as_numpy_iterator()
     ]
     assert sizes_and_images == [(17, 17)] * 5 + [(17, 5)]
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_the_pods_of_the_kubernetes_job_are_a_cluster(tmp_path, index):
+    service, job = yaml.safe_load_all((ROOT / "docs/kubernetes/train-job.yaml").read_text())
+    spec, pod = job["spec"], job["spec"]["template"]["spec"]
+    name, domain = job["metadata"]["name"], service["metadata"]["name"]
+    assert service["spec"]["selector"] == {"job-name": name}
+    assert pod["subdomain"] == domain
+    (container,) = pod["containers"]
+    (workers,) = [int(variable["value"]) for variable in container["env"]]
+    assert spec["completions"] == spec["parallelism"] == workers
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$TF_CONFIG"\necho "$@"\n')
+    python.chmod(0o755)
+    environment = {"WORKERS": str(workers), "JOB_COMPLETION_INDEX": str(index)}
+    config, command = subprocess.run(
+        [*container["command"], *container["args"]],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    port = container["ports"][0]["containerPort"]
+    hosts = [f"{name}-{i}.{domain}:{port}" for i in range(workers)]
+    assert read_cluster(config) == (hosts, index)
+    assert command.startswith("train.py --strategy=multiworker --flagfile=flags/demo.cfg")
 
 
 def test_the_example_of_the_errors_is_good():
