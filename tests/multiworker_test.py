@@ -22,13 +22,14 @@ from tfgates.data import batches
 from tfgates.data.datasets import open_dataset
 from tfgates.errors import UserError
 from tfgates.run_folder import RunFolder
+from tfgates.training.cluster import EXAMPLE, read_cluster
 from tfgates.training.strategy import make_strategy
-from tfgates.training.workers import EXAMPLE, read_cluster
 
 FLAGS = [
     "--dataset=my_set",
     "--network=cifar_resnet8",
     "--gate=none",
+    "--image_size=16",
     "--batch_size=32",
     "--steps_per_epoch=20",
     "--epochs=2",

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from tfgates.errors import UserError
-from tfgates.training import workers
+from tfgates.training import cluster
 
 STRATEGIES = ("auto", "one", "mirrored", "multiworker")
 # Other strategies of TensorFlow and Keras, and why a run cannot train under them.
@@ -48,7 +48,7 @@ def make_strategy(name="auto", replicas=0):
             f"or its CPU. Received: --replicas={replicas}. Leave it out."
         )
     if name == "multiworker":
-        return workers.join()
+        return cluster.join()
     gpus = tf.config.list_physical_devices("GPU")
     if name == "auto":
         name = "mirrored" if len(gpus) > 1 else "one"
