@@ -35,7 +35,7 @@ FLAGS = [
     "--epochs=2",
     "--decay_epochs=1",
     # Small, so that rounding is not amplified.
-    "--learning_rate=0.001",
+    "--learning_rate=1e-5",
 ]
 TIMEOUT = 120
 
