@@ -16,20 +16,19 @@ import tfgates.flags
 from tfgates import command, init_from
 from tfgates.config import TrainConfig
 from tfgates.data import batches, datasets
-from tfgates.data.augment import AUGMENTATIONS
 from tfgates.data.preprocess import STATISTICS, Preprocessing, measure
 from tfgates.errors import UserError
+from tfgates.finish import finish, training_batches
 from tfgates.networks import NETWORKS
-from tfgates.report import pictures
-from tfgates.results import EVALUATION_BATCH, evaluate_run, show
+from tfgates.results import EVALUATION_BATCH
 from tfgates.run_folder import RunFolder
 from tfgates.training import checkpoint
 from tfgates.training.callbacks import ProgressBar, RateLog, StopAtDivergence, keep_rows
 from tfgates.training.checkpoint import Checkpoint
 from tfgates.training.classifier import GatedClassifier
-from tfgates.training.recalibrate import recalibrate
 from tfgates.training.schedule import StepDecay
 from tfgates.training.strategy import make_strategy
+from tfgates.training.workers import check_agreement, is_chief, one_writer
 
 tfgates.flags.define_flags()
 flags.adopt_module_key_flags(tfgates.flags)
@@ -45,26 +44,26 @@ def main():
 
     dataset = datasets.open_dataset(settings.dataset, settings.data_dir)
     steps = steps_of_an_epoch(settings, dataset, strategy.num_replicas_in_sync)
-    run = claim_run(settings)
-    with datasets.readable(dataset):
+    claimed = claim_run(settings, is_chief(strategy))
+    with datasets.readable(dataset), one_writer(strategy, claimed.path) as folder:
+        run = RunFolder(folder)
         preprocessing = Preprocessing(settings.image_size, settings.resize)
         statistics = pixel_statistics(settings, dataset, preprocessing)
         run.write_data(dataset, preprocessing, statistics)
         with strategy.scope():
             classifier = build_classifier(settings, len(dataset.labels), steps, statistics)
-            first_epoch = checkpoint.restore(run.checkpoints, classifier)
+            first_epoch = checkpoint.restore(claimed.checkpoints, classifier)
             if settings.init_from and not first_epoch:
                 print(init_from.initialize(classifier.network, settings.init_from), flush=True)
-            if first_epoch < settings.epochs:
-                fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch)
-            else:
-                print(f"{run.path} is trained, {first_epoch} of {settings.epochs} epochs.")
-            finish(classifier, settings, dataset, preprocessing, run)
-        network = run.load_classifier().network
-        evaluate_run(run, network, dataset, preprocessing, "test", settings.target_rate)
-        if network.num_gates:
-            draw(settings, run)
-        print(f"Run folder: {run.path}{os.sep}")
+        check_agreement(strategy, f"{settings.as_flagfile()}{steps} steps from epoch {first_epoch}")
+        if first_epoch < settings.epochs:
+            fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch)
+        else:
+            print(f"{run.path} is trained, {first_epoch} of {settings.epochs} epochs.", flush=True)
+        run.save_classifier(classifier)
+        if is_chief(strategy):
+            finish(settings, dataset, preprocessing, run)
+            print(f"Run folder: {run.path}{os.sep}")
 
 
 def steps_of_an_epoch(settings, dataset, replicas):
@@ -83,8 +82,11 @@ def steps_of_an_epoch(settings, dataset, replicas):
     return settings.steps_per_epoch or images // settings.batch_size
 
 
-def claim_run(settings):
-    """Returns the run folder, new or of the same run, and refuses one that is further on."""
+def claim_run(settings, chief):
+    """Returns the run folder, new or of the same run, and refuses one that is further on.
+
+    Only the chief writes its flags there.
+    """
     run = RunFolder(settings.output_dir)
     finished = max(checkpoint.files(run.checkpoints), default=0)
     if finished > settings.epochs:
@@ -92,7 +94,8 @@ def claim_run(settings):
             f"{run.path} holds a run of {finished} epochs. Received: --epochs={settings.epochs}. "
             "Choose another --output_dir, or as many epochs or more."
         )
-    settings.claim(run.flags)
+    if chief:
+        settings.claim(run.flags)
     return run
 
 
@@ -156,8 +159,9 @@ def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
     )
     keep_rows(run.log, "epoch", first_epoch - 1)
     keep_rows(run.rates, "step", first_epoch * steps)
-    classifier.fit(
-        training_batches(
+
+    def training(share):
+        return training_batches(
             settings,
             dataset,
             preprocessing,
@@ -165,10 +169,23 @@ def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
             steps_per_epoch=steps,
             first_epoch=first_epoch,
             epochs=settings.epochs,
-        ),
-        validation_data=batches.evaluation_batches(
-            dataset, "validation", preprocessing, EVALUATION_BATCH, settings.mix != "none"
-        ),
+            share=share,
+        )
+
+    def validation(share):
+        return batches.evaluation_batches(
+            dataset,
+            "validation",
+            preprocessing,
+            EVALUATION_BATCH,
+            one_hot=settings.mix != "none",
+            share=share,
+        )
+
+    distributed = classifier.distribute_strategy.distribute_datasets_from_function
+    classifier.fit(
+        distributed(training),
+        validation_data=distributed(validation),
         steps_per_epoch=steps,
         initial_epoch=first_epoch,
         epochs=settings.epochs,
@@ -184,55 +201,6 @@ def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
             Checkpoint(run.checkpoints, run.log),
         ],
     )
-
-
-def training_batches(settings, dataset, preprocessing, **arguments):
-    """The augmented batches of some epochs, see `tfgates.data.batches.training_batches`."""
-    return batches.training_batches(
-        dataset,
-        preprocessing,
-        AUGMENTATIONS[settings.augment],
-        seed=settings.seed,
-        magnitude=settings.rand_augment,
-        mix=settings.mix,
-        **arguments,
-    )
-
-
-def finish(classifier, settings, dataset, preprocessing, run):
-    """Makes the model of a trained run: the kept epoch, with its batch norm recalibrated."""
-    if settings.keep == "best":
-        best = checkpoint.best_epoch(run.log)
-        print(f"Keeping epoch {best}, the best on the validation images.", flush=True)
-        checkpoint.load(checkpoint.files(run.checkpoints, "best")[best], classifier)
-    total = settings.recalibration_batches
-    if total:
-        size = min(settings.recalibration_batch_size, dataset.size("train"))
-        print(f"Recalibrating batch norm on {total} batches of {size} images:", flush=True)
-        images = training_batches(
-            settings,
-            dataset,
-            preprocessing,
-            batch_size=size,
-            steps_per_epoch=total,
-            # An order of its own, the one after the last epoch.
-            first_epoch=settings.epochs,
-            epochs=settings.epochs + 1,
-        )
-        recalibrate(
-            classifier.network, images, lambda done: show(f"batch {done} of {total}", done < total)
-        )
-    run.save_classifier(classifier)
-
-
-def draw(settings, run):
-    """Draws the rates over the training steps, where their log can be read."""
-    try:
-        pictures.rates_over_steps(run.rates, run.picture, settings.target_rate)
-    except (OSError, ValueError) as error:
-        print(f"\nNo picture of the rates: {run.rates} cannot be read: {error}")
-    else:
-        print(f"\nPicture of the rates over the training steps: {run.picture}")
 
 
 if __name__ == "__main__":

@@ -76,7 +76,9 @@ def test_measured_statistics_are_those_of_numpy(shipped):
     np.testing.assert_allclose(std, pixels.std((0, 1, 2)), atol=1e-4)
 
 
-def epoch_batches(shipped, seed, first_epoch, epochs, augmentation=augment.crop_flip):
+def epoch_batches(
+    shipped, seed, first_epoch, epochs, augmentation=augment.Augmentation("crop_flip")
+):
     found = batches.training_batches(
         shipped,
         PREPROCESSING,
@@ -100,8 +102,8 @@ def test_batches_are_a_function_of_seed_and_epoch(shipped):
 
 
 def test_epochs_and_seeds_differ_in_their_order_and_in_their_augmentation(shipped):
-    whole = epoch_batches(shipped, 1, 0, 2, augment.none)
-    other_seed = epoch_batches(shipped, 2, 0, 1, augment.none)
+    whole = epoch_batches(shipped, 1, 0, 2, augment.Augmentation())
+    other_seed = epoch_batches(shipped, 2, 0, 1, augment.Augmentation())
     for other in (whole[2], whole[3], other_seed[0]):
         first, second = ({image.tobytes() for image in batch[0]} for batch in (whole[0], other))
         assert len(first & second) < 3
@@ -117,7 +119,7 @@ def test_an_epoch_sees_every_image_once(shipped):
     found = batches.training_batches(
         shipped,
         PREPROCESSING,
-        augment.none,
+        augment.Augmentation(),
         batch_size=100,
         steps_per_epoch=100,
         seed=5,

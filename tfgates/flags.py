@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from tfgates.data.augment import AUGMENTATIONS
+from tfgates.data.augment import WINDOWS
 from tfgates.data.preprocess import RESIZES, STATISTICS
 from tfgates.data.strong_augment import MIXES
 from tfgates.gates import GATES
@@ -10,7 +10,6 @@ from tfgates.losses import TARGET_LOSSES
 from tfgates.networks import NETWORKS
 
 MANY = 10**7
-STRATEGIES = ("auto", "one", "mirrored")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -57,7 +56,7 @@ def _define_data_flags():
 
 
 def _define_augmentation_flags():
-    flags.DEFINE_enum("augment", "crop_flip", list(AUGMENTATIONS), "Training augmentation.")
+    flags.DEFINE_enum("augment", "crop_flip", list(WINDOWS), "Training augmentation.")
     flags.DEFINE_float("rand_augment", 0.0, "Magnitude of RandAugment; 0: off.")
     _check("rand_augment", lambda value: 0 <= value <= 1, "is a magnitude in [0, 1], as 0.3")
     flags.DEFINE_enum("mix", "none", ["none", *MIXES], "Mixing of the images of a batch.")
@@ -151,11 +150,12 @@ def _define_end_flags():
 
 
 def _define_machine_flags():
-    flags.DEFINE_enum(
+    # No enum: `make_strategy` knows the names, and why it refuses others.
+    flags.DEFINE_string(
         "strategy",
         "auto",
-        STRATEGIES,
-        "Devices: one; mirrored on several; auto: mirrored where there are several GPUs.",
+        "Devices: one; mirrored on several; auto: mirrored where there are several GPUs; "
+        "multiworker: several hosts, see docs/several_hosts.md.",
     )
     flags.DEFINE_integer(
         "replicas",

@@ -1,12 +1,11 @@
-"""Training augmentation, a function of the image and a seed, so that a resumed run repeats it.
+"""Training augmentation, a function of the image and a seed, so that a resumed run repeats it."""
 
-Each augmentation takes the bytes of an image, a string scalar, the `Preprocessing` of the run and
-a seed, int64 [2]; it returns raw pixels, float32 [size, size, 3], 0-255.
-"""
+import dataclasses
 
 import tensorflow as tf
 
 from tfgates.data.preprocess import decode
+from tfgates.data.strong_augment import MIXES, rand_augment
 
 PAD = 4
 MIN_AREA = 0.08
@@ -69,7 +68,9 @@ def none(image_bytes, preprocessing, seed):
     return preprocessing(image_bytes)
 
 
-AUGMENTATIONS = {
+# Each takes the bytes of an image, a string scalar, the `Preprocessing` of the run and a seed, int64
+# [2]; it returns raw pixels, float32 [size, size, 3], 0-255.
+WINDOWS = {
     "crop_flip": crop_flip,
     "resized_crop_flip": resized_crop_flip,
     "flip": flip,
@@ -80,3 +81,40 @@ AUGMENTATIONS = {
 def _flipped(image, seed):
     key = tf.random.experimental.stateless_fold_in(seed, 1)
     return tf.image.stateless_random_flip_left_right(image, key)
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """What happens to training images.
+
+    Attributes:
+        window: which part of each image is taken, a key of `WINDOWS`.
+        magnitude: of RandAugment, in [0, 1]; 0 leaves it out.
+        mix: how the images of a batch are mixed, a key of `MIXES` or "none".
+    """
+
+    window: str = "none"
+    magnitude: float = 0.0
+    mix: str = "none"
+
+    def __call__(self, image_bytes, preprocessing, seed):
+        """Augments one image.
+
+        Args:
+            image_bytes: string scalar.
+            preprocessing: `Preprocessing`.
+            seed: int64 [2].
+
+        Returns:
+            Raw pixels, uint8 [size, size, 3]: a quarter of the bytes to copy; the network
+            standardizes them on its device.
+        """
+        image = WINDOWS[self.window](image_bytes, preprocessing, seed)
+        if self.magnitude:
+            key = tf.random.experimental.stateless_fold_in(seed, 2)
+            image = rand_augment(image, key, self.magnitude)
+        return tf.saturate_cast(tf.round(image), tf.uint8)
+
+    def mixed(self, images, labels, seed):
+        """Mixes the images of a batch, and their labels, float32 [B, K], as `MIXES` say."""
+        return MIXES[self.mix](tf.cast(images, tf.float32), labels, seed)

@@ -7,10 +7,11 @@ from keras import ops
 
 from tfgates.losses import TARGET_LOSSES, weight_penalty
 from tfgates.policies import Threshold
+from tfgates.training.workers import FitOverWorkers
 
 
 @keras.saving.register_keras_serializable(package="tfgates")
-class GatedClassifier(keras.Model):
+class GatedClassifier(FitOverWorkers):
     """Trains a `GatedNetwork` towards a target rate under any synchronous strategy.
 
     Compile it with a loss on class logits, as `SparseCategoricalCrossentropy(from_logits=True)`,

@@ -3,26 +3,52 @@
 import tensorflow as tf
 
 from tfgates.errors import UserError
+from tfgates.training import cluster
+
+STRATEGIES = ("auto", "one", "mirrored", "multiworker")
+# Other strategies of TensorFlow and Keras, and why a run cannot train under them.
+REFUSED = {
+    "parameterserver": "its workers train without waiting for each other, so that no step has the "
+    "global batch over which the target loss averages",
+    "centralstorage": "it keeps the weights on the CPU for devices that mirrored serves as well",
+    "onedevice": "it is called one here",
+    "tpu": "tfgates has never run on a TPU and claims nothing about it",
+    "keras.distribution": "on TensorFlow it silently does nothing",
+}
 
 
 def make_strategy(name="auto", replicas=0):
     """Makes the strategy under which a run trains.
 
-    Call it before anything else uses TensorFlow: it may divide the CPU into logical devices.
+    Call it before anything else uses TensorFlow: it may divide the CPU into logical devices, or
+    join the other hosts.
 
     Args:
         name: "one" device; "mirrored" over all GPUs of this machine, or over logical CPU devices
-            where there is none; "auto" takes mirrored where there are several GPUs.
+            where there is none; "multiworker" over all GPUs, or the CPU, of each host in the
+            environment variable TF_CONFIG; "auto" takes mirrored where there are several GPUs.
         replicas: number of devices of "mirrored"; 0 takes every GPU, or one CPU device.
 
     Returns:
         `tf.distribute.Strategy`.
 
     Raises:
-        UserError: an unknown name, more replicas than GPUs, or replicas of one device.
+        UserError: an unknown name, more replicas than GPUs, replicas of one device, a bad
+            TF_CONFIG, or hosts that cannot be joined.
     """
-    if name not in ("auto", "one", "mirrored"):
-        raise UserError(f"--strategy is auto, one or mirrored. Received: {name}.")
+    if name not in STRATEGIES:
+        reason = REFUSED.get(name.lower().replace("_", "").removesuffix("strategy"))
+        raise UserError(
+            f"--strategy is {', '.join(STRATEGIES[:-1])} or {STRATEGIES[-1]}. Received: {name}"
+            f"{f'; {reason}' if reason else ''}."
+        )
+    if replicas and name == "multiworker":
+        raise UserError(
+            "--replicas belongs to --strategy=mirrored; multiworker takes every GPU of each host, "
+            f"or its CPU. Received: --replicas={replicas}. Leave it out."
+        )
+    if name == "multiworker":
+        return cluster.join()
     gpus = tf.config.list_physical_devices("GPU")
     if name == "auto":
         name = "mirrored" if len(gpus) > 1 else "one"

@@ -1,0 +1,66 @@
+"""What comes after the last epoch: the kept weights, batch norm recalibrated, the results."""
+
+from tfgates.data import batches
+from tfgates.data.augment import Augmentation
+from tfgates.report import pictures
+from tfgates.results import evaluate_run, show
+from tfgates.training import checkpoint
+from tfgates.training.recalibrate import recalibrate
+
+
+def training_batches(settings, dataset, preprocessing, **arguments):
+    """The augmented batches of some epochs, see `tfgates.data.batches.training_batches`."""
+    augmentation = Augmentation(settings.augment, settings.rand_augment, settings.mix)
+    return batches.training_batches(
+        dataset, preprocessing, augmentation, seed=settings.seed, **arguments
+    )
+
+
+def finish(settings, dataset, preprocessing, run):
+    """Makes the model of a trained run and evaluates it: a table, bars, metrics.json, a picture.
+
+    Args:
+        settings: `TrainConfig`.
+        dataset: `ImageDataset` or `FolderDataset`.
+        preprocessing: `Preprocessing`.
+        run: `RunFolder` with the model of the last epoch.
+    """
+    classifier = run.load_classifier()
+    if settings.keep == "best":
+        best = checkpoint.best_epoch(run.log)
+        print(f"Keeping epoch {best}, the best on the validation images.", flush=True)
+        checkpoint.load(checkpoint.files(run.checkpoints, "best")[best], classifier)
+    if settings.recalibration_batches:
+        _recalibrate(classifier.network, settings, dataset, preprocessing)
+    run.save_classifier(classifier)
+    network = classifier.network
+    evaluate_run(run, network, dataset, preprocessing, "test", settings.target_rate)
+    if network.num_gates:
+        _draw(settings, run)
+
+
+def _recalibrate(network, settings, dataset, preprocessing):
+    total = settings.recalibration_batches
+    size = min(settings.recalibration_batch_size, dataset.size("train"))
+    print(f"Recalibrating batch norm on {total} batches of {size} images:", flush=True)
+    images = training_batches(
+        settings,
+        dataset,
+        preprocessing,
+        batch_size=size,
+        steps_per_epoch=total,
+        # An order of its own, the one after the last epoch.
+        first_epoch=settings.epochs,
+        epochs=settings.epochs + 1,
+    )
+    recalibrate(network, images, lambda done: show(f"batch {done} of {total}", done < total))
+
+
+def _draw(settings, run):
+    """Draws the rates over the training steps, where their log can be read."""
+    try:
+        pictures.rates_over_steps(run.rates, run.picture, settings.target_rate)
+    except (OSError, ValueError) as error:
+        print(f"\nNo picture of the rates: {run.rates} cannot be read: {error}")
+    else:
+        print(f"\nPicture of the rates over the training steps: {run.picture}")
