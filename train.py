@@ -177,7 +177,7 @@ def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
             dataset,
             "validation",
             preprocessing,
-            EVALUATION_BATCH,
+            min(EVALUATION_BATCH, dataset.size("validation")),
             one_hot=settings.mix != "none",
             share=share,
         )

@@ -76,13 +76,11 @@ def test_measured_statistics_are_those_of_numpy(shipped):
     np.testing.assert_allclose(std, pixels.std((0, 1, 2)), atol=1e-4)
 
 
-def epoch_batches(
-    shipped, seed, first_epoch, epochs, augmentation=augment.Augmentation("crop_flip")
-):
+def epoch_batches(shipped, seed, first_epoch, epochs, window="crop_flip"):
     found = batches.training_batches(
         shipped,
         PREPROCESSING,
-        augmentation,
+        augment.Augmentation(window),
         batch_size=16,
         steps_per_epoch=2,
         seed=seed,
@@ -102,8 +100,8 @@ def test_batches_are_a_function_of_seed_and_epoch(shipped):
 
 
 def test_epochs_and_seeds_differ_in_their_order_and_in_their_augmentation(shipped):
-    whole = epoch_batches(shipped, 1, 0, 2, augment.Augmentation())
-    other_seed = epoch_batches(shipped, 2, 0, 1, augment.Augmentation())
+    whole = epoch_batches(shipped, 1, 0, 2, "none")
+    other_seed = epoch_batches(shipped, 2, 0, 1, "none")
     for other in (whole[2], whole[3], other_seed[0]):
         first, second = ({image.tobytes() for image in batch[0]} for batch in (whole[0], other))
         assert len(first & second) < 3

@@ -27,7 +27,7 @@ def evaluate_run(run, network, dataset, preprocessing, split, target_rate=None):
         target_rate: what it was trained towards; recorded.
     """
     print(f"\nEvaluating on {dataset.size(split)} {split} images:", flush=True)
-    images = batches.evaluation_batches(dataset, split, preprocessing, EVALUATION_BATCH)
+    images = _batches(dataset, split, preprocessing)
     results = evaluate(network, images, show_passes)
     if split == "test":
         write_json(
@@ -57,11 +57,16 @@ def sweep_run(run, network, dataset, preprocessing, taus):
         raise UserError(f"{run.path} is a network without gates: it has no threshold to sweep.")
     size = dataset.size("validation")
     print(f"\nThresholds on {size} validation images:", flush=True)
-    images = batches.evaluation_batches(dataset, "validation", preprocessing, EVALUATION_BATCH)
+    images = _batches(dataset, "validation", preprocessing)
     results = sweep(network, images, taus, show_passes)
     sweep_report.write_csv(results, run.tau_table)
     sweep_report.draw(results, run.tau_picture)
     print(f"\n{tables.policies(results, 'tau')}\n\nWritten: {run.tau_table}, {run.tau_picture}")
+
+
+def _batches(dataset, split, preprocessing):
+    batch_size = min(EVALUATION_BATCH, dataset.size(split))
+    return batches.evaluation_batches(dataset, split, preprocessing, batch_size)
 
 
 def show_passes(done, total):

@@ -35,6 +35,28 @@ def resized_crop_flip(image_bytes, preprocessing, seed):
         lambda: tf.io.extract_jpeg_shape(image_bytes),
         lambda: tf.shape(decode(image_bytes)),
     )
+    begin, size = sample_window(shape, seed)
+    window = tf.concat([begin[:2], size[:2]], axis=0)
+    image = tf.cond(
+        jpeg,
+        lambda: tf.image.decode_and_crop_jpeg(image_bytes, window, channels=3),
+        lambda: tf.slice(decode(image_bytes), begin, size),
+    )
+    image.set_shape([None, None, 3])
+    image = tf.image.resize(image, [preprocessing.size, preprocessing.size])
+    return _flipped(image, seed)
+
+
+def sample_window(shape, seed):
+    """Draws a window of an image.
+
+    Args:
+        shape: int32 [3], height, width and channels.
+        seed: int64 [2].
+
+    Returns:
+        Its first pixel and its size, each int32 [3].
+    """
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
         shape,
         tf.zeros([1, 0, 4]),
@@ -46,15 +68,7 @@ def resized_crop_flip(image_bytes, preprocessing, seed):
         max_attempts=10,
         use_image_if_no_bounding_boxes=True,
     )
-    window = tf.concat([begin[:2], size[:2]], axis=0)
-    image = tf.cond(
-        jpeg,
-        lambda: tf.image.decode_and_crop_jpeg(image_bytes, window, channels=3),
-        lambda: tf.slice(decode(image_bytes), begin, size),
-    )
-    image.set_shape([None, None, 3])
-    image = tf.image.resize(image, [preprocessing.size, preprocessing.size])
-    return _flipped(image, seed)
+    return begin, size
 
 
 def flip(image_bytes, preprocessing, seed):
@@ -68,8 +82,8 @@ def none(image_bytes, preprocessing, seed):
     return preprocessing(image_bytes)
 
 
-# Each takes the bytes of an image, a string scalar, the `Preprocessing` of the run and a seed, int64
-# [2]; it returns raw pixels, float32 [size, size, 3], 0-255.
+# Each takes the bytes of an image, a string scalar, the `Preprocessing` of the run and a seed,
+# int64 [2]; it returns raw pixels, float32 [size, size, 3], 0-255.
 WINDOWS = {
     "crop_flip": crop_flip,
     "resized_crop_flip": resized_crop_flip,

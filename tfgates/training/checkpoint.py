@@ -4,19 +4,23 @@ import csv
 import os
 import shutil
 import warnings
+import zlib
 
+import h5py
 import keras
 
 from tfgates.errors import UserError
 
 KEPT = 2
+CHECKSUM = "crc32"
 
 
 class Checkpoint(keras.callbacks.Callback):
     """Saves weights, optimizer and noise at the end of each epoch, and keeps the last two files.
 
-    The number of finished epochs is in the name of the file, which is flushed to disk and renamed
-    into place: a run that is killed at any moment finds its last finished epoch whole. The epoch
+    The number of finished epochs is in the name of the file, which holds a checksum, is flushed to
+    disk and renamed into place: a run that is killed at any moment finds its last finished epoch
+    whole, and a damaged file is noticed. The epoch
     with the best validation accuracy is kept as well, best-NNNN.weights.h5; which one that is
     stands in the log alone, so that a resumed run remembers it.
 
@@ -42,6 +46,7 @@ class Checkpoint(keras.callbacks.Callback):
         unfinished = self.folder / f"unfinished-{path.name}"
         try:
             self.model.save_weights(unfinished, overwrite=True)
+            _seal(unfinished)
             with unfinished.open("rb") as file:
                 os.fsync(file.fileno())
             unfinished.replace(path)
@@ -86,7 +91,7 @@ def best_epoch(log):
 def restore(folder, model):
     """Loads the last finished epoch that can be read into a built and compiled model.
 
-    A file that cannot be read is passed over, and said so, where there is one before it.
+    A damaged file is passed over, and said so, where there is one before it.
 
     Args:
         folder: of the files.
@@ -96,26 +101,21 @@ def restore(folder, model):
         The number of finished epochs; 0 where there is no file.
 
     Raises:
-        UserError: no file can be read, or they belong to another model.
+        UserError: every file is damaged, or they belong to another model.
     """
     paths = files(folder)
-    model.optimizer.build(model.trainable_variables)
-    initial = [variable.numpy() for variable in (*model.variables, *model.optimizer.variables)]
+    damaged = []
     for epochs in sorted(paths, reverse=True):
-        try:
+        if _is_whole(paths[epochs]):
             load(paths[epochs], model)
-        except UserError as error:
-            if epochs == min(paths):
-                raise
-            print(f"{error} Going on from the checkpoint before.", flush=True)
-            # A file that breaks off has filled some of the variables.
-            for variable, value in zip(
-                (*model.variables, *model.optimizer.variables), initial, strict=True
-            ):
-                variable.assign(value)
-            paths[epochs].unlink()
-        else:
             return epochs
+        damaged.append(paths[epochs].name)
+        print(f"{paths[epochs]} is damaged: going on from the epoch before.", flush=True)
+    if damaged:
+        raise UserError(
+            f"Every checkpoint in {folder} is damaged: {', '.join(damaged)}. Remove them to start "
+            "over, or name another --output_dir."
+        )
     return 0
 
 
@@ -123,9 +123,12 @@ def load(path, model):
     """Loads a checkpoint into a built and compiled model.
 
     Raises:
-        UserError: it cannot be read, or belongs to another model.
+        UserError: it is damaged, or belongs to another model.
     """
     try:
+        if not _is_whole(path):
+            raise ValueError("it is damaged")
+        model.optimizer.build(model.trainable_variables)
         with warnings.catch_warnings():
             # Keras only warns when the optimizer is another, and leaves it as it is.
             warnings.filterwarnings("error", "Skipping variable loading")
@@ -135,3 +138,29 @@ def load(path, model):
             f"{path} cannot be read: {str(error)[:200]}. Remove it to start over, or "
             "name another --output_dir."
         ) from error
+
+
+def _seal(path):
+    """Writes the checksum of an HDF5 file's contents into it, which HDF5 does not do by itself."""
+    with h5py.File(path, "a") as file:
+        file.attrs[CHECKSUM] = _checksum(file)
+
+
+def _is_whole(path):
+    try:
+        with h5py.File(path) as file:
+            return file.attrs[CHECKSUM] == _checksum(file)
+    # Whatever damaged bytes make of HDF5.
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError):
+        return False
+
+
+def _checksum(file):
+    contents = {}
+    file.visititems(lambda name, item: contents.update({name: item}))
+    checksum = 0
+    for name in sorted(contents):
+        checksum = zlib.crc32(name.encode(), checksum)
+        if isinstance(contents[name], h5py.Dataset):
+            checksum = zlib.crc32(contents[name][()].tobytes(), checksum)
+    return checksum

@@ -1,0 +1,1 @@
+"""Scripts that print ratios of alternatives, interleaved in one run."""
