@@ -8,7 +8,8 @@ steps interleaved with those of the others: median and quartiles of process CPU 
 """
 
 import datetime
-import resource
+import pathlib
+import re
 import subprocess
 import sys
 
@@ -128,7 +129,9 @@ def main(_):
         step = make_step(CASES.value[0], *variants()[MEMORY.value])
         for _ in range(3):
             step()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        # `getrusage` would start from the memory of the parent.
+        status = pathlib.Path("/proc/self/status").read_text()
+        print(int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024)
         return
     print(f"{hardware()}, TensorFlow {tf.__version__}, {datetime.date.today()}")
     for case in CASES.value:

@@ -130,9 +130,11 @@ def change_one_byte(path):
     arrays_of_file = []
     with h5py.File(path) as file:
         file.visititems(
-            lambda name, item: arrays_of_file.append(item.id.get_offset())
-            if isinstance(item, h5py.Dataset) and item.size > 1000
-            else None
+            lambda name, item: (
+                arrays_of_file.append(item.id.get_offset())
+                if isinstance(item, h5py.Dataset) and item.size > 1000
+                else None
+            )
         )
     with path.open("r+b") as file:
         file.seek(arrays_of_file[0] + 100)
