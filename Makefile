@@ -1,13 +1,14 @@
 # make demo   the main job: train, compare the policies, export, serve, classify
 # make test   the tests
 # make lint   style, types, flag files, import directions
+# make bench  what a gate costs in training; of the input pipeline see benchmarks/input_pipeline.py
 # Each sets up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 # TensorFlow reports at every start which CPU it found and that there is no GPU.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test lint setup
+.PHONY: demo test lint bench setup
 
 demo: .venv/installed
 	$(BIN)/python train.py --flagfile=flags/demo.cfg
@@ -22,6 +23,9 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/flagfiles_test.py tests/imports_test.py
+
+bench: .venv/installed
+	$(BIN)/python -m benchmarks.training_step
 
 setup: .venv/installed
 

@@ -44,6 +44,8 @@ def main():
 
     dataset = datasets.open_dataset(settings.dataset, settings.data_dir)
     steps = steps_of_an_epoch(settings, dataset, strategy.num_replicas_in_sync)
+    if settings.init_from:
+        init_from.check(settings.init_from, settings.network)
     claimed = claim_run(settings, is_chief(strategy))
     with datasets.readable(dataset), one_writer(strategy, claimed.path) as folder:
         run = RunFolder(folder)
@@ -95,7 +97,7 @@ def claim_run(settings, chief):
             "Choose another --output_dir, or as many epochs or more."
         )
     if chief:
-        settings.claim(run.flags)
+        settings.claim(run.flags, resumes=finished > 0)
     return run
 
 

@@ -27,6 +27,17 @@ BAD_FLAGS = [
     (["--epochs=99999999999999999999"], ["--epochs"]),
     (["--decay_epochs=99999999999999999999"], ["--decay_epochs"]),
     (["--output_dir="], ["--output_dir"]),
+    (["--block_targets=1,0.5"], ["--block_targets", "9 blocks", "2 targets"]),
+    (["--block_targets=1,half"], ["--block_targets", "half", "0.8,t,t"]),
+    (["--block_targets=" + ",".join("t" * 9), "--gate=none"], ["--block_targets", "--gate=none"]),
+    (["--warmup_epochs=150"], ["--warmup_epochs=150", "--decay_epochs"]),
+    (["--rand_augment=9"], ["--rand_augment=9", "[0, 1]"]),
+    (["--mix=blend"], ["mix", "mixup", "cutmix"]),
+    (["--resize=crop"], ["resize", "shorter_side", "stretch"]),
+    (["--dataset=folder:no/such/folder"], ["folder:no/such/folder", "names no folder"]),
+    (["--init_from=runs/none"], ["--init_from", "torchvision:PATH", "runs/none"]),
+    (["--init_from=torchvision:a.pth", "--network=resnet18"], ["a.pth"]),
+    (["--init_from=torchvision:a.pth"], ["cifar_resnet20", "resnet18"]),
 ]
 
 

@@ -1,14 +1,19 @@
 """Small networks and real images for the tests."""
 
+import functools
 import pathlib
 import re
 import subprocess
 import sys
 
 import numpy as np
+import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from absl import flags
 
+import tfgates.flags
+from tfgates.config import TrainConfig
 from tfgates.data import datasets
 from tfgates.data.preprocess import Preprocessing
 from tfgates.networks.cifar_resnet import cifar_resnet
@@ -95,6 +100,20 @@ def store_set(folder, splits, num_classes=10, **options):
         data_dir=folder,
         **options,
     )
+
+
+def train_settings(*arguments):
+    """Parses flags of train.py as a new process would; returns the `TrainConfig`."""
+    names = [name for name in dir(flags) if name.startswith("DEFINE_")] + ["register_validator"]
+    values = flags.FlagValues()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flags, "FLAGS", values)
+        for name in names:
+            bound = functools.partial(getattr(flags, name), flag_values=values)
+            patch.setattr(flags, name, bound)
+        tfgates.flags.define_flags()
+        assert values(["train.py", *arguments]) == ["train.py"], "a stray argument"
+        return TrainConfig.from_flags()
 
 
 def run_script(*arguments, timeout=280):

@@ -1,8 +1,10 @@
 """Saving: identical outputs, optimizer and noise; training goes on bit-identically."""
 
+import csv
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -262,6 +264,47 @@ def test_another_model_in_the_run_folder_is_named(tmp_path):
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)]).save(tmp_path / "model.keras")
     with pytest.raises(UserError, match="it holds a Sequential"):
         RunFolder(tmp_path).load_classifier()
+
+
+def test_the_evaluation_tool_repeats_the_table_and_sweeps_the_threshold(whole_run):
+    whole, output = whole_run
+    before = whole.metrics.read_text()
+    tool = ("-m", "tfgates.tools.evaluate", f"--run={whole.path}")
+    again = run_script(*tool, "--taus=0.9,0.01,0.5")
+    assert again.returncode == 0, again.stderr
+    assert whole.metrics.read_text() == before
+    table = output[output.index("policy  ") : output.index("Rate of each gate")]
+    assert table in again.stdout
+    with whole.tau_table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["tau"] for row in rows] == ["0.01", "0.5", "0.9"]
+    rates = [float(row["rate"]) for row in rows]
+    assert rates[0] == 1.0
+    assert rates == sorted(rates, reverse=True)
+    # The validation column of the log is the same threshold on the same images.
+    with whole.log.open() as file:
+        last = list(csv.DictReader(file))[-1]
+    assert 1 - float(rows[1]["top1_error"]) / 100 == pytest.approx(float(last["val_accuracy"]))
+    assert rates[1] == pytest.approx(float(last["val_rate"]))
+    assert whole.tau_picture.read_bytes().startswith(b"\x89PNG")
+    refused = run_script(*tool, "--taus=0.5,1")
+    assert refused.returncode == 2
+    (line,) = own_lines(refused.stderr)
+    assert "--taus" in line
+    assert "0.5,1" in line
+
+
+def test_another_data_set_under_the_same_name_is_refused(whole_run, tmp_path):
+    whole, _ = whole_run
+    shutil.copytree(whole.path, tmp_path / "run")
+    run = RunFolder(tmp_path / "run")
+    data = json.loads(run.data.read_text())
+    data["labels"][3] = "Curtain"
+    run.data.write_text(json.dumps(data))
+    refused = run_script("-m", "tfgates.tools.evaluate", f"--run={run.path}")
+    assert refused.returncode == 2
+    (line,) = own_lines(refused.stderr)
+    assert "no longer the data set" in line
 
 
 def test_export_and_demo_of_a_run(whole_run):

@@ -121,18 +121,19 @@ class TrainConfig:
             lines.append(f"--{name}={str(value).lower() if isinstance(value, bool) else value}")
         return "\n".join(lines) + "\n"
 
-    def claim(self, path):
-        """Writes the flag file of a run folder, or checks the one that is there.
+    def claim(self, path, resumes):
+        """Writes the flag file of a run folder; of one that is resumed, checks it first.
 
         Args:
             path: of the flag file.
+            resumes: whether the folder holds a finished epoch.
 
         Raises:
             UserError: the folder holds a run with other flags, or cannot be written.
         """
         path = pathlib.Path(path)
         try:
-            if path.exists():
+            if resumes and path.exists():
                 self._compare(path, path.read_text())
             path.parent.mkdir(parents=True, exist_ok=True)
             unfinished = path.with_suffix(".tmp")

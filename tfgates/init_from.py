@@ -6,7 +6,12 @@ import numpy as np
 
 from tfgates.data.preprocess import STATISTICS
 from tfgates.errors import UserError
-from tfgates.networks.pretrained import load_imagenet, load_torchvision, summary
+from tfgates.networks.pretrained import (
+    load_imagenet,
+    load_torchvision,
+    require_resnet,
+    summary,
+)
 from tfgates.run_folder import RunFolder
 
 IMAGENET = "imagenet"
@@ -31,6 +36,28 @@ def initialize(network, value):
     if value.startswith(TORCHVISION):
         return load_torchvision(network, value.removeprefix(TORCHVISION))
     return _load_run(network, _run_folder(value))
+
+
+def check(value, network_name):
+    """Refuses a value that cannot fit, before anything is built or written.
+
+    Args:
+        value: see `initialize`.
+        network_name: a key of `tfgates.networks.NETWORKS`.
+
+    Raises:
+        UserError: another value, no such file or folder, or a network without such weights.
+    """
+    if value == IMAGENET or value.startswith(TORCHVISION):
+        require_resnet(network_name)
+        path = pathlib.Path(value.removeprefix(TORCHVISION))
+        if value != IMAGENET and not path.is_file():
+            raise UserError(
+                f"--init_from={value} names no file. Received: {path}. Pass torchvision:PATH of a "
+                ".pth or .safetensors file."
+            )
+    else:
+        _run_folder(value).load_data()
 
 
 def pixel_statistics(value):

@@ -68,7 +68,7 @@ def load_imagenet(network):
     Raises:
         UserError: another network, the file cannot be downloaded, or has another SHA-256.
     """
-    _require_resnet(network)
+    require_resnet(network.name)
     file = FILES[network.name]
     by_hand = f"Download {ADDRESS}{file} by hand and pass --init_from=torchvision:PATH."
     try:
@@ -100,7 +100,7 @@ def torchvision_table(network):
     Raises:
         UserError: another network.
     """
-    _require_resnet(network)
+    require_resnet(network.name)
     counts, _ = DEPTHS[int(network.name.removeprefix("resnet"))]
     places = [
         f"layer{stage}.{index}."
@@ -150,10 +150,11 @@ def _numbered(layers, conv_name, norm_name):
     return table
 
 
-def _require_resnet(network):
-    if network.name not in FILES:
+def require_resnet(name):
+    """Refuses the name of a network of which TorchVision has no weights."""
+    if name not in FILES:
         raise UserError(
-            f"TorchVision has weights of {', '.join(FILES)}. Received: --network={network.name}. "
+            f"TorchVision has weights of {', '.join(FILES)}. Received: --network={name}. "
             "Pass one of them, or --init_from=runs/NAME of a run with the same network."
         )
 
