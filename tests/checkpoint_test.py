@@ -101,6 +101,19 @@ def test_the_best_epoch_is_that_of_the_log(whole):
     assert sorted(checkpoint.files(whole.checkpoints)) == [5, 6]
 
 
+def test_a_best_epoch_that_was_not_copied_yet_is(whole, tmp_path):
+    """As after a kill between the last checkpoint and its copy."""
+    run = RunFolder(tmp_path / "run")
+    run.checkpoints.mkdir(parents=True)
+    shutil.copy(whole.checkpoints / "epoch-0006.weights.h5", run.checkpoints)
+    (run.checkpoints / "best-0002.weights.h5").write_bytes(b"")
+    run.log.write_text("epoch,val_accuracy\n0,0.1\n1,0.2\n5,0.3\n")
+    checkpoint.keep_best(run.checkpoints, run.log)
+    ((epoch, path),) = checkpoint.files(run.checkpoints, "best").items()
+    assert epoch == 6
+    assert path.read_bytes() == (whole.checkpoints / "epoch-0006.weights.h5").read_bytes()
+
+
 def trained(folder, epochs):
     """Trains a small network for some epochs and returns it."""
     log = folder / "log.csv"

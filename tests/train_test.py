@@ -34,6 +34,7 @@ def test_two_replicas_log_what_one_logs(tmp_path):
     """Without gates there is no noise, so only rounding differs."""
     # A small step, so that rounding is not amplified.
     flags = ["--gate=none", "--learning_rate=1e-4"]
+    flags += ["--recalibration_batches=2", "--recalibration_batch_size=64"]
     _, one = train(tmp_path / "one", *flags, "--strategy=one")
     _, two = train(tmp_path / "two", *flags, "--strategy=mirrored", "--replicas=2")
     assert one.keys() == two.keys()

@@ -27,6 +27,8 @@ def finish(settings, dataset, preprocessing, run):
     """
     classifier = run.load_classifier()
     if settings.keep == "best":
+        # A run that was killed right after its last epoch has not come to it.
+        checkpoint.keep_best(run.checkpoints, run.log)
         best = checkpoint.best_epoch(run.log)
         print(f"Keeping epoch {best}, the best on the validation images.", flush=True)
         checkpoint.load(checkpoint.files(run.checkpoints, "best")[best], classifier)

@@ -39,7 +39,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.folder.mkdir(exist_ok=True)
-        self._keep_best()
+        keep_best(self.folder, self.log)
 
     def on_epoch_end(self, epoch, logs=None):
         path = self.folder / f"epoch-{epoch + 1:04d}.weights.h5"
@@ -50,7 +50,7 @@ class Checkpoint(keras.callbacks.Callback):
             with unfinished.open("rb") as file:
                 os.fsync(file.fileno())
             unfinished.replace(path)
-            self._keep_best()
+            keep_best(self.folder, self.log)
         except OSError as error:
             unfinished.unlink(missing_ok=True)
             raise UserError(
@@ -60,17 +60,24 @@ class Checkpoint(keras.callbacks.Callback):
         for _, old in sorted(files(self.folder, "epoch").items())[:-KEPT]:
             old.unlink()
 
-    def _keep_best(self):
-        best = best_epoch(self.log)
-        finished, kept = files(self.folder, "epoch"), files(self.folder, "best")
-        if best not in finished or best in kept:
-            return
-        path = self.folder / f"best-{best:04d}.weights.h5"
-        unfinished = self.folder / f"unfinished-{path.name}"
-        shutil.copyfile(finished[best], unfinished)
-        unfinished.replace(path)
-        for old in kept.values():
-            old.unlink()
+
+def keep_best(folder, log):
+    """Copies the checkpoint of the best epoch, where that was not done yet, and drops the older.
+
+    Args:
+        folder: of the checkpoints.
+        log: path of the CSV log.
+    """
+    best = best_epoch(log)
+    finished, kept = files(folder, "epoch"), files(folder, "best")
+    if best not in finished or best in kept:
+        return
+    path = folder / f"best-{best:04d}.weights.h5"
+    unfinished = folder / f"unfinished-{path.name}"
+    shutil.copyfile(finished[best], unfinished)
+    unfinished.replace(path)
+    for old in kept.values():
+        old.unlink()
 
 
 def files(folder, kind="epoch"):
