@@ -50,19 +50,28 @@ def main():
     with datasets.readable(dataset), one_writer(strategy, claimed.path) as folder:
         run = RunFolder(folder)
         preprocessing = Preprocessing(settings.image_size, settings.resize)
-        statistics = pixel_statistics(settings, dataset, preprocessing)
-        run.write_data(dataset, preprocessing, statistics)
+        if checkpoint.files(claimed.checkpoints):
+            claimed.require_same_data(dataset, preprocessing)
+            statistics = claimed.load_statistics()
+        else:
+            statistics = choose_statistics(settings, dataset, preprocessing)
+            run.write_data(dataset, preprocessing, statistics)
         with strategy.scope():
             classifier = build_classifier(settings, len(dataset.labels), steps, statistics)
             first_epoch = checkpoint.restore(claimed.checkpoints, classifier)
             if settings.init_from and not first_epoch:
                 print(init_from.initialize(classifier.network, settings.init_from), flush=True)
-        check_agreement(strategy, f"{settings.as_flagfile()}{steps} steps from epoch {first_epoch}")
+        check_agreement(
+            strategy,
+            f"{settings.as_flagfile()}{steps} steps from epoch {first_epoch}, checkpoint "
+            f"{checkpoint.checksum(claimed.checkpoints, first_epoch)}, {dataset.name}, "
+            f"{dataset.fingerprint}, statistics {statistics}",
+        )
         if first_epoch < settings.epochs:
             fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch)
         else:
             print(f"{run.path} is trained, {first_epoch} of {settings.epochs} epochs.", flush=True)
-        run.save_classifier(classifier)
+        run.save_classifier(classifier, run.trained)
         if is_chief(strategy):
             finish(settings, dataset, preprocessing, run)
             print(f"Run folder: {run.path}{os.sep}")
@@ -98,10 +107,11 @@ def claim_run(settings, chief):
         )
     if chief:
         settings.claim(run.flags, resumes=finished > 0)
+        run.lock()
     return run
 
 
-def pixel_statistics(settings, dataset, preprocessing):
+def choose_statistics(settings, dataset, preprocessing):
     """Returns the mean and std with which the network standardizes raw pixels."""
     if settings.statistics in STATISTICS:
         return STATISTICS[settings.statistics]

@@ -1,11 +1,12 @@
 """Augmentation: windows and mixtures against their definitions, as functions of a seed."""
 
+import keras
 import matplotlib.cbook
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgates.data.augment import MIN_AREA, resized_crop_flip
+from tfgates.data.augment import MIN_AREA, Augmentation, resized_crop_flip
 from tfgates.data.preprocess import Preprocessing, decode
 from tfgates.data.strong_augment import MIXES, rand_augment
 
@@ -85,6 +86,28 @@ def test_rand_augment_is_a_function_of_the_seed(jpeg):
     used = operations(lambda seed: rand_augment(image, seed, 0.3), tf.TensorSpec([2], tf.int64))
     assert not used & STATEFUL
     assert "StatelessRandomUniformV2" in used
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("mix", ["none", *MIXES])
+def test_mixed_precision_is_the_networks_affair(jpeg, precision, mix):
+    """300 images: in half precision their numbers would no longer be exact."""
+    augmentation = Augmentation("none", magnitude=0.3, mix=mix)
+
+    def batch():
+        image = augmentation(jpeg, Preprocessing(16), seeds(1)[0])
+        if mix == "none":
+            return [image]
+        images = tf.cast(tf.range(300) % 256, "uint8")[:, None, None, None] + 0 * image
+        return augmentation.mixed(images, tf.one_hot(range(300), 300), seeds(1)[0])
+
+    expected = tf.function(batch)()
+    keras.config.set_dtype_policy(precision)
+    found = tf.function(batch)()
+    assert keras.config.dtype_policy().name == precision
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("name", MIXES)

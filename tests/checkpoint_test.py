@@ -101,6 +101,50 @@ def test_the_best_epoch_is_that_of_the_log(whole):
     assert sorted(checkpoint.files(whole.checkpoints)) == [5, 6]
 
 
+def test_the_kept_model_is_the_best_epoch_recalibrated(whole):
+    model, best = whole.load_classifier(), whole.load_classifier()
+    ((_, path),) = checkpoint.files(whole.checkpoints, "best").items()
+    checkpoint.load(path, best)
+    for ours, theirs in zip(model.trainable_variables, best.trainable_variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
+    moments = [
+        [weight.numpy() for weight in one.network.weights if "moving" in weight.path]
+        for one in (model, best)
+    ]
+    for ours, theirs in zip(*moments, strict=True):
+        assert np.abs(ours - theirs).max() > 1e-4
+
+
+def test_what_comes_after_training_may_change_and_the_model_is_written_once(whole, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    shutil.copytree(whole.path, run.path)
+    for path in checkpoint.files(run.checkpoints, "best").values():
+        path.unlink()
+    before = run.model.read_bytes()
+    # The best epoch is older than the last two, so its weights are lost with its file.
+    if checkpoint.best_epoch(run.log) not in checkpoint.files(run.checkpoints):
+        refused = train(run.path)
+        assert refused.returncode == 2
+        assert "--keep=last" in own_lines(refused.stderr)[-1]
+        assert run.model.read_bytes() == before
+    finished = train(run.path, "--keep=last", "--recalibration_batches=0")
+    assert finished.returncode == 0, finished.stderr
+    assert not run.trained.exists()
+    last = run.load_classifier()
+    checkpoint.load(run.checkpoints / "epoch-0006.weights.h5", last)
+    for ours, theirs in zip(run.load_classifier().variables, last.variables, strict=True):
+        if not ours.path.startswith(("gate_rates", "loss", "compile")):
+            np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
+
+
+def test_a_second_process_in_the_folder_is_refused(whole):
+    other = RunFolder(whole.path)
+    other.lock()
+    refused = train(whole.path)
+    assert refused.returncode == 2
+    assert "Another process trains in" in own_lines(refused.stderr)[-1]
+
+
 def test_a_best_epoch_that_was_not_copied_yet_is(whole, tmp_path):
     """As after a kill between the last checkpoint and its copy."""
     run = RunFolder(tmp_path / "run")

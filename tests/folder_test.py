@@ -62,6 +62,22 @@ def test_a_folder_is_a_data_set(pictures):
     assert sorted(shuffled) == sorted(stored)
 
 
+def test_a_picture_keeps_its_place_whatever_others_come(pictures, tmp_path):
+    shutil.copytree(pictures, tmp_path / "more")
+    before = datasets.open_dataset(f"folder:{tmp_path}/more")
+    shutil.copy(PHOTO, tmp_path / "more" / "portrait" / "new.jpg")
+    after = datasets.open_dataset(f"folder:{tmp_path}/more")
+    assert before.fingerprint != after.fingerprint
+    trained_on = {image for image, _ in before.records("train").as_numpy_iterator()}
+    held_back = {
+        image
+        for split in ("validation", "test")
+        for image, _ in after.records(split).as_numpy_iterator()
+    }
+    # At most one picture moves over each border.
+    assert len(trained_on & held_back) <= 2
+
+
 def test_folders_of_splits_are_taken_as_they_are(pictures, tmp_path):
     shutil.copytree(pictures, tmp_path / "train")
     shutil.copytree(pictures / "portrait", tmp_path / "val" / "portrait")
@@ -82,6 +98,10 @@ def test_folders_that_are_no_data_set_are_refused(tmp_path):
     with pytest.raises(UserError, match="names no folder"):
         datasets.open_dataset("folder:")
     (tmp_path / "one").mkdir()
+    (tmp_path / "testing").mkdir()
+    with pytest.raises(UserError, match="named like splits, testing, and no train"):
+        datasets.open_dataset(f"folder:{tmp_path}")
+    (tmp_path / "testing").rmdir()
     with pytest.raises(UserError, match=r"1 sub-folders.*needs two"):
         datasets.open_dataset(f"folder:{tmp_path}")
     (tmp_path / "two").mkdir()
@@ -89,6 +109,10 @@ def test_folders_that_are_no_data_set_are_refused(tmp_path):
         datasets.open_dataset(f"folder:{tmp_path}")
     for label in ("one", "two"):
         shutil.copy(PHOTO, tmp_path / label)
+    (tmp_path / "two" / "deeper").mkdir()
+    with pytest.raises(UserError, match=r"folders within the class .*two"):
+        datasets.open_dataset(f"folder:{tmp_path}")
+    (tmp_path / "two" / "deeper").rmdir()
     with pytest.raises(UserError, match="too few pictures"):
         datasets.open_dataset(f"folder:{tmp_path}")
 

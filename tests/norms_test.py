@@ -47,6 +47,15 @@ def test_it_is_batch_norm_times_the_decisions(features, training):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=2e-4)
 
 
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_decisions_are_not_rounded_to_half_precision(features, precision):
+    decisions = tf.fill([6], 0.86981)
+    exact = norms()[0](features, decisions=decisions)
+    half = norms(precision)[0](features, decisions=decisions)
+    rounded = tf.cast(exact, half.dtype)
+    np.testing.assert_array_equal(tf.cast(half, "float32"), tf.cast(rounded, "float32"))
+
+
 def test_without_decisions_it_is_batch_norm(features):
     gated, plain = norms()
     np.testing.assert_array_equal(gated(features, training=True), plain(features, training=True))

@@ -204,7 +204,9 @@ def test_another_value_is_refused(value):
 def test_pixel_statistics_are_those_of_the_weights(tmp_path):
     torchvision = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert pixel_statistics("imagenet") == pixel_statistics("torchvision:a.pth") == torchvision
-    dataset = types.SimpleNamespace(name="my_set", splits=["train"], labels=["a", "b"])
+    dataset = types.SimpleNamespace(
+        name="my_set", splits=["train"], labels=["a", "b"], fingerprint="1 train"
+    )
     RunFolder(tmp_path).write_data(dataset, PREPROCESSING, STATISTICS)
     assert pixel_statistics(str(tmp_path)) == STATISTICS
     with pytest.raises(UserError, match="--init_from"):
@@ -214,7 +216,8 @@ def test_pixel_statistics_are_those_of_the_weights(tmp_path):
 def run(folder, network):
     """Saves the network as that of a finished run."""
     folder.mkdir()
-    RunFolder(folder).save_classifier(GatedClassifier(network))
+    run = RunFolder(folder)
+    run.save_classifier(GatedClassifier(network), run.model)
     return str(folder)
 
 

@@ -305,6 +305,11 @@ def test_another_data_set_under_the_same_name_is_refused(whole_run, tmp_path):
     assert refused.returncode == 2
     (line,) = own_lines(refused.stderr)
     assert "no longer the data set" in line
+    assert "Curtain" in line
+    resumed = train(run.path, "--epochs=4")
+    assert resumed.returncode == 2
+    assert "no longer the data set" in own_lines(resumed.stderr)[-1]
+    assert json.loads(run.data.read_text()) == data
 
 
 def test_export_and_demo_of_a_run(whole_run):

@@ -1,11 +1,14 @@
 """How a command starts and fails: flags in, one-line errors out."""
 
+import errno
 import pathlib
 import sys
 
 from absl import app, flags, logging
 
 from tfgates.errors import UserError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def run(main):
@@ -24,6 +27,13 @@ def run(main):
             main()
         except UserError as error:
             _fail(str(error))
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            _fail(
+                f"Cannot write {error.filename or 'to the disk'}: {error.strerror}. What is "
+                "finished is kept: make room and start the same command again."
+            )
         except KeyboardInterrupt:
             print("\nInterrupted. What is finished is kept; train.py resumes.", file=sys.stderr)
             sys.exit(130)

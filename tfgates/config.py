@@ -10,8 +10,19 @@ from tfgates.errors import UserError
 from tfgates.flags import MANY
 from tfgates.networks import NUM_BLOCKS
 
-# What may change when a run is resumed: how long, where and on how many devices it goes on.
-FREE = ("epochs", "data_dir", "output_dir", "strategy", "replicas", "deterministic")
+# What may change when a run is resumed: how long, where and on how many devices it goes on, and
+# what comes after the last epoch.
+FREE = (
+    "epochs",
+    "data_dir",
+    "output_dir",
+    "strategy",
+    "replicas",
+    "deterministic",
+    "keep",
+    "recalibration_batches",
+    "recalibration_batch_size",
+)
 
 
 @dataclasses.dataclass(frozen=True)

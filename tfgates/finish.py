@@ -2,6 +2,7 @@
 
 from tfgates.data import batches
 from tfgates.data.augment import Augmentation
+from tfgates.errors import UserError
 from tfgates.report import pictures
 from tfgates.results import evaluate_run, show
 from tfgates.training import checkpoint
@@ -24,21 +25,31 @@ def finish(settings, dataset, preprocessing, run):
         dataset: `ImageDataset` or `FolderDataset`.
         preprocessing: `Preprocessing`.
         run: `RunFolder` with the model of the last epoch.
+
+    Raises:
+        UserError: the best epoch is to be kept and its weights are lost.
     """
-    classifier = run.load_classifier()
+    classifier = run.load_classifier(run.trained)
     if settings.keep == "best":
         # A run that was killed right after its last epoch has not come to it.
         checkpoint.keep_best(run.checkpoints, run.log)
         best = checkpoint.best_epoch(run.log)
+        path = checkpoint.files(run.checkpoints, "best").get(best)
+        if path is None:
+            raise UserError(
+                f"{run.checkpoints} lacks the weights of epoch {best}, the best one in {run.log}. "
+                "Pass --keep=last to make the model of the last epoch."
+            )
         print(f"Keeping epoch {best}, the best on the validation images.", flush=True)
-        checkpoint.load(checkpoint.files(run.checkpoints, "best")[best], classifier)
+        checkpoint.load(path, classifier)
     if settings.recalibration_batches:
         _recalibrate(classifier.network, settings, dataset, preprocessing)
-    run.save_classifier(classifier)
+    run.save_classifier(classifier, run.model)
+    run.trained.unlink()
     network = classifier.network
-    evaluate_run(run, network, dataset, preprocessing, "test", settings.target_rate)
+    evaluate_run(run, network, dataset, preprocessing, "test", classifier.mean_target)
     if network.num_gates:
-        _draw(settings, run)
+        _draw(run, classifier.mean_target)
 
 
 def _recalibrate(network, settings, dataset, preprocessing):
@@ -58,10 +69,10 @@ def _recalibrate(network, settings, dataset, preprocessing):
     recalibrate(network, images, lambda done: show(f"batch {done} of {total}", done < total))
 
 
-def _draw(settings, run):
+def _draw(run, target_rate):
     """Draws the rates over the training steps, where their log can be read."""
     try:
-        pictures.rates_over_steps(run.rates, run.picture, settings.target_rate)
+        pictures.rates_over_steps(run.rates, run.picture, target_rate)
     except (OSError, ValueError) as error:
         print(f"\nNo picture of the rates: {run.rates} cannot be read: {error}")
     else:

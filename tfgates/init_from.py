@@ -34,7 +34,7 @@ def initialize(network, value):
     if value == IMAGENET:
         return load_imagenet(network)
     if value.startswith(TORCHVISION):
-        return load_torchvision(network, value.removeprefix(TORCHVISION))
+        return load_torchvision(network, _path(value))
     return _load_run(network, _run_folder(value))
 
 
@@ -50,7 +50,7 @@ def check(value, network_name):
     """
     if value == IMAGENET or value.startswith(TORCHVISION):
         require_resnet(network_name)
-        path = pathlib.Path(value.removeprefix(TORCHVISION))
+        path = _path(value)
         if value != IMAGENET and not path.is_file():
             raise UserError(
                 f"--init_from={value} names no file. Received: {path}. Pass torchvision:PATH of a "
@@ -77,6 +77,10 @@ def pixel_statistics(value):
     if value == IMAGENET or value.startswith(TORCHVISION):
         return STATISTICS["imagenet"]
     return _run_folder(value).load_statistics()
+
+
+def _path(value):
+    return pathlib.Path(value.removeprefix(TORCHVISION)).expanduser()
 
 
 def _run_folder(value):

@@ -24,8 +24,14 @@ class GatedNormalization(keras.layers.BatchNormalization):
     """
 
     def __init__(self, synchronized=False, momentum=0.9, epsilon=1e-5, **kwargs):
+        # Decisions stay in float32: half precision would round those that are no 0 or 1.
         super().__init__(
-            synchronized=synchronized, momentum=momentum, epsilon=epsilon, axis=-1, **kwargs
+            synchronized=synchronized,
+            momentum=momentum,
+            epsilon=epsilon,
+            axis=-1,
+            autocast=False,
+            **kwargs,
         )
 
     def call(self, inputs, decisions=None, training=False):

@@ -15,7 +15,7 @@ from tfgates.run_folder import write_json
 EVALUATION_BATCH = 256
 
 
-def evaluate_run(run, network, dataset, preprocessing, split, target_rate=None):
+def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
     """Evaluates every policy, prints the table, and writes metrics.json for the test split.
 
     Args:
@@ -24,7 +24,7 @@ def evaluate_run(run, network, dataset, preprocessing, split, target_rate=None):
         dataset: `ImageDataset` or `FolderDataset` it was trained on.
         preprocessing: `Preprocessing` it was trained with.
         split: "test" or "validation".
-        target_rate: what it was trained towards; recorded.
+        target_rate: what it was trained towards, over all gates; recorded.
     """
     print(f"\nEvaluating on {dataset.size(split)} {split} images:", flush=True)
     images = _batches(dataset, split, preprocessing)
@@ -42,8 +42,7 @@ def evaluate_run(run, network, dataset, preprocessing, split, target_rate=None):
         )
     print(f"\n{tables.policies(results)}\n")
     if network.num_gates:
-        target = "" if target_rate is None else f" (target {target_rate})"
-        print(f"Rate of each gate, {results[0].policy}{target}:")
+        print(f"Rate of each gate, {results[0].policy} (target {target_rate:g}):")
         print(tables.gate_bars(results[0].gate_rates))
 
 

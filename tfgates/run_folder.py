@@ -1,6 +1,7 @@
 """A run folder: what a training run leaves behind, and how tools read it."""
 
 import dataclasses
+import fcntl
 import json
 import pathlib
 
@@ -26,7 +27,8 @@ class RunFolder:
         picture: PNG: the rate of each gate over the training steps.
         tensorboard: folder of the same for TensorBoard.
         checkpoints: folder of weights, optimizer and noise after the last finished epoch.
-        model: the trained `GatedClassifier`.
+        trained: the `GatedClassifier` after the last epoch, until `model` is made of it.
+        model: the finished `GatedClassifier`.
         metrics: JSON: a row for each policy.
         tau_table, tau_picture: errors and multiply-adds over the threshold, CSV and PNG.
         export: folder of the exported versions.
@@ -41,50 +43,76 @@ class RunFolder:
         self.picture = self.path / "rates.png"
         self.tensorboard = self.path / "tb"
         self.checkpoints = self.path / "checkpoints"
+        self.trained = self.path / "trained.keras"
         self.model = self.path / "model.keras"
         self.metrics = self.path / "metrics.json"
         self.tau_table = self.path / "tau.csv"
         self.tau_picture = self.path / "tau.png"
         self.export = self.path / "export"
 
+    def lock(self):
+        """Keeps other processes from training in this folder, until this one ends.
+
+        Raises:
+            UserError: another one trains in it.
+        """
+        self._lock = (self.path / ".lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"Another process trains in {self.path}. Wait for it, or choose another "
+                "--output_dir."
+            ) from error
+
     def write_data(self, dataset, preprocessing, statistics):
-        """Writes the name, labels and splits of a data set, its `Preprocessing` and statistics.
+        """Writes what the run is trained on.
 
         Args:
             dataset: `ImageDataset` or `FolderDataset`.
             preprocessing: `Preprocessing`.
             statistics: mean and std of each channel, with which the network standardizes.
         """
-        write_json(
-            self.data,
-            {
-                "dataset": dataset.name,
-                "splits": dataset.splits,
-                "labels": dataset.labels,
-                "preprocessing": dataclasses.asdict(preprocessing),
-                "mean": statistics[0],
-                "std": statistics[1],
-            },
-        )
+        mean, std = statistics
+        write_json(self.data, {**_description(dataset, preprocessing), "mean": mean, "std": std})
 
-    def save_classifier(self, classifier):
-        """Saves the trained `GatedClassifier` under a temporary name and renames it."""
+    def require_same_data(self, dataset, preprocessing):
+        """Refuses another data set than the one of `write_data`.
+
+        Raises:
+            UserError: classes, images or preprocessing differ, or there is no run.
+        """
+        self.load_data()
+        before = json.loads(self.data.read_text())
+        for key, value in _description(dataset, preprocessing).items():
+            # As JSON knows it: a tuple is a list there.
+            value = json.loads(json.dumps(value))
+            if before.get(key) != value:
+                raise UserError(
+                    f"{dataset.name} is no longer the data set that {self.path} was trained on: "
+                    f"{key} was {before.get(key)} and is {value}. Restore it, or choose another "
+                    "--output_dir."
+                )
+
+    def save_classifier(self, classifier, path):
+        """Saves a `GatedClassifier` under a temporary name and renames it to `path`."""
         unfinished = self.path / "unfinished.keras"
         classifier.save(unfinished)
-        unfinished.replace(self.model)
+        unfinished.replace(path)
 
-    def load_classifier(self):
-        """Loads the trained `GatedClassifier`.
+    def load_classifier(self, path=None):
+        """Loads a `GatedClassifier`, by default the finished one.
 
         Raises:
             UserError: there is no finished run, or it cannot be read.
         """
+        path = path or self.model
         try:
-            classifier = keras.saving.load_model(self.model)
+            classifier = keras.saving.load_model(path)
         except Exception as error:
-            raise self._unreadable(self.model, error) from error
+            raise self._unreadable(path, error) from error
         if not isinstance(classifier, GatedClassifier):
-            raise self._unreadable(self.model, f"it holds a {type(classifier).__name__}")
+            raise self._unreadable(path, f"it holds a {type(classifier).__name__}")
         return classifier
 
     def load_data(self):
@@ -111,11 +139,6 @@ class RunFolder:
         data = json.loads(self.data.read_text())
         return tuple(data["mean"]), tuple(data["std"])
 
-    def load_splits(self):
-        """Loads what played "train", "validation" and "test" in training; see `load_data`."""
-        self.load_data()
-        return json.loads(self.data.read_text())["splits"]
-
     def load_flags(self):
         """Loads the flags of the training, texts by name; those of a lost file are missing."""
         if not self.flags.exists():
@@ -136,6 +159,16 @@ class RunFolder:
             f"{path} cannot be read: {str(error)[:200]}. Train the run again, or name another "
             "folder."
         )
+
+
+def _description(dataset, preprocessing):
+    return {
+        "dataset": dataset.name,
+        "splits": dataset.splits,
+        "fingerprint": dataset.fingerprint,
+        "labels": dataset.labels,
+        "preprocessing": dataclasses.asdict(preprocessing),
+    }
 
 
 def write_json(path, content):

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import logging
 import pathlib
+import re
 
 import numpy as np
 import tensorflow as tf
@@ -68,6 +69,11 @@ class ImageDataset:
             )
         return records.map(lambda record: (record[image], record[label]))
 
+    @property
+    def fingerprint(self):
+        """Text that changes with the set: its version stands for the images."""
+        return ", ".join(f"{self.size(split)} {split}" for split in self.splits)
+
     def unreadable(self):
         """Yields nothing: tensorflow-datasets has read every image."""
         return iter(())
@@ -112,8 +118,9 @@ def open_dataset(name, data_dir=None):
     builder = _builder(name, data_dir)
     keys = _image_and_label(name, builder.info)
     _prepare(builder)
+    config = f"/{builder.builder_config.name}" if builder.builder_config else ""
     dataset = ImageDataset(
-        name=f"{builder.name}:{builder.version}",
+        name=f"{builder.name}{config}:{builder.version}",
         labels=tuple(builder.info.features[keys[1]].names),
         splits=roles(name, _labelled(builder, keys)),
         in_order=bool(builder.info.disable_shuffling),
@@ -144,11 +151,16 @@ def readable(dataset):
 def _whole(name):
     try:
         yield
-    except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
-        raise UserError(
-            f"--dataset={name} cannot be read: {str(error)[:200]}. Remove its folder, and the "
-            "next run prepares it again."
-        ) from error
+    except (
+        tf.errors.DataLossError,
+        tf.errors.NotFoundError,
+        tf.errors.PermissionDeniedError,
+    ) as error:
+        reason = re.sub(r"^\{\{.*?\}\} *", "", str(error))[:300]
+        way_out = "Put the file back, or make it readable"
+        if not name.startswith(FOLDER):
+            way_out = "Remove its folder, and the next run prepares it again"
+        raise UserError(f"--dataset={name} cannot be read: {reason}. {way_out}.") from error
 
 
 def _builder(name, data_dir):

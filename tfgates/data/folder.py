@@ -1,6 +1,7 @@
 """Pictures of one's own: a folder with a sub-folder of image files for each class."""
 
 import dataclasses
+import hashlib
 import pathlib
 
 import numpy as np
@@ -12,7 +13,7 @@ from tfgates.errors import UserError
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"}
 # Sub-folders that are splits, by the part they play.
 SPLITS = {"train": ("train",), "validation": ("validation", "val", "valid"), "test": ("test",)}
-ORDER_SEED = 0
+NO_CLASSES = {"training", "testing", *(name for names in SPLITS.values() for name in names)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +24,13 @@ class FolderDataset:
         name: "folder:PATH".
         labels: names of the classes, the sub-folders, in alphabetical order.
         splits: for "train", "validation" and "test" in words, what plays it.
+        fingerprint: text that changes with any file's name or size.
     """
 
     name: str
     labels: tuple[str, ...]
     splits: dict[str, str]
+    fingerprint: str
     _files: dict[str, list[tuple[str, int]]]
 
     def size(self, split):
@@ -70,7 +73,7 @@ def open_folder(path):
     Raises:
         UserError: no such folder, less than two classes, a class without images, or too few.
     """
-    name, root = f"folder:{path}", pathlib.Path(path)
+    name, root = f"folder:{path}", pathlib.Path(path).expanduser()
     if not path or not root.is_dir():
         raise UserError(
             f"--dataset={name} names no folder. Received: {path!r}. Pass folder:PATH, where PATH "
@@ -82,6 +85,12 @@ def open_folder(path):
     }
     top = roots["train"] or root
     labels = tuple(sorted(folder.name for folder in _folders(top)))
+    taken = [label for label in labels if label.lower() in NO_CLASSES]
+    if taken:
+        raise UserError(
+            f"--dataset={name} has folders that are named like splits, {', '.join(taken)}, and no "
+            "train. Name the splits train, validation (or val) and test, with the classes in them."
+        )
     if len(labels) < 2:
         raise UserError(
             f"--dataset={name} has {len(labels)} sub-folders with pictures in {top}, and needs two "
@@ -93,7 +102,7 @@ def open_folder(path):
         if folder is not None and roots["train"] is not None
     }
     files, splits = _divide(name, given.get("train") or _files(name, root, labels), given)
-    return FolderDataset(name, labels, splits, files)
+    return FolderDataset(name, labels, splits, _fingerprint(root, files), files)
 
 
 def _folders(root):
@@ -106,19 +115,38 @@ def _files(name, root, labels):
         raise UserError(f"--dataset={name} has the class {unknown[0]} in {root} alone. Move it.")
     files = []
     for label, folder in enumerate(labels):
-        paths = sorted(
+        if _folders(root / folder):
+            raise UserError(
+                f"--dataset={name} has folders within the class {root / folder}. A class holds "
+                "pictures alone: move them there."
+            )
+        paths = [
             str(path)
-            for path in (root / folder).rglob("*")
+            for path in (root / folder).iterdir()
             if path.suffix.lower() in SUFFIXES and path.is_file()
-        )
+        ]
         if not paths:
             raise UserError(
                 f"--dataset={name} has no pictures in {root / folder} (known endings: "
                 f"{', '.join(sorted(SUFFIXES))}). Add some, or remove the folder."
             )
         files += [(path, label) for path in paths]
-    # Classes are mixed once, in an order that only the list of the files decides.
-    return [files[index] for index in np.random.default_rng(ORDER_SEED).permutation(len(files))]
+    # Classes are mixed once; a picture keeps its place whatever others come or go.
+    return sorted(files, key=lambda file: _digest(pathlib.Path(file[0]).relative_to(root)))
+
+
+def _digest(text):
+    return hashlib.sha256(str(text).encode()).hexdigest()
+
+
+def _fingerprint(root, files):
+    """Of the names and sizes of all files; a picture of another content has another size."""
+    listed = sorted(
+        f"{pathlib.Path(path).relative_to(root)} {pathlib.Path(path).stat().st_size}"
+        for part in files.values()
+        for path, _ in part
+    )
+    return _digest("\n".join(listed))[:16]
 
 
 def _divide(name, train, given):

@@ -6,6 +6,7 @@ are replaced, while a layer is traced, by stateless ones, so that a resumed run 
 
 import contextlib
 
+import keras
 import tensorflow as tf
 
 MIXUP_ALPHA = 0.2
@@ -105,10 +106,14 @@ def _stateless_draws(key):
     names = ("uniform", "normal", "gamma", "shuffle", "get_global_generator")
     originals = {name: getattr(tf.random, name) for name in names}
     draws = _Draws(key)
+    # Pixels and shares stay exact under mixed precision, which is the network's affair.
+    precision = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
     try:
         for name in names:
             setattr(tf.random, name, getattr(draws, name))
         yield
     finally:
+        keras.config.set_dtype_policy(precision)
         for name, original in originals.items():
             setattr(tf.random, name, original)

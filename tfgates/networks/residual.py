@@ -14,47 +14,51 @@ def residual_network(
     stem,
     stages,
     branch,
-    *,
     num_classes,
-    gate,
-    always_open,
-    seed,
-    synchronized,
-    statistics,
     input_shape,
+    *,
+    gate="dependent",
+    always_open=(),
+    seed=None,
+    synchronized=False,
+    statistics=None,
 ):
     """Builds stem, stages of residual blocks, average pool and classifier.
 
     Args:
         name: of the network.
-        stem: list of layers before the first block; its output is not negative.
+        stem: function of synchronized that returns the layers before the first block; what comes
+            out of them is not negative.
         stages: list of (number of blocks, width, strides of the first block).
-        branch: function of width, strides and synchronized that returns the layers of a branch
-            and its number of output channels; its last layer is a `GatedNormalization`.
+        branch: function of width, strides and synchronized that returns the layers of a branch,
+            of which the last is a `GatedNormalization`, and its number of output channels.
         num_classes: number of classes K, at least 2.
+        input_shape: (H, W, C) of the images.
         gate: "dependent", "independent", or "none" for the plain network.
         always_open: indices of blocks that get no gate.
         seed: integer that seeds the noise of all gates; None takes one from Python's generator.
         synchronized: batch norm over all replicas instead of over each one's share.
         statistics: mean and std of each channel, on pixels in [0, 1]: the network takes raw
             pixels, 0-255, and standardizes them itself; None takes the images as they are.
-        input_shape: (H, W, C) of the images.
 
     Returns:
         A built `GatedNetwork`. A block that changes the shape of its input has a projection as
         its shortcut, which always runs.
 
     Raises:
-        ValueError: an unknown gate.
+        ValueError: an unknown gate, or an index of no block.
     """
     if gate not in (*GATES, "none"):
         raise ValueError(f"`gate` is one of {', '.join(GATES)}, none. Received: gate={gate!r}.")
-    if statistics is not None:
-        stem = [_standardization(*statistics), *stem]
-    stem = keras.Sequential(stem, name="stem")
+    first = [] if statistics is None else [_standardization(*statistics)]
+    stem = keras.Sequential([*first, *stem(synchronized)], name="stem")
     stem.build((None, *input_shape))
     channels = stem.output_shape[-1]
     noise_seeds = _noise_seeds(seed, sum(count for count, _, _ in stages))
+    if not set(always_open) <= set(range(len(noise_seeds))):
+        raise ValueError(
+            f"`always_open` are indices below {len(noise_seeds)}. Received: {always_open}."
+        )
     plan = [
         (width, first if index == 0 else 1)
         for count, width, first in stages

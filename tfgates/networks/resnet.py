@@ -4,8 +4,6 @@ Layers, shapes and padding are those of TorchVision, whose weights the paper sta
 the same weights give the same logits (`tfgates.networks.pretrained`).
 """
 
-import functools
-
 import keras
 
 from tfgates.networks.residual import basic_branch, conv, norm, residual_network
@@ -23,28 +21,14 @@ DEPTHS = {
 }
 
 
-def resnet(
-    depth,
-    num_classes,
-    gate="dependent",
-    always_open=(),
-    seed=None,
-    synchronized=False,
-    statistics=None,
-    input_shape=(224, 224, 3),
-):
+def resnet(depth, num_classes, input_shape=(224, 224, 3), **options):
     """Builds stem, four stages of residual blocks, and head.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
         num_classes: number of classes K, at least 2.
-        gate: "dependent", "independent", or "none" for the plain network.
-        always_open: indices of blocks that get no gate.
-        seed: integer that seeds the noise of all gates; None takes one from Python's generator.
-        synchronized: batch norm over all replicas instead of over each one's share.
-        statistics: mean and std of each channel, on pixels in [0, 1]: the network takes raw
-            pixels, 0-255, and standardizes them itself; None takes the images as they are.
         input_shape: (H, W, C) of the images.
+        **options: gate, always_open, seed, synchronized, statistics: see `residual_network`.
 
     Returns:
         A built `GatedNetwork` with 8, 16, 16, 33 or 50 blocks.
@@ -55,30 +39,29 @@ def resnet(
     if depth not in DEPTHS:
         raise ValueError(f"`depth` is one of {', '.join(map(str, DEPTHS))}. Received: {depth}.")
     counts, bottleneck = DEPTHS[depth]
-    basic = functools.partial(basic_branch, strided_conv=_padded_conv)
+    stages = [
+        (count, width, 1 if width == WIDTHS[0] else 2)
+        for count, width in zip(counts, WIDTHS, strict=True)
+    ]
+    branch = _bottleneck if bottleneck else _basic
     return residual_network(
-        f"resnet{depth}",
-        stem=[
-            *_padded_conv(64, 7, 2),
-            norm(synchronized),
-            keras.layers.ReLU(),
-            # What comes out of a ReLU is not negative, so zeros never win.
-            keras.layers.ZeroPadding2D(1),
-            keras.layers.MaxPooling2D(3, strides=2),
-        ],
-        stages=[
-            (count, width, 1 if stage == 0 else 2)
-            for stage, (count, width) in enumerate(zip(counts, WIDTHS, strict=True))
-        ],
-        branch=_bottleneck if bottleneck else basic,
-        num_classes=num_classes,
-        gate=gate,
-        always_open=always_open,
-        seed=seed,
-        synchronized=synchronized,
-        statistics=statistics,
-        input_shape=input_shape,
+        f"resnet{depth}", _stem, stages, branch, num_classes, input_shape, **options
     )
+
+
+def _stem(synchronized):
+    return [
+        *_padded_conv(WIDTHS[0], 7, 2),
+        norm(synchronized),
+        keras.layers.ReLU(),
+        # What comes out of a ReLU is not negative, so zeros never win.
+        keras.layers.ZeroPadding2D(1),
+        keras.layers.MaxPooling2D(3, strides=2),
+    ]
+
+
+def _basic(width, strides, synchronized):
+    return basic_branch(width, strides, synchronized, strided_conv=_padded_conv)
 
 
 def _bottleneck(width, strides, synchronized):

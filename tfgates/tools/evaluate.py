@@ -2,8 +2,8 @@
 
     python -m tfgates.tools.evaluate --run=runs/demo
 
-Prints the columns of the paper's section S4 and writes RUN/metrics.json; then errors and
-multiply-adds over the threshold on the validation split, RUN/tau.csv and RUN/tau.png.
+Prints the columns of the paper's section S4 and, of the test split, writes RUN/metrics.json; then
+errors and multiply-adds over the threshold on the validation split, RUN/tau.csv and RUN/tau.png.
 """
 
 from absl import flags
@@ -11,6 +11,7 @@ from absl import flags
 from tfgates import command
 from tfgates.data import datasets
 from tfgates.errors import UserError
+from tfgates.export.savedmodel import is_threshold
 from tfgates.results import evaluate_run, sweep_run
 from tfgates.run_folder import RunFolder
 
@@ -29,19 +30,14 @@ flags.register_validator("run", bool, "is a run folder, as runs/NAME.")
 def main():
     run = RunFolder(RUN.value)
     taus = thresholds(TAUS.value)
-    name, labels, preprocessing = run.load_data()
-    network = run.load_classifier().network
-    settings = run.load_flags()
-    data_dir = settings.get("data_dir") if DATA_DIR.value is None else DATA_DIR.value
+    name, _, preprocessing = run.load_data()
+    classifier = run.load_classifier()
+    network = classifier.network
+    data_dir = run.load_flags().get("data_dir") if DATA_DIR.value is None else DATA_DIR.value
     dataset = datasets.open_dataset(name, data_dir)
-    if dataset.splits != run.load_splits() or list(dataset.labels) != labels:
-        raise UserError(
-            f"{name} is no longer the data set that {run.path} was trained on: its classes or "
-            "numbers of images differ. Restore it, or train again."
-        )
-    target = float(settings["target_rate"]) if "target_rate" in settings else None
+    run.require_same_data(dataset, preprocessing)
     with datasets.readable(dataset):
-        evaluate_run(run, network, dataset, preprocessing, SPLIT.value, target)
+        evaluate_run(run, network, dataset, preprocessing, SPLIT.value, classifier.mean_target)
         if taus and network.num_gates:
             sweep_run(run, network, dataset, preprocessing, taus)
 
@@ -52,7 +48,7 @@ def thresholds(texts):
         taus = sorted(float(text) for text in texts)
     except ValueError:
         taus = [0.0]
-    if any(not 0 < tau < 1 for tau in taus):
+    if any(not is_threshold(tau) for tau in taus):
         raise UserError(
             f"--taus are probabilities in (0, 1), as 0.3,0.5. Received: {','.join(texts)}."
         )

@@ -111,8 +111,16 @@ def keep_rows(path, column, last):
         path.unlink()
         return
     index = rows[0].index(column)
-    kept = [row for row in rows[1:] if len(row) == len(rows[0]) and float(row[index]) <= last]
+    kept = [row for row in rows[1:] if len(row) == len(rows[0]) and _number(row[index]) <= last]
     unfinished = path.with_suffix(".tmp")
     with unfinished.open("w", newline="") as file:
         csv.writer(file).writerows([rows[0], *kept])
     unfinished.replace(path)
+
+
+def _number(text):
+    """Reads a cell; one that is no number counts as not finished."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.inf

@@ -47,12 +47,12 @@ class Checkpoint(keras.callbacks.Callback):
         try:
             self.model.save_weights(unfinished, overwrite=True)
             _seal(unfinished)
-            with unfinished.open("rb") as file:
-                os.fsync(file.fileno())
-            unfinished.replace(path)
+            _publish(unfinished, path)
             keep_best(self.folder, self.log)
-        except OSError as error:
-            unfinished.unlink(missing_ok=True)
+        # h5py reports a disk that fills up while it closes a file as a RuntimeError.
+        except (OSError, RuntimeError) as error:
+            for rest in self.folder.glob("unfinished-*"):
+                rest.unlink()
             raise UserError(
                 f"Cannot write the checkpoint of epoch {epoch + 1} to {self.folder}: {error}. "
                 "What was finished before is kept: make room and start the same command again."
@@ -75,9 +75,24 @@ def keep_best(folder, log):
     path = folder / f"best-{best:04d}.weights.h5"
     unfinished = folder / f"unfinished-{path.name}"
     shutil.copyfile(finished[best], unfinished)
-    unfinished.replace(path)
+    _publish(unfinished, path)
     for old in kept.values():
         old.unlink()
+
+
+def _publish(unfinished, path):
+    """Renames a file into place, once its bytes are on the disk."""
+    _flush(unfinished)
+    unfinished.replace(path)
+    _flush(path.parent)
+
+
+def _flush(path):
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def files(folder, kind="epoch"):
@@ -87,12 +102,23 @@ def files(folder, kind="epoch"):
 
 
 def best_epoch(log):
-    """Returns the first epoch, from 1, with the best validation accuracy of a log; 0 without."""
+    """Returns the first epoch, from 1, with the best validation accuracy of a log; 0 without.
+
+    Raises:
+        UserError: the log is damaged.
+    """
     if not log.exists():
         return 0
-    with log.open(newline="") as file:
-        rows = [(float(row["val_accuracy"]), -int(row["epoch"])) for row in csv.DictReader(file)]
-    return 1 - max(rows)[1] if rows else 0
+    try:
+        with log.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        scores = [(float(row["val_accuracy"]), -int(row["epoch"])) for row in rows]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{log} is damaged: an epoch lacks {error}. Restore it, or remove it: the best epoch "
+            "is then sought among those to come."
+        ) from error
+    return 1 - max(scores)[1] if scores else 0
 
 
 def restore(folder, model):
@@ -124,6 +150,15 @@ def restore(folder, model):
             "over, or name another --output_dir."
         )
     return 0
+
+
+def checksum(folder, epochs):
+    """Returns the checksum of the checkpoint after so many epochs; 0 without."""
+    path = files(folder).get(epochs)
+    if path is None:
+        return 0
+    with h5py.File(path) as file:
+        return int(file.attrs[CHECKSUM])
 
 
 def load(path, model):
@@ -169,5 +204,7 @@ def _checksum(file):
     for name in sorted(contents):
         checksum = zlib.crc32(name.encode(), checksum)
         if isinstance(contents[name], h5py.Dataset):
-            checksum = zlib.crc32(contents[name][()].tobytes(), checksum)
+            array = contents[name][()]
+            checksum = zlib.crc32(f"{array.dtype}{array.shape}".encode(), checksum)
+            checksum = zlib.crc32(array.tobytes(), checksum)
     return checksum

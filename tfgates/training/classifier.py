@@ -81,6 +81,11 @@ class GatedClassifier(FitOverWorkers):
         self.train_policy = train_policy
         self.gate_rates = GateRates(network.num_gates, name="gate_rates")
 
+    @property
+    def mean_target(self):
+        """The wanted share of executed blocks over all gates; 1 without gates."""
+        return float(np.mean(self.target_rate)) if np.size(self.target_rate) else 1.0
+
     def call(self, images, policy=None, training=False):
         return self.network(images, policy=policy, training=training)[0]
 
@@ -97,7 +102,7 @@ class GatedClassifier(FitOverWorkers):
         gradients = tape.gradient(scaled, self.trainable_variables)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         logs = self._track(images, labels, weights, logits, decisions, loss, target_loss)
-        return {**logs, "target_rate": ops.convert_to_tensor(np.mean(self.target_rate or 1.0))}
+        return {**logs, "target_rate": ops.convert_to_tensor(self.mean_target)}
 
     def test_step(self, data):
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)

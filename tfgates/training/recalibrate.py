@@ -8,7 +8,8 @@ def recalibrate(network, batches, progress=None):
     """Replaces the moving moments of every batch norm by their mean over the batches.
 
     The paper trains on 200 large batches at learning rate zero. Forward passes do the same: the
-    gates sample, no weight moves, and each batch counts alike, not the last ones more.
+    gates sample, no weight moves, and each batch counts alike, not the last ones more. It runs on
+    one device.
 
     Args:
         network: built `GatedNetwork`, as it trains: gates sample in training mode.
@@ -23,26 +24,19 @@ def recalibrate(network, batches, progress=None):
         for layer in network._flatten_layers()
         if isinstance(layer, keras.layers.BatchNormalization)
     ]
-    strategy = tf.distribute.get_strategy()
     momenta = [norm.momentum for norm in norms]
-    with strategy.scope():
-        # moving * k / (k + 1) + batch / (k + 1) is the mean of the first k + 1 batches.
-        kept = tf.Variable(
-            0.0,
-            trainable=False,
-            dtype=keras.config.floatx(),
-            aggregation=tf.VariableAggregation.MEAN,
-        )
+    # moving * k / (k + 1) + batch / (k + 1) is the mean of the first k + 1 batches.
+    kept = tf.Variable(0.0, trainable=False, dtype=keras.config.floatx())
 
     @tf.function
     def forward(images):
-        strategy.run(lambda share: network(share, training=True), args=(images,))
+        network(images, training=True)
 
     done = 0
     try:
         for norm in norms:
             norm.momentum = kept
-        for images, *_ in strategy.experimental_distribute_dataset(batches):
+        for images, *_ in batches:
             kept.assign(done / (done + 1))
             forward(images)
             done += 1
