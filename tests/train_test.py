@@ -70,6 +70,32 @@ def test_the_validation_accuracy_is_that_of_the_saved_model(tmp_path):
     assert row["val_rate"] == pytest.approx(np.mean(decisions))
 
 
+def test_the_strong_recipe_mixes_images_in_mixed_precision(tmp_path):
+    """flags/r50_strong.cfg on a small network: RandAugment, CutMix, warm-up, bfloat16."""
+    finished = run_script(
+        "train.py",
+        "--flagfile=flags/r50_strong.cfg",
+        "--dataset=fashion_mnist_13k",
+        f"--output_dir={tmp_path}/run",
+        "--network=cifar_resnet8",
+        "--init_from=",
+        "--image_size=32",
+        "--batch_size=64",
+        "--steps_per_epoch=1",
+        "--epochs=7",
+        "--decay_epochs=6",
+        "--recalibration_batches=1",
+        "--recalibration_batch_size=64",
+    )
+    assert finished.returncode == 0, finished.stderr
+    with RunFolder(tmp_path / "run").log.open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 7
+    assert all(np.isfinite(float(row["loss"])) for row in rows)
+    # Shares of classes count as right where the largest is; a validation image has one label.
+    assert 0 <= float(rows[-1]["val_accuracy"]) <= 1
+
+
 def test_seed_zero_and_an_epoch_longer_than_the_data(tmp_path):
     _, row = train(
         tmp_path / "run", "--seed=0", "--batch_size=6000", "--steps_per_epoch=2", "--image_size=8"
