@@ -44,8 +44,6 @@ def main():
 
     dataset = datasets.open_dataset(settings.dataset, settings.data_dir)
     steps = steps_of_an_epoch(settings, dataset, strategy.num_replicas_in_sync)
-    if settings.init_from:
-        init_from.check(settings.init_from, settings.network)
     claimed = claim_run(settings, is_chief(strategy))
     with datasets.readable(dataset), one_writer(strategy, claimed.path) as folder:
         run = RunFolder(folder)
@@ -105,6 +103,8 @@ def claim_run(settings, chief):
             f"{run.path} holds a run of {finished} epochs. Received: --epochs={settings.epochs}. "
             "Choose another --output_dir, or as many epochs or more."
         )
+    if settings.init_from and not finished:
+        init_from.check(settings.init_from, settings.network)
     if chief:
         settings.claim(run.flags, resumes=finished > 0)
         run.lock()

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from examples import PREPROCESSING, real_images, store_set
 
-from tfgates.data import augment, batches, datasets
+from tfgates.data import augment, batches, datasets, prepare
 from tfgates.data.preprocess import Preprocessing, decode, measure, square
 from tfgates.data.splits import roles
 from tfgates.errors import UserError
@@ -35,7 +35,7 @@ def test_no_image_stands_in_two_splits(shipped):
 
 
 def test_the_shipped_set_is_small():
-    files = [path for path in datasets.SHIPPED.rglob("*") if path.is_file()]
+    files = [path for path in prepare.SHIPPED.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 9_000_000
 
 

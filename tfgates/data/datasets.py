@@ -2,8 +2,6 @@
 
 import contextlib
 import dataclasses
-import logging
-import pathlib
 import re
 
 import numpy as np
@@ -11,17 +9,15 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tfgates.data.folder import open_folder
+from tfgates.data.prepare import find, prepare
 from tfgates.data.splits import roles
 from tfgates.errors import UserError
 
-# The sets that ship with the repository are found by their name, like those of tensorflow-datasets.
-SHIPPED = pathlib.Path(__file__).parents[2] / "datasets"
 LABELS_SAMPLE = 100
 FOLDER = "folder:"
 # In each epoch the files come in another order, and images of so many of them are mixed.
 OPEN_FILES = 16
 SHUFFLE_BUFFER = 16_384
-IMAGENET_TARS = ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,9 +111,9 @@ def open_dataset(name, data_dir=None):
     """
     if name.startswith(FOLDER):
         return open_folder(name.removeprefix(FOLDER))
-    builder = _builder(name, data_dir)
+    builder = find(name, data_dir)
     keys = _image_and_label(name, builder.info)
-    _prepare(builder)
+    prepare(builder)
     config = f"/{builder.builder_config.name}" if builder.builder_config else ""
     dataset = ImageDataset(
         name=f"{builder.name}{config}:{builder.version}",
@@ -163,23 +159,6 @@ def _whole(name):
         raise UserError(f"--dataset={name} cannot be read: {reason}. {way_out}.") from error
 
 
-def _builder(name, data_dir):
-    reasons = []
-    for folder in (data_dir or None, SHIPPED):
-        try:
-            return tfds.builder(name, data_dir=folder)
-        # A wrong version is an AssertionError, a missing library an ImportError.
-        except Exception as error:
-            reasons.append(f"{type(error).__name__}: {error}".splitlines()[0])
-    raise UserError(
-        f"--dataset names a set of tensorflow-datasets, fashion_mnist_13k, or folder:PATH. "
-        f"Received: {name} "
-        f"({reasons[0]}). The names are listed at "
-        "https://www.tensorflow.org/datasets/catalog/overview; --data_dir is the folder of a set "
-        "of your own."
-    )
-
-
 def _image_and_label(name, info):
     features = dict(info.features)
     pair = info.supervised_keys
@@ -197,37 +176,6 @@ def _image_and_label(name, info):
             )
         found += keys
     return tuple(found)
-
-
-def _prepare(builder):
-    if builder.is_prepared():
-        return
-    _require_tars(builder)
-    print(f"Preparing {builder.name} in {builder.data_path} ...", flush=True)
-    # Without a network its retries, of which each is a warning, take minutes.
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
-    try:
-        builder.download_and_prepare()
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f"--dataset={builder.name} is not in {builder.data_path} and could not be prepared "
-            f"there: {reason[:200]} Check the network, or point --data_dir at a prepared copy."
-        ) from error
-
-
-def _require_tars(builder):
-    """Refuses ImageNet without its files: with one of two, tensorflow-datasets drops a split."""
-    if builder.name != "imagenet2012":
-        return
-    folder = pathlib.Path(builder.data_path).parents[1] / "downloads" / "manual"
-    missing = [name for name in IMAGENET_TARS if not (folder / name).is_file()]
-    if missing:
-        raise UserError(
-            f"--dataset=imagenet2012 is made of {' and '.join(IMAGENET_TARS)} in {folder}. "
-            f"Missing: {', '.join(missing)}. Download them from https://image-net.org and put them "
-            "there; --data_dir moves the folder."
-        )
 
 
 def _labelled(builder, keys):
