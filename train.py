@@ -106,8 +106,8 @@ def claim_run(settings, chief):
     if settings.init_from and not finished:
         init_from.check(settings.init_from, settings.network)
     if chief:
-        settings.claim(run.flags, resumes=finished > 0)
         run.lock()
+        settings.claim(run.flags, resumes=finished > 0)
     return run
 
 

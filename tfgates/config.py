@@ -136,7 +136,7 @@ class TrainConfig:
         """Writes the flag file of a run folder; of one that is resumed, checks it first.
 
         Args:
-            path: of the flag file.
+            path: of the flag file; its folder exists.
             resumes: whether the folder holds a finished epoch.
 
         Raises:
@@ -146,7 +146,6 @@ class TrainConfig:
         try:
             if resumes and path.exists():
                 self._compare(path, path.read_text())
-            path.parent.mkdir(parents=True, exist_ok=True)
             unfinished = path.with_suffix(".tmp")
             unfinished.write_text(self.as_flagfile())
             unfinished.replace(path)

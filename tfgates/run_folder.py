@@ -51,18 +51,23 @@ class RunFolder:
         self.export = self.path / "export"
 
     def lock(self):
-        """Keeps other processes from training in this folder, until this one ends.
+        """Makes the folder, and keeps other processes from training in it until this one ends.
 
         Raises:
-            UserError: another one trains in it.
+            UserError: it cannot be made, or another process trains in it.
         """
-        self._lock = (self.path / ".lock").open("w")
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.path / ".lock").open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UserError(
                 f"Another process trains in {self.path}. Wait for it, or choose another "
                 "--output_dir."
+            ) from error
+        except OSError as error:
+            raise UserError(
+                f"--output_dir={self.path} cannot be used as a run folder: {error}. Choose another."
             ) from error
 
     def write_data(self, dataset, preprocessing, statistics):
