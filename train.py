@@ -7,6 +7,7 @@ The same command on an existing run folder resumes it after its last finished ep
 
 import os
 import sys
+import warnings
 
 import keras
 import tensorflow as tf
@@ -52,6 +53,7 @@ def main():
             claimed.require_same_data(dataset, preprocessing)
             statistics = claimed.load_statistics()
         else:
+            datasets.require_images(dataset)
             statistics = choose_statistics(settings, dataset, preprocessing)
             run.write_data(dataset, preprocessing, statistics)
         with strategy.scope():
@@ -194,6 +196,8 @@ def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
             share=share,
         )
 
+    # Keras takes the end of the validation images, of several replicas, for a lack of data.
+    warnings.filterwarnings("ignore", "Your input ran out of data")
     distributed = classifier.distribute_strategy.distribute_datasets_from_function
     classifier.fit(
         distributed(training),

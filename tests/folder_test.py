@@ -154,7 +154,10 @@ def test_every_reading_fits_extreme_shapes(resize, shape):
 
 def test_a_picture_that_is_none_is_named(pictures, tmp_path):
     shutil.copytree(pictures, tmp_path / "pictures")
-    (tmp_path / "pictures" / "clothing" / "03.jpg").write_text("no picture")
+    for name in ("03.jpg", "07.jpg"):
+        (tmp_path / "pictures" / "clothing" / name).write_text("no picture")
+    (tmp_path / "pictures" / "clothing" / "raw.heic").write_text("")
+    (tmp_path / "pictures" / "__MACOSX").mkdir()
     finished = run_script(
         "train.py",
         f"--dataset=folder:{tmp_path}/pictures",
@@ -166,7 +169,12 @@ def test_a_picture_that_is_none_is_named(pictures, tmp_path):
         f"--output_dir={tmp_path}/run",
     )
     assert finished.returncode == 2, finished.stderr
-    assert "03.jpg. Remove it" in own_lines(finished.stderr)[-1]
+    line = own_lines(finished.stderr)[-1]
+    assert "2 files that are no images" in line
+    assert line.index("03.jpg") < line.index("07.jpg. Remove them")
+    assert "Left out in" in finished.stdout
+    assert "1 .heic" in finished.stdout
+    assert "Epoch" not in finished.stdout
 
 
 @pytest.mark.timeout(280)

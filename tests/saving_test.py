@@ -294,6 +294,17 @@ def test_the_evaluation_tool_repeats_the_table_and_sweeps_the_threshold(whole_ru
     assert "0.5,1" in line
 
 
+def test_tools_say_that_the_model_is_older_than_the_training(whole_run, tmp_path, capsys):
+    whole, _ = whole_run
+    whole.warn_if_unfinished()
+    assert capsys.readouterr().out == ""
+    shutil.copytree(whole.path, tmp_path / "run")
+    extended = RunFolder(tmp_path / "run")
+    extended.flags.write_text(whole.flags.read_text().replace("--epochs=3", "--epochs=9"))
+    extended.warn_if_unfinished()
+    assert "epoch 3 of 9" in capsys.readouterr().out
+
+
 def test_another_data_set_under_the_same_name_is_refused(whole_run, tmp_path):
     whole, _ = whole_run
     shutil.copytree(whole.path, tmp_path / "run")

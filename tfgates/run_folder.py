@@ -10,6 +10,7 @@ import numpy as np
 
 from tfgates.data.preprocess import Preprocessing
 from tfgates.errors import UserError
+from tfgates.training import checkpoint
 from tfgates.training.classifier import GatedClassifier
 
 
@@ -150,6 +151,17 @@ class RunFolder:
             return {}
         lines = self.flags.read_text().splitlines()
         return dict(line[2:].split("=", 1) for line in lines if "=" in line)
+
+    def warn_if_unfinished(self):
+        """Prints a line where training went on after `model` was made, and has not ended."""
+        finished = max(checkpoint.files(self.checkpoints), default=0)
+        wanted = self.load_flags().get("epochs", "")
+        if finished and wanted.isdecimal() and finished < int(wanted):
+            print(
+                f"Note: {self.model} is older than the training, which stands at epoch {finished} "
+                f"of {wanted}. python train.py --flagfile={self.flags} finishes it.",
+                flush=True,
+            )
 
     def _unreadable(self, path, error):
         if not path.exists():

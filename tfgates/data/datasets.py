@@ -14,6 +14,7 @@ from tfgates.data.splits import roles
 from tfgates.errors import UserError
 
 LABELS_SAMPLE = 100
+LISTED = 10
 FOLDER = "folder:"
 # In each epoch the files come in another order, and images of so many of them are mixed.
 OPEN_FILES = 16
@@ -71,8 +72,8 @@ class ImageDataset:
         return ", ".join(f"{self.size(split)} {split}" for split in self.splits)
 
     def unreadable(self):
-        """Yields nothing: tensorflow-datasets has read every image."""
-        return iter(())
+        """Returns nothing: tensorflow-datasets has read every image."""
+        return []
 
     @staticmethod
     def _shuffled(split, order):
@@ -133,14 +134,24 @@ def readable(dataset):
     with _whole(dataset.name):
         try:
             yield
-        except tf.errors.InvalidArgumentError as error:
-            broken = next(dataset.unreadable(), None)
-            if broken is None:
-                raise
-            raise UserError(
-                f"--dataset={dataset.name} holds a file that is no image: {broken}. Remove it, or "
-                "save it again as JPEG or PNG."
-            ) from error
+        except tf.errors.InvalidArgumentError:
+            require_images(dataset)
+            raise
+
+
+def require_images(dataset):
+    """Decodes every picture of a folder, and refuses those that are no images.
+
+    Raises:
+        UserError: some are; it names ten of them.
+    """
+    broken = dataset.unreadable()
+    if broken:
+        raise UserError(
+            f"--dataset={dataset.name} holds {len(broken)} files that are no images: "
+            f"{', '.join(broken[:LISTED])}{', ...' * (len(broken) > LISTED)}. Remove them, or save "
+            "them again as JPEG or PNG."
+        )
 
 
 @contextlib.contextmanager

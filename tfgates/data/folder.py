@@ -1,5 +1,6 @@
 """Pictures of one's own: a folder with a sub-folder of image files for each class."""
 
+import collections
 import dataclasses
 import hashlib
 import pathlib
@@ -7,6 +8,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from tfgates.data.preprocess import decode
 from tfgates.data.splits import validation_size
 from tfgates.errors import UserError
 
@@ -24,7 +26,7 @@ class FolderDataset:
         name: "folder:PATH".
         labels: names of the classes, the sub-folders, in alphabetical order.
         splits: for "train", "validation" and "test" in words, what plays it.
-        fingerprint: text that changes with any file's name or size.
+        fingerprint: text that changes with the name or the size of any file.
     """
 
     name: str
@@ -51,13 +53,13 @@ class FolderDataset:
         return files.map(lambda path, label: (tf.io.read_file(path), label), tf.data.AUTOTUNE)
 
     def unreadable(self):
-        """Yields the paths of the files that are no images."""
-        for files in self._files.values():
-            for path, _ in files:
-                try:
-                    tf.io.decode_image(tf.io.read_file(path), channels=3, expand_animations=False)
-                except tf.errors.OpError:
-                    yield path
+        """Decodes every picture, and returns the paths of those that cannot be, in order."""
+        paths = [path for files in self._files.values() for path, _ in files]
+        decoded = tf.data.Dataset.from_tensor_slices(paths).map(
+            lambda path: (path, tf.size(decode(tf.io.read_file(path)))), tf.data.AUTOTUNE
+        )
+        sound = {path.decode() for path, _ in decoded.ignore_errors().as_numpy_iterator()}
+        return sorted(set(paths) - sound)
 
 
 def open_folder(path):
@@ -106,7 +108,8 @@ def open_folder(path):
 
 
 def _folders(root):
-    return [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    hidden = (".", "__MACOSX")
+    return [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(hidden)]
 
 
 def _files(name, root, labels):
@@ -114,23 +117,29 @@ def _files(name, root, labels):
     if unknown:
         raise UserError(f"--dataset={name} has the class {unknown[0]} in {root} alone. Move it.")
     files = []
+    others: collections.Counter[str] = collections.Counter()
     for label, folder in enumerate(labels):
         if _folders(root / folder):
             raise UserError(
                 f"--dataset={name} has folders within the class {root / folder}. A class holds "
                 "pictures alone: move them there."
             )
-        paths = [
-            str(path)
+        found = [
+            path
             for path in (root / folder).iterdir()
-            if path.suffix.lower() in SUFFIXES and path.is_file()
+            if path.is_file() and not path.name.startswith(".")
         ]
+        paths = [str(path) for path in found if path.suffix.lower() in SUFFIXES]
+        others.update(path.suffix or path.name for path in found)
         if not paths:
             raise UserError(
                 f"--dataset={name} has no pictures in {root / folder} (known endings: "
                 f"{', '.join(sorted(SUFFIXES))}). Add some, or remove the folder."
             )
         files += [(path, label) for path in paths]
+    left_out = [f"{n} {ending}" for ending, n in others.items() if ending.lower() not in SUFFIXES]
+    if left_out:
+        print(f"Left out in {root}: {', '.join(left_out)}.", flush=True)
     # Classes are mixed once; a picture keeps its place whatever others come or go.
     return sorted(files, key=lambda file: _digest(pathlib.Path(file[0]).relative_to(root)))
 
@@ -140,7 +149,7 @@ def _digest(text):
 
 
 def _fingerprint(root, files):
-    """Of the names and sizes of all files; a picture of another content has another size."""
+    """Of the names and sizes of all files, not of their bytes, which would have to be read."""
     listed = sorted(
         f"{pathlib.Path(path).relative_to(root)} {pathlib.Path(path).stat().st_size}"
         for part in files.values()
@@ -154,7 +163,7 @@ def _divide(name, train, given):
     share = validation_size(len(train))
     for split in ("validation", "test"):
         if split in given:
-            files[split], splits[split] = given[split], f"the pictures of {split}/"
+            files[split], splits[split] = given[split], f"{len(given[split])} pictures of its own"
         else:
             files[split], train = train[-share:], train[:-share]
             splits[split] = f"{share} pictures cut from training"

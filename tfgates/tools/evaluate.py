@@ -32,6 +32,7 @@ def main():
     taus = thresholds(TAUS.value)
     name, _, preprocessing = run.load_data()
     classifier = run.load_classifier()
+    run.warn_if_unfinished()
     network = classifier.network
     data_dir = run.load_flags().get("data_dir") if DATA_DIR.value is None else DATA_DIR.value
     dataset = datasets.open_dataset(name, data_dir)

@@ -26,6 +26,7 @@ def main():
     run = RunFolder(RUN.value)
     _, labels, preprocessing = run.load_data()
     network = run.load_classifier().network
+    run.warn_if_unfinished()
     if len(labels) != network.num_classes:
         raise UserError(
             f"{run.data} names {len(labels)} labels and {run.model} knows {network.num_classes} "

@@ -39,6 +39,9 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.folder.mkdir(exist_ok=True)
+        # Of a run that was killed while it wrote.
+        for rest in self.folder.glob("unfinished-*"):
+            rest.unlink()
         keep_best(self.folder, self.log)
 
     def on_epoch_end(self, epoch, logs=None):

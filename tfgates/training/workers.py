@@ -61,8 +61,9 @@ def one_writer(strategy, folder):
             if not _several(strategy):
                 raise
             raise UserError(
-                "A worker of the cluster is gone; its own last line says why. Start all of them "
-                "again with the same command: the run resumes after its last finished epoch."
+                "A worker of the cluster is gone; its own last line says why. Mend that, and start "
+                "all of them again with the same command: the run resumes after its last finished "
+                "epoch."
             ) from error
 
 
