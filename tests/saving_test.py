@@ -100,6 +100,8 @@ def started(run, *flags):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's background job ignores interrupts, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
     while not (run.checkpoints / "epoch-0001.weights.h5").exists():
@@ -111,8 +113,11 @@ def started(run, *flags):
 
 def test_an_interrupted_run_ends_in_one_line(tmp_path):
     process = started(RunFolder(tmp_path / "run"), "--epochs=1000")
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    try:
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert own_lines(stderr)[-1] == "Interrupted. What is finished is kept; train.py resumes."
 
