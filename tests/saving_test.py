@@ -354,6 +354,7 @@ def test_a_truncated_checkpoint_is_named(whole_run, tmp_path):
     damaged = RunFolder(tmp_path / "damaged")
     damaged.checkpoints.mkdir(parents=True)
     damaged.flags.write_text(whole.flags.read_text())
+    damaged.data.write_text(whole.data.read_text())
     content = (whole.checkpoints / "epoch-0003.weights.h5").read_bytes()
     (damaged.checkpoints / "epoch-0003.weights.h5").write_bytes(content[: len(content) // 2])
     refused = train(damaged.path, "--epochs=4")

@@ -13,6 +13,8 @@ from tfgates.run_folder import write_json
 
 # Every number of replicas up to 8 divides it, or leaves each of them a share.
 EVALUATION_BATCH = 256
+BYTES_OF_A_PIXEL = 12
+CACHE = 2**30
 
 
 def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
@@ -65,7 +67,10 @@ def sweep_run(run, network, dataset, preprocessing, taus):
 
 def _batches(dataset, split, preprocessing):
     batch_size = min(EVALUATION_BATCH, dataset.size(split))
-    return batches.evaluation_batches(dataset, split, preprocessing, batch_size)
+    images = batches.evaluation_batches(dataset, split, preprocessing, batch_size)
+    # Every policy sees the same images: few of them are decoded once.
+    size = dataset.size(split) * preprocessing.size**2 * BYTES_OF_A_PIXEL
+    return images.cache() if size < CACHE else images
 
 
 def show_passes(done, total):
