@@ -5,6 +5,7 @@ import matplotlib.cbook
 import numpy as np
 import pytest
 import tensorflow as tf
+from examples import operations
 
 from tfgates.data.augment import MIN_AREA, Augmentation, resized_crop_flip
 from tfgates.data.preprocess import Preprocessing, decode
@@ -57,18 +58,15 @@ def test_of_a_jpeg_the_window_alone_is_decoded_to_the_same_pixels(jpeg):
         )
         # Chroma is interpolated at the window's border from fewer pixels.
         assert np.abs(from_jpeg - from_png).mean() < 0.5
-    graph = tf.function(lambda text: resized_crop_flip(text, Preprocessing(96), seeds(1)[0]))
-    definition = graph.get_concrete_function(tf.TensorSpec([], tf.string)).graph.as_graph_def()
-    used = {node.op for function in definition.library.function for node in function.node_def}
-    assert "DecodeAndCropJpeg" in used
+    spec = tf.TensorSpec([], tf.string)
+    assert "DecodeAndCropJpeg" in used_by(
+        lambda text: resized_crop_flip(text, Preprocessing(96), seeds(1)[0]), spec
+    )
 
 
-def operations(function, *arguments):
-    definition = tf.function(function).get_concrete_function(*arguments).graph.as_graph_def()
-    nodes = [*definition.node]
-    for inner in definition.library.function:
-        nodes += inner.node_def
-    return {node.op for node in nodes}
+def used_by(function, *arguments):
+    """Returns the types of the operations of a function, for arguments of the given specs."""
+    return operations(tf.function(function).get_concrete_function(*arguments).graph.as_graph_def())
 
 
 STATEFUL = {"RandomUniform", "RandomUniformInt", "RandomStandardNormal", "RandomShuffle"}
@@ -83,7 +81,7 @@ def test_rand_augment_is_a_function_of_the_seed(jpeg):
     assert len({one.tobytes() for one in once}) == 12
     assert once.min() >= 0
     assert once.max() <= 255
-    used = operations(lambda seed: rand_augment(image, seed, 0.3), tf.TensorSpec([2], tf.int64))
+    used = used_by(lambda seed: rand_augment(image, seed, 0.3), tf.TensorSpec([2], tf.int64))
     assert not used & STATEFUL
     assert "StatelessRandomUniformV2" in used
 
@@ -125,4 +123,4 @@ def test_mixed_images_and_labels_belong_together(name):
     np.testing.assert_array_equal(mixed, again)
     assert (mixed != other.numpy()).any()
     spec = tf.TensorSpec([2], tf.int64)
-    assert not operations(lambda seed: MIXES[name](images, labels, seed), spec) & STATEFUL
+    assert not used_by(lambda seed: MIXES[name](images, labels, seed), spec) & STATEFUL

@@ -116,6 +116,12 @@ def train_settings(*arguments):
         return TrainConfig.from_flags()
 
 
+def operations(graph):
+    """Returns the types of all operations of a `GraphDef`, those inside functions included."""
+    nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
+    return {node.op for node in nodes}
+
+
 def run_script(*arguments, timeout=280):
     """Runs a Python script of the repository; returns the finished process with its output."""
     return subprocess.run(
