@@ -32,7 +32,7 @@ FRAMEWORKS = {
     "matplotlib": {"report"},
     "absl": {"flags", "config", "command", "tools"},
     "keras_cv": {"data"},
-    "tensorflow_serving": set(),
+    "tensorflow_serving": {"export"},
 }
 
 

@@ -22,7 +22,8 @@ from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest
 
-from tfgates.export.savedmodel import ServedModel, publish
+from tfgates.export.publish import publish
+from tfgates.export.savedmodel import ServedModel
 from tfgates.networks.cifar_resnet import cifar_resnet
 
 # No package: its scripts find each other in the folder of the one that is run.

@@ -4,7 +4,7 @@ import dataclasses
 import sys
 
 from tfgates import costs
-from tfgates.data import batches
+from tfgates.data import batches, datasets
 from tfgates.errors import UserError
 from tfgates.inference.evaluate import evaluate, sweep
 from tfgates.report import sweep as sweep_report
@@ -63,6 +63,51 @@ def sweep_run(run, network, dataset, preprocessing, taus):
     sweep_report.write_csv(results, run.tau_table)
     sweep_report.draw(results, run.tau_picture)
     print(f"\n{tables.policies(results, 'tau')}\n\nWritten: {run.tau_table}, {run.tau_picture}")
+
+
+def open_data(run, data_dir=None):
+    """Opens the data set of a run.
+
+    Args:
+        run: `RunFolder`.
+        data_dir: where data sets have moved to; None is where they were.
+
+    Returns:
+        `ImageDataset` or `FolderDataset`.
+
+    Raises:
+        UserError: it is not there, or no longer the same.
+    """
+    name, _, preprocessing = run.load_data()
+    dataset = datasets.open_dataset(
+        name, run.load_flags().get("data_dir") if data_dir is None else data_dir
+    )
+    run.require_same_data(dataset, preprocessing)
+    return dataset
+
+
+def collapsed_gates(network, dataset, preprocessing, tau, share):
+    """Finds the gates that decide the same for nearly all validation images.
+
+    Args:
+        network: `GatedNetwork` with gates.
+        dataset: the data set of its run.
+        preprocessing: `Preprocessing` of its run.
+        tau: threshold in (0, 1).
+        share: of the images, in [0.5, 1], that have to agree.
+
+    Returns:
+        Their decision, bool by index of the gate.
+    """
+    with datasets.readable(dataset):
+        images = _batches(dataset, "validation", preprocessing)
+        (found,) = sweep(network, images, [tau])
+    decided = {gate: rate >= 0.5 for gate, rate in enumerate(found.gate_rates)}
+    return {
+        gate: decision
+        for gate, decision in decided.items()
+        if max(found.gate_rates[gate], 1 - found.gate_rates[gate]) >= share
+    }
 
 
 def _batches(dataset, split, preprocessing):

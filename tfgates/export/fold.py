@@ -1,12 +1,13 @@
 """Folds a chain of Keras layers into few TensorFlow operations on constant weights.
 
 Batch norm at inference is an affine map of each channel, so it folds into the convolution or dense
-layer before it. Weights become constants of the graph, which oneDNN prepares once instead of at
-every call.
+layer before it; zeros around an image become the padding of the convolution after them. Weights are
+constants of the graph by default, which oneDNN prepares once instead of at every call.
 """
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -34,18 +35,18 @@ class Affine:
         kernel: [h, w, in, out] of a convolution or [in, out] of a dense layer; float32.
         bias: [out], float32.
         strides: of a convolution; None makes it a dense layer.
-        padding: "SAME" or "VALID".
+        padding: "SAME", "VALID", or zeros before and after each axis, as of `tf.nn.conv2d`.
     """
 
-    kernel: np.ndarray
-    bias: np.ndarray
+    kernel: Any
+    bias: Any
     strides: tuple[int, int] | None = None
-    padding: str = "VALID"
+    padding: Any = "VALID"
 
     def __call__(self, inputs):
         if self.strides is None:
-            return tf.nn.bias_add(tf.matmul(inputs, tf.constant(self.kernel)), self.bias)
-        outputs = tf.nn.conv2d(inputs, tf.constant(self.kernel), self.strides, self.padding)
+            return tf.nn.bias_add(tf.matmul(inputs, self.kernel), self.bias)
+        outputs = tf.nn.conv2d(inputs, self.kernel, self.strides, self.padding)
         return tf.nn.bias_add(outputs, self.bias)
 
     def normalized(self, norm):
@@ -60,12 +61,24 @@ class Affine:
         )
 
 
-def fold(layers):
+@dataclasses.dataclass(frozen=True)
+class Padding:
+    """Zeros before and after each of the four axes."""
+
+    paddings: list
+
+    def __call__(self, features):
+        return tf.pad(features, self.paddings)
+
+
+def fold(layers, place=np.asarray):
     """Folds Keras layers that are applied one after the other.
 
     Args:
         layers: list of Rescaling, Conv2D, Dense, BatchNormalization, ReLU, ZeroPadding2D,
             MaxPooling2D and GlobalAveragePooling2D layers.
+        place: function of a weight, a NumPy array, that returns what the graph reads. An array
+            becomes a constant right where it is read, a `tf.Variable` stands beside the graph.
 
     Returns:
         A function of a float32 tensor that equals the layers at inference.
@@ -79,12 +92,31 @@ def fold(layers):
         previous = operations[-1] if operations else None
         if isinstance(layer, keras.layers.BatchNormalization) and isinstance(previous, Affine):
             operations[-1] = previous.normalized(layer)
+            continue
+        operation = _operation(layer)
+        if (
+            isinstance(previous, Padding)
+            and isinstance(operation, Affine)
+            and operation.padding == "VALID"
+        ):
+            operations[-1] = dataclasses.replace(operation, padding=previous.paddings)
         else:
-            operations.append(_operation(layer))
+            operations.append(operation)
+    return chain(operations, place)
+
+
+def chain(operations, place=np.asarray):
+    """Applies operations one after the other; see `fold`."""
+    placed = [
+        dataclasses.replace(step, kernel=place(step.kernel), bias=place(step.bias))
+        if isinstance(step, Affine)
+        else step
+        for step in operations
+    ]
 
     def run(inputs):
-        for operation in operations:
-            inputs = operation(inputs)
+        for step in placed:
+            inputs = step(inputs)
         return inputs
 
     return run
@@ -110,8 +142,7 @@ def _operation(layer) -> Operation:
         scale, offset = (np.asarray(values, "float32") for values in (layer.scale, layer.offset))
         return lambda pixels: pixels * scale + offset
     if isinstance(layer, keras.layers.ZeroPadding2D):
-        paddings = [(0, 0), *layer.padding, (0, 0)]
-        return lambda features: tf.pad(features, paddings)
+        return Padding([(0, 0), *layer.padding, (0, 0)])
     if isinstance(layer, keras.layers.MaxPooling2D):
         size, strides, padding = layer.pool_size, layer.strides, layer.padding.upper()
         return lambda features: tf.nn.max_pool2d(features, size, strides, padding)

@@ -1,21 +1,27 @@
-"""The SavedModel that TensorFlow Serving loads: signatures, labels inside, publishing."""
-
-import os
-import pathlib
-import shutil
+"""The model that TensorFlow Serving loads: one network behind four signatures."""
 
 import numpy as np
 import tensorflow as tf
 
 from tfgates import costs
-from tfgates.errors import UserError
-from tfgates.export.skipping import SkippingNetwork
+from tfgates.export.decode import DECODERS, GOOD, MAX_PIXELS, TOO_LARGE, UNREADABLE
+from tfgates.export.network import SkippingNetwork
+from tfgates.export.skipping import SKIPS
+from tfgates.gates import IndependentGate
 from tfgates.policies import log_odds
 
 OK = "OK"
-BAD_IMAGE = "INVALID_ARGUMENT: not a readable JPEG or PNG image; send the bytes of an image file"
+BAD_IMAGE = (
+    "INVALID_ARGUMENT: not a readable image; send the bytes of a JPEG, PNG, GIF, BMP or WebP"
+)
+LARGE_IMAGE = (
+    f"INVALID_ARGUMENT: an image has at most {MAX_PIXELS // 10**6} million pixels; scale it down"
+)
 BAD_PIXELS = "INVALID_ARGUMENT: pixels are finite numbers in [0, 255]; send raw, unscaled pixels"
 BAD_TAU = "INVALID_ARGUMENT: tau is a probability in (0, 1); send 0.5 for the usual threshold"
+
+STATUS_OF_CODE = {GOOD: OK, UNREADABLE: BAD_IMAGE, TOO_LARGE: LARGE_IMAGE}
+WEIGHTS = ("const", "variables")
 
 
 class ServedModel(tf.Module):
@@ -30,6 +36,16 @@ class ServedModel(tf.Module):
         labels: names of the K classes.
         tau: threshold of the gates, in (0, 1), of all signatures but `predict_tau`.
         top_k: number of classes in an answer, from 1; more than K are K.
+        skip: a key of `SKIPS`, how closed blocks are skipped.
+        weights: "const": in the graph, fastest; "variables": beside it, which takes less memory.
+        decode: a key of `DECODERS`. "robust": a bad image gets its own status; "strict": it fails
+            the request.
+        fixed: decisions of dependent gates that are made now, bool by index of the gate. Those of
+            independent gates always are: tau of a request does not move them.
+
+    Attributes:
+        fixed: all decisions that are made, bool by index of the gate.
+        costs: `Costs` of the network.
 
     The graph computes in float32. It equals a float32 network to 1e-5; one that was trained in
     mixed precision answers a little more exactly than in training.
@@ -38,7 +54,19 @@ class ServedModel(tf.Module):
         ValueError: an argument out of its range.
     """
 
-    def __init__(self, network, preprocessing, labels, tau=0.5, top_k=5):
+    def __init__(
+        self,
+        network,
+        preprocessing,
+        labels,
+        *,
+        tau=0.5,
+        top_k=5,
+        skip="loop",
+        weights="const",
+        decode="robust",
+        fixed=None,
+    ):
         super().__init__()
         if len(labels) != network.num_classes:
             raise ValueError(
@@ -48,14 +76,22 @@ class ServedModel(tf.Module):
             raise ValueError(f"`tau` is a probability in (0, 1), in float32. Received: {tau}.")
         if top_k < 1:
             raise ValueError(f"`top_k` is at least 1. Received: {top_k}.")
-        self._preprocessing = preprocessing
-        self._labels = list(labels)
-        self._tau = tau
-        self._top_k = min(top_k, len(labels))
-        self._network = SkippingNetwork(network)
-        size = preprocessing.size
-        self._costs = costs.count(network, (size, size, 3))
-        images = tf.TensorSpec([None, size, size, 3], tf.float32)
+        choices = (("skip", skip, SKIPS), ("weights", weights, WEIGHTS))
+        for name, value, known in (*choices, ("decode", decode, DECODERS)):
+            if value not in known:
+                raise ValueError(f"`{name}` is one of {', '.join(known)}. Received: {value!r}.")
+        self.preprocessing = preprocessing
+        self.labels = tuple(labels)
+        self.tau = tau
+        self.top_k = min(top_k, len(labels))
+        self.skip = skip
+        self.fixed = _decided(network, tau, fixed or {})
+        self.costs = costs.count(network, (preprocessing.size, preprocessing.size, 3))
+        self._decode = DECODERS[decode]
+        self._variables = []
+        place = np.asarray if weights == "const" else self._variable
+        self._network = SkippingNetwork(network, skip, self.fixed, place)
+        images = tf.TensorSpec([None, preprocessing.size, preprocessing.size, 3], tf.float32)
         vector = tf.TensorSpec([None], tf.float32)
         texts = tf.TensorSpec([None], tf.string)
         # One concrete function, shared by all signatures: the weights stand in the file once.
@@ -65,7 +101,7 @@ class ServedModel(tf.Module):
         """Returns the signatures by name, each a concrete function."""
         texts = tf.TensorSpec([None], tf.string)
         tau = tf.TensorSpec([None], tf.float32, name="tau")
-        size = self._preprocessing.size
+        size = self.preprocessing.size
         images = tf.TensorSpec([None, size, size, 3], tf.float32)
         inputs = {
             "serving_default": (self.predict, [_named(texts, "image_bytes")]),
@@ -87,8 +123,9 @@ class ServedModel(tf.Module):
         tf.debugging.assert_equal(
             tf.size(tau), tf.size(image_bytes), "tau has one number for each image"
         )
-        images, readable = decode_each(image_bytes, self._preprocessing)
-        return self._answer(images, tau, tf.where(readable, OK, BAD_IMAGE))
+        images, codes = self._decode(image_bytes, self.preprocessing)
+        statuses = [STATUS_OF_CODE[code] for code in sorted(STATUS_OF_CODE)]
+        return self._answer(images, tau, tf.gather(statuses, codes))
 
     def predict_images(self, images):
         """Classifies raw pixels, float32 [N, H, W, C] in [0, 255]."""
@@ -102,7 +139,12 @@ class ServedModel(tf.Module):
         return {"classes": answer["classes"], "scores": answer["scores"]}
 
     def _fixed_tau(self, inputs):
-        return tf.fill(tf.shape(inputs)[:1], tf.constant(self._tau, tf.float32))
+        return tf.fill(tf.shape(inputs)[:1], tf.constant(self.tau, tf.float32))
+
+    def _variable(self, array):
+        # A list of the module: TensorFlow saves what it holds.
+        self._variables.append(tf.Variable(array, trainable=False))
+        return self._variables[-1]
 
     def _answer_images(self, images, tau, status):
         sound_tau = (tau > 0) & (tau < 1)
@@ -110,18 +152,24 @@ class ServedModel(tf.Module):
         valid = status == OK
         odds = log_odds(tf.where(sound_tau, tau, 0.5))
         probabilities, gates = self._network(images, odds, valid)
-        scores, class_ids = tf.math.top_k(probabilities, self._top_k)
-        branches = np.asarray(self._costs.branches, "float32")
+        scores, class_ids = tf.math.top_k(probabilities, self.top_k)
+        branches = np.asarray(self.costs.branches, "float32")
         executed = tf.linalg.matvec(tf.cast(gates, tf.float32), branches)
-        executed += float(self._costs.always + sum(self._costs.gates))
         return {
-            "classes": tf.where(valid[:, None], tf.gather(self._labels, class_ids), ""),
+            "classes": tf.where(valid[:, None], tf.gather(self.labels, class_ids), ""),
             "scores": scores,
             "class_ids": tf.where(valid[:, None], class_ids, -1),
             "gates": gates,
-            "macs": tf.where(valid, executed, 0.0),
+            "macs": tf.where(valid, executed + float(self.always), 0.0),
+            "macs_full": tf.where(valid, float(self.costs.ungated), 0.0),
             "status": status,
         }
+
+    @property
+    def always(self):
+        """Multiply-adds of what runs for every image, the gates that are left included."""
+        gates = enumerate(self.costs.gates)
+        return self.costs.always + sum(macs for gate, macs in gates if gate not in self.fixed)
 
 
 def is_threshold(tau):
@@ -129,67 +177,15 @@ def is_threshold(tau):
     return bool(0 < np.float32(tau) < 1)
 
 
+def _decided(network, tau, fixed):
+    gates = [block.gate for block in network.blocks if block.gate is not None]
+    independent = {
+        index: bool(float(gate.log_odds) > log_odds(tau))
+        for index, gate in enumerate(gates)
+        if isinstance(gate, IndependentGate)
+    }
+    return {**fixed, **independent}
+
+
 def _named(spec, name):
     return tf.TensorSpec(spec.shape, spec.dtype, name=name)
-
-
-def decode_each(image_bytes, preprocessing):
-    """Decodes images of which some may be broken.
-
-    Args:
-        image_bytes: string [N].
-        preprocessing: `Preprocessing`.
-
-    Returns:
-        float32 [N, size, size, 3], zeros where an image is broken; and bool [N], whether it is not.
-    """
-    count, size = tf.size(image_bytes, out_type=tf.int64), preprocessing.size
-    decoded = (
-        tf.data.Dataset.from_tensor_slices(image_bytes)
-        .enumerate()
-        .map(lambda index, image: (index, preprocessing(image)))
-        .ignore_errors()
-    )
-    # The extra element keeps the batch from being empty when every image is broken.
-    extra = tf.data.Dataset.from_tensors((count, tf.zeros([size, size, 3])))
-    indices, images = decoded.concatenate(extra).batch(count + 1).get_single_element()
-    readable = tf.scatter_nd(indices[:, None], tf.ones_like(indices), [count + 1])[:count]
-    images = tf.scatter_nd(indices[:, None], images, [count + 1, size, size, 3])[:count]
-    return images, readable > 0
-
-
-def publish(model, folder):
-    """Writes a model as the next integer version of a folder that a server may be watching.
-
-    Args:
-        model: `ServedModel`.
-        folder: the versions' folder; it is made where it is missing.
-
-    Returns:
-        Path of the new version. It appears complete, by a rename.
-
-    Raises:
-        UserError: the folder cannot be written.
-    """
-    folder = pathlib.Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        versions = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
-        version = folder / str(max(versions, default=0) + 1)
-        unfinished = folder / f".tmp-{version.name}-{os.getpid()}"
-        try:
-            tf.saved_model.save(model, str(unfinished), signatures=model.signatures())
-            for path in unfinished.rglob("*"):
-                _flush_to_disk(path)
-            unfinished.rename(version)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-    except (OSError, tf.errors.OpError) as error:
-        raise UserError(f"Cannot write the export to {folder}: {error}.") from error
-    return version
-
-
-def _flush_to_disk(path):
-    if path.is_file():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())

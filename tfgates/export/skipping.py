@@ -1,115 +1,115 @@
-"""The graph that skips: a closed block costs its gate and its shortcut, nothing else.
+"""Ways of skipping: a closed block costs its gate and its shortcut, nothing else."""
 
-The network runs image by image in a loop, and each branch stands in a `tf.cond`, so every image of
-a batch takes its own path. Iterations of the loop run in parallel.
-"""
-
-import keras
 import tensorflow as tf
 
-from tfgates.export.fold import fold
-from tfgates.gates import DependentGate, IndependentGate
-
 PARALLEL_IMAGES = 32
+# Multiply-adds of a branch from which the loop is the faster one; benchmarks/results/skipping.md.
+LARGE_BRANCH = 50_000_000
 
 
-class SkippingNetwork:
-    """A `GatedNetwork` at inference, as TensorFlow operations on constants.
+def loop(network, images, log_odds, valid):
+    """Runs a network image by image, side by side, each on its own path."""
+
+    def one_image(arguments):
+        image, odds, is_valid = arguments
+
+        def answer():
+            return [part[0] for part in network.run(image[None], odds[None], switch)]
+
+        return tf.cond(is_valid, answer, lambda: list(network.nothing()))
+
+    return tf.map_fn(
+        one_image,
+        (images, log_odds, valid),
+        fn_output_signature=[
+            tf.TensorSpec([network.num_classes], tf.float32),
+            tf.TensorSpec([len(network.columns)], tf.bool),
+        ],
+        parallel_iterations=PARALLEL_IMAGES,
+    )
+
+
+def switch(block, features, averages, opened):
+    """Runs a block for one image, or does not."""
+    projected = block.project(features)
+    return tf.cond(
+        opened[0],
+        lambda: block.open(features, projected),
+        lambda: block.close(projected, averages),
+    )
+
+
+def batch(step):
+    """Returns the function that runs the valid images of a batch together."""
+
+    def run(network, images, log_odds, valid):
+        indices = tf.where(valid)
+        count = tf.size(valid)
+
+        def answer():
+            chosen = tf.gather_nd(images, indices), tf.gather_nd(log_odds, indices)
+            probabilities, decisions = network.run(*chosen, step)
+            # As one, because a scatter of no columns is refused.
+            rows = tf.concat([probabilities, tf.cast(decisions, tf.float32)], 1)
+            rows = tf.scatter_nd(indices, rows, [count, network.num_classes + decisions.shape[1]])
+            return rows[:, : network.num_classes], rows[:, network.num_classes :] > 0
+
+        # A convolution of no images has a wrong shape in oneDNN.
+        return tf.cond(tf.reduce_any(valid), answer, lambda: network.nothing(count))
+
+    return run
+
+
+def gather(block, features, averages, opened):
+    """Runs a block on the images that it is open for."""
+    projected = block.project(features)
+    indices = tf.where(opened)
+    every = tf.reduce_all(opened)
+
+    # Only the copies are guarded, so that the branch stands in the graph once.
+    def take(tensor):
+        some = tf.cond(every, lambda: tensor, lambda: tf.gather_nd(tensor, indices))
+        some.set_shape([None, *tensor.shape[1:]])
+        return some
+
+    def run():
+        taken = take(features)
+        # The very tensor where it is the same one: only then is the sum fused into the branch.
+        ran = block.open(taken, taken if block.shortcut is None else take(projected))
+
+        def put():
+            pairs = zip(block.close(projected, averages), ran, strict=True)
+            return [tf.tensor_scatter_nd_update(old, indices, new) for old, new in pairs]
+
+        return tf.cond(every, lambda: list(ran), put)
+
+    return tf.cond(tf.reduce_any(opened), run, lambda: list(block.close(projected, averages)))
+
+
+def select(block, features, averages, opened):
+    """Runs a block on all images and keeps what came of those that it is open for."""
+    projected = block.project(features)
+    pairs = zip(block.open(features, projected), block.close(projected, averages), strict=True)
+    return [
+        tf.where(tf.reshape(opened, [-1] + [1] * (ran.shape.rank - 1)), ran, closed)
+        for ran, closed in pairs
+    ]
+
+
+SKIPS = {"loop": loop, "gather": batch(gather), "none": batch(select)}
+
+
+def best_skip(costs):
+    """Chooses how closed blocks are skipped best, by the size of the branches.
+
+    An image alone costs small blocks more than it would in a batch, so they are run for several
+    images together; large ones lose more by gathering.
 
     Args:
-        network: the built `GatedNetwork`; its weights are copied.
+        costs: `Costs` of the network.
+
+    Returns:
+        A key of `SKIPS`.
     """
-
-    def __init__(self, network):
-        self.stem = fold(network.stem.layers)
-        self.blocks = [_Block(block) for block in network.blocks]
-        self.head = fold(network.head.layers)
-        self.num_gates = network.num_gates
-        self.num_classes = network.num_classes
-
-    def __call__(self, images, log_odds, valid):
-        """Classifies images, each at its own threshold.
-
-        Args:
-            images: float32 [N, H, W, C] with static H, W, C: inputs of the network.
-            log_odds: float32 [N]; a gate opens when its logit is greater.
-            valid: bool [N]; where it is false nothing is computed.
-
-        Returns:
-            Probabilities float32 [N, K] and decisions bool [N, G], zeros where not valid.
-        """
-
-        def one_image(arguments):
-            image, odds, is_valid = arguments
-            return tf.cond(is_valid, lambda: self._classify(image, odds), self._nothing)
-
-        return tf.map_fn(
-            one_image,
-            (images, log_odds, valid),
-            fn_output_signature=(
-                tf.TensorSpec([self.num_classes], tf.float32),
-                tf.TensorSpec([self.num_gates], tf.bool),
-            ),
-            parallel_iterations=PARALLEL_IMAGES,
-        )
-
-    def _classify(self, image, log_odds):
-        features = self.stem(image[None])
-        decisions = []
-        for block in self.blocks:
-            features, opened = block(features, log_odds)
-            if opened is not None:
-                decisions.append(opened)
-        probabilities = tf.nn.softmax(self.head(features))[0]
-        return probabilities, tf.stack(decisions) if decisions else tf.zeros([0], tf.bool)
-
-    def _nothing(self):
-        return tf.zeros([self.num_classes]), tf.zeros([self.num_gates], tf.bool)
-
-
-class _Block:
-    """One block for one image: features [1, H, W, C] -> features, decision (None: no gate)."""
-
-    def __init__(self, block):
-        self.branch = fold([*block.branch.layers, block.norm])
-        self.shortcut = None if block.shortcut is None else fold(block.shortcut.layers)
-        self.logit = None if block.gate is None else _logit(block.gate)
-
-    def __call__(self, features, log_odds):
-        shortcut = features if self.shortcut is None else self.shortcut(features)
-
-        def run():
-            return tf.nn.relu(shortcut + self.branch(features))
-
-        def skip():
-            # What enters a block went through a ReLU: the closed identity block is the identity.
-            return features if self.shortcut is None else tf.nn.relu(shortcut)
-
-        if self.logit is None:
-            return run(), None
-        opened = self.logit(features) > log_odds
-        return tf.cond(opened, run, skip), opened
-
-
-def _logit(gate):
-    """Returns the function, features [1, H, W, C] -> logit, a scalar, of a gate."""
-    if isinstance(gate, IndependentGate):
-        logit = float(gate.log_odds)
-        return lambda features: tf.constant(logit)
-    if isinstance(gate, DependentGate):
-        off_on = fold(
-            [
-                keras.layers.GlobalAveragePooling2D(),
-                gate.hidden,
-                gate.norm,
-                keras.layers.ReLU(),
-                gate.off_on,
-            ]
-        )
-
-        def logit_of(features):
-            off, on = tf.unstack(off_on(features)[0])
-            return on - off
-
-        return logit_of
-    raise TypeError(f"Export knows no gate of the kind {type(gate).__name__}.")
+    branches = costs.branches or (0,)
+    return "loop" if sum(branches) / len(branches) >= LARGE_BRANCH else "gather"

@@ -12,7 +12,7 @@ from tfgates import command
 from tfgates.data import datasets
 from tfgates.errors import UserError
 from tfgates.export.savedmodel import is_threshold
-from tfgates.results import evaluate_run, sweep_run
+from tfgates.results import evaluate_run, open_data, sweep_run
 from tfgates.run_folder import RunFolder
 
 RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
@@ -30,13 +30,11 @@ flags.register_validator("run", bool, "is a run folder, as runs/NAME.")
 def main():
     run = RunFolder(RUN.value)
     taus = thresholds(TAUS.value)
-    name, _, preprocessing = run.load_data()
+    _, _, preprocessing = run.load_data()
     classifier = run.load_classifier()
     run.warn_if_unfinished()
     network = classifier.network
-    data_dir = run.load_flags().get("data_dir") if DATA_DIR.value is None else DATA_DIR.value
-    dataset = datasets.open_dataset(name, data_dir)
-    run.require_same_data(dataset, preprocessing)
+    dataset = open_data(run, DATA_DIR.value)
     with datasets.readable(dataset):
         evaluate_run(run, network, dataset, preprocessing, SPLIT.value, classifier.mean_target)
         if taus and network.num_gates:

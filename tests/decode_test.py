@@ -1,0 +1,120 @@
+"""Decoding inside the served graph: every kind of image, and those that are none."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from examples import PREPROCESSING
+from PIL import Image
+
+from tfgates.export.decode import (
+    GOOD,
+    MAX_PIXELS,
+    TOO_LARGE,
+    UNREADABLE,
+    decode_all,
+    decode_each,
+    num_pixels,
+)
+
+TEXTS = [tf.TensorSpec([None], tf.string)]
+PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 255, (37, 53, 3), dtype=np.uint8))
+
+
+def encoded(kind, image=PHOTO, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def turned():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encoded("JPEG", exif=exif)
+
+
+KINDS = {
+    "JPEG": encoded("JPEG"),
+    "progressive JPEG": encoded("JPEG", progressive=True),
+    "grey JPEG": encoded("JPEG", PHOTO.convert("L")),
+    "CMYK JPEG": encoded("JPEG", PHOTO.convert("CMYK")),
+    "JPEG with EXIF": turned(),
+    "PNG": encoded("PNG"),
+    "PNG with alpha": encoded("PNG", PHOTO.convert("RGBA")),
+    "grey PNG with alpha": encoded("PNG", PHOTO.convert("LA")),
+    "PNG with palette": encoded("PNG", PHOTO.convert("P")),
+    "PNG of 1 bit": encoded("PNG", PHOTO.convert("1")),
+    "GIF": encoded("GIF"),
+    "BMP": encoded("BMP"),
+    "WebP": encoded("WEBP"),
+    "lossless WebP": encoded("WEBP", lossless=True),
+    "WebP with alpha": encoded("WEBP", PHOTO.convert("RGBA"), exif=b"Exif\0\0"),
+}
+
+
+def png_of(height, width):
+    """The first bytes of a PNG of a size, as a bomb would have them."""
+    header = struct.pack(">II5B", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + header
+
+
+LARGE = {
+    "PNG": png_of(100_000, 100_000),
+    "GIF": b"GIF89a" + struct.pack("<HH", 65535, 65535) + bytes(20),
+    "BMP": b"BM" + bytes(16) + struct.pack("<ii", 30_000, -30_000) + bytes(20),
+    "JPEG": KINDS["JPEG"].replace(struct.pack(">HH", 37, 53), struct.pack(">HH", 65000, 65000)),
+    "WebP": KINDS["WebP"][:26] + struct.pack("<HH", 16383, 16383) + KINDS["WebP"][30:],
+}
+
+
+@pytest.fixture(scope="module")
+def robust():
+    return tf.function(lambda texts: decode_each(texts, PREPROCESSING), input_signature=TEXTS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_image_is_read_as_in_training(robust, kind):
+    images, codes = robust([KINDS[kind]])
+    assert codes.numpy().tolist() == [GOOD]
+    np.testing.assert_array_equal(images[0], PREPROCESSING(KINDS[kind]))
+    assert num_pixels(KINDS[kind]) == 37 * 53
+
+
+def test_bad_images_leave_their_neighbours_alone(robust):
+    good = KINDS["PNG"]
+    images, codes = robust([good, b"", b"text", good[:300], LARGE["PNG"], good, b"\xff\xd8"])
+    assert codes.numpy().tolist() == [
+        *(GOOD, UNREADABLE, UNREADABLE, UNREADABLE),
+        *(TOO_LARGE, GOOD, UNREADABLE),
+    ]
+    expected = PREPROCESSING(good)
+    for index, image in enumerate(images):
+        np.testing.assert_array_equal(image, expected if index in (0, 5) else 0 * expected)
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_a_huge_image_is_not_decoded(robust, kind):
+    assert num_pixels(LARGE[kind]) > MAX_PIXELS
+    assert robust([LARGE[kind], KINDS["GIF"]])[1].numpy().tolist() == [TOO_LARGE, GOOD]
+
+
+def test_the_bound_is_exact():
+    assert num_pixels(png_of(8000, 8000)) == MAX_PIXELS
+
+
+def test_no_images_at_all(robust):
+    images, codes = robust(tf.constant([], tf.string))
+    assert (images.shape, codes.shape) == ((0, 32, 32, 3), (0,))
+
+
+def test_strict_decoding_is_the_same_but_fails_whole():
+    strict = tf.function(lambda texts: decode_all(texts, PREPROCESSING), input_signature=TEXTS)
+    images, codes = strict([KINDS["JPEG"], KINDS["PNG"]])
+    assert codes.numpy().tolist() == [GOOD, GOOD]
+    np.testing.assert_array_equal(images[0], PREPROCESSING(KINDS["JPEG"]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Unknown image file format"):
+        strict([KINDS["JPEG"], b"text"])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 64000000 pixels"):
+        strict([LARGE["PNG"]])

@@ -1,0 +1,67 @@
+"""Writes a model where a server may be watching: it appears complete, by a rename."""
+
+import os
+import pathlib
+import shutil
+import tempfile
+
+import tensorflow as tf
+
+from tfgates.errors import UserError
+
+
+def publish(model, folder, version=None, extras=None):
+    """Writes a model as a version of a folder.
+
+    Args:
+        model: `ServedModel`.
+        folder: the versions' folder; it is made where it is missing.
+        version: a number from 1; None is the next one.
+        extras: files of `assets.extra`, bytes by name.
+
+    Returns:
+        Path of the new version.
+
+    Raises:
+        UserError: the folder cannot be written, or the version is there already.
+    """
+    folder = pathlib.Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        versions = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
+        if version in versions:
+            raise UserError(
+                f"{folder / str(version)} exists already; a published version stays as it is. "
+                "Choose another --version, or leave it out for the next one."
+            )
+        published = folder / str(version or max(versions, default=0) + 1)
+        unfinished = folder / f".tmp-{published.name}-{os.getpid()}"
+        try:
+            _write(model, unfinished, extras or {})
+            unfinished.rename(published)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(f"Cannot write the export to {folder}: {error}.") from error
+    return published
+
+
+def _write(model, folder, extras):
+    with tempfile.TemporaryDirectory() as temporary:
+        labels = pathlib.Path(temporary) / "labels.txt"
+        labels.write_text("".join(f"{label}\n" for label in model.labels))
+        model.labels_file = tf.saved_model.Asset(str(labels))
+        tf.saved_model.save(model, str(folder), signatures=model.signatures())
+    (folder / "assets.extra").mkdir()
+    for name, content in extras.items():
+        (folder / "assets.extra" / name).write_bytes(content)
+    for path in [*folder.rglob("*"), folder]:
+        _flush_to_disk(path)
+
+
+def _flush_to_disk(path):
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
