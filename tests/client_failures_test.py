@@ -11,7 +11,7 @@ import pytest
 from stub_server import IMAGES, classify, contents, echo, in_turn, labels, refuse, stub_server
 
 from tfgates_client import Answer, Client, ServerError
-from tfgates_client import client as client_module
+from tfgates_client import connection
 
 Code = grpc.StatusCode
 
@@ -25,7 +25,7 @@ def fresh_keras():
 def pauses(monkeypatch):
     """The seconds that the client would have slept; it does not."""
     slept = []
-    monkeypatch.setattr(client_module.time, "sleep", slept.append)
+    monkeypatch.setattr(connection.time, "sleep", slept.append)
     return slept
 
 

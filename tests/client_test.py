@@ -1,6 +1,7 @@
 """The client as a library: images in, answers out, in order, so many at a time."""
 
 import itertools
+import pathlib
 import threading
 import time
 
@@ -160,12 +161,19 @@ def test_an_answer_of_another_model_is_an_error(others):
         classify(address, IMAGES[:2])
 
 
+def test_one_image_is_no_list_of_images():
+    for image in ("a.jpg", b"bytes", pathlib.Path("a.jpg")):
+        with pytest.raises(TypeError, match="holds images"):
+            classify("127.0.0.1:1", image)
+
+
 @pytest.mark.parametrize(
     ("settings", "parts"),
     [
         ({"address": ""}, "address"),
         ({"model": ""}, "model"),
         ({"version": 1, "label": "canary"}, "exclude each other.*version=1"),
+        ({"version": 2**63}, "version.*Received: 9223372036854775808"),
         ({"deadline": 0}, "deadline.*Received: 0"),
         ({"retries": -1}, "retries.*Received: -1"),
         ({"batch_size": 0}, "batch_size.*Received: 0"),

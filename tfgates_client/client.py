@@ -2,8 +2,8 @@
 
 import collections
 import dataclasses
-import random
-import time
+import math
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
@@ -11,9 +11,9 @@ import grpc
 
 from tfgates_client import wire
 from tfgates_client.answers import Answer, from_outputs
+from tfgates_client.connection import Call, Code, Connection, ServerError
 from tfgates_client.images import Batch, Image, batches
 
-Code = grpc.StatusCode
 # What these say of one request holds for all that would follow.
 FINAL = {
     Code.UNAVAILABLE,
@@ -23,38 +23,9 @@ FINAL = {
     Code.UNAUTHENTICATED,
     Code.PERMISSION_DENIED,
 }
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds before a request is sent again
+MAX_VERSION = 2**63 - 1
 # Protobuf ends at 2 GiB, with the names and numbers around the images.
 MAX_REQUEST_BYTES = 2_000_000_000
-CHANNEL_OPTIONS = [
-    # gRPC takes 4 MB otherwise.
-    ("grpc.max_receive_message_length", -1),
-    # A server that comes back is found within seconds; gRPC's own pause grows to two minutes.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2000),
-]
-
-
-class ServerError(Exception):
-    """The server gives no answer.
-
-    Attributes:
-        code: its `grpc.StatusCode`; None where it answered, but not as a tfgates model does.
-    """
-
-    def __init__(self, message: str, code: Any = None) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-@dataclasses.dataclass
-class _Request:
-    batch: Batch
-    message: Any
-    future: Any = None  # None where no image of the batch could be read
-
-    def done(self) -> bool:
-        return self.future is None or self.future.done()
 
 
 @dataclasses.dataclass(eq=False)
@@ -65,9 +36,9 @@ class Client:
             for answer in client.classify(["a.jpg", "b.jpg"], tau=0.5):
                 print(answer.name, answer.label, answer.score, answer.macs, answer.status)
 
-    At most `in_flight * request_bytes` bytes of images are held. Every request asks for all outputs
-    of the model, with no filter, as its warm-up does: another set would cost the server seconds and
-    hundreds of megabytes at its first use.
+    At most `in_flight * request_bytes` bytes of images are under way. Every request asks for all
+    outputs of the model, with no filter: each other set of outputs would cost the server seconds
+    and hundreds of megabytes at its first use.
 
     Args:
         address: HOST:PORT of the server.
@@ -109,23 +80,18 @@ class Client:
             )
         if not self.deadline > 0:
             raise ValueError(f"`deadline` is greater than 0. Received: {self.deadline}.")
-        for name, least in (("retries", 0), ("batch_size", 1), ("in_flight", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"`{name}` is at least {least}. Received: {getattr(self, name)}.")
-        if not 1 <= self.request_bytes <= MAX_REQUEST_BYTES:
-            raise ValueError(
-                f"`request_bytes` is in [1, {MAX_REQUEST_BYTES}]. Received: {self.request_bytes}."
-            )
+        for name, least, most in (
+            ("version", 0, MAX_VERSION),
+            ("retries", 0, math.inf),
+            ("batch_size", 1, math.inf),
+            ("in_flight", 1, math.inf),
+            ("request_bytes", 1, MAX_REQUEST_BYTES),
+        ):
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise ValueError(f"`{name}` is in [{least}, {most}]. Received: {value}.")
         self._answered = False
-        if self.credentials is None:
-            self._channel = grpc.insecure_channel(self.address, CHANNEL_OPTIONS)
-        else:
-            self._channel = grpc.secure_channel(self.address, self.credentials, CHANNEL_OPTIONS)
-        self._predict = self._channel.unary_unary(
-            wire.PREDICT,
-            request_serializer=wire.PredictRequest.SerializeToString,
-            response_deserializer=wire.PredictResponse.FromString,
-        )
+        self._connection = Connection(self.address, self.credentials, self.deadline, self.retries)
 
     def __enter__(self) -> Self:
         return self
@@ -135,7 +101,7 @@ class Client:
 
     def close(self) -> None:
         """Ends the connection; requests under way are cancelled."""
-        self._channel.close()
+        self._connection.close()
 
     def wait_for_ready(self, seconds: float) -> None:
         """Waits until a server accepts the connection.
@@ -143,16 +109,7 @@ class Client:
         Raises:
             ServerError: none did in this time.
         """
-        ready = grpc.channel_ready_future(self._channel)
-        try:
-            ready.result(timeout=seconds)
-        except grpc.FutureTimeoutError as error:
-            raise ServerError(
-                f"No answer from {self.address}: nothing was ready there in {seconds:g} seconds.",
-                Code.UNAVAILABLE,
-            ) from error
-        finally:
-            ready.cancel()
+        self._connection.wait_for_ready(seconds)
 
     def classify(self, images: Iterable[Image], tau: float | None = None) -> Iterator[Answer]:
         """Classifies images, in order, while the next requests are under way.
@@ -170,33 +127,36 @@ class Client:
         Raises:
             ServerError: the server gives no answer: to the first request, at all any more
                 (UNAVAILABLE after all retries), or because model, version or signature are unknown.
+            TypeError: `images` is one image.
             ValueError: tau out of its range.
         """
+        if isinstance(images, str | bytes | os.PathLike):
+            raise TypeError("`images` holds images, as [image]. Received: one image.")
         if tau is not None and not 0 < tau < 1:
             raise ValueError(f"`tau` is a probability in (0, 1). Received: {tau}.")
         return self._classify(batches(images, self.batch_size, self.request_bytes), tau)
 
     def _classify(self, unsent: Iterator[Batch], tau: float | None) -> Iterator[Answer]:
-        flight: collections.deque[_Request] = collections.deque()
+        # Without a call where no image of the batch could be read.
+        flight: collections.deque[tuple[Batch, Call | None]] = collections.deque()
         try:
             while True:
-                # An answer that is there does not wait for a slow list of images.
-                while len(flight) < self.in_flight and not (flight and flight[0].done()):
+                while len(flight) < self.in_flight and not _is_done(flight):
                     batch = next(unsent, None)
                     if batch is None:
                         break
-                    flight.append(_Request(batch, self._message(batch, tau)))
-                    self._send(flight[-1])
+                    flight.append((batch, self._send(batch, tau) if batch.names else None))
                 if not flight:
                     return
-                yield from flight[0].batch.merge(self._answers(flight[0]))
+                batch, call = flight[0]
+                yield from batch.merge(self._answers(batch.names, call) if call else [])
                 flight.popleft()
         finally:
-            for request in flight:
-                if request.future:
-                    request.future.cancel()
+            for _, call in flight:
+                if call:
+                    call.cancel()
 
-    def _message(self, batch: Batch, tau: float | None) -> Any:
+    def _send(self, batch: Batch, tau: float | None) -> Call:
         message = wire.PredictRequest()
         spec = message.model_spec
         spec.name = self.model
@@ -209,37 +169,25 @@ class Client:
         if tau is not None:
             spec.signature_name = "predict_tau"
             wire.set_floats(message.inputs["tau"], [tau] * len(batch.names))
-        return message
+        return Call(self._connection, message)
 
-    def _send(self, request: _Request) -> None:
-        if request.batch.names:
-            request.future = self._predict.future(request.message, timeout=self.deadline)
-
-    def _answers(self, request: _Request) -> list[Answer]:
-        """Waits for the answers to those images of a request that could be read."""
-        names = request.batch.names
-        if not names:
-            return []
+    def _answers(self, names: list[str], call: Call) -> list[Answer]:
         try:
-            outputs = self._outputs(request)
-            self._answered = True
+            outputs: Any = call.result().outputs
+        except ServerError as error:
+            if error.code in FINAL or not self._answered:
+                raise ServerError(f"No answer from {self.address}: {error}", error.code) from error
+            return [Answer(name, str(error)) for name in names]
+        self._answered = True
+        try:
             return from_outputs(names, outputs)
-        except grpc.RpcError as error:
-            code, details = error.code(), " ".join(error.details().split())
-            if code in FINAL or not self._answered:
-                message = f"No answer from {self.address}: {code.name}: {details}"
-                raise ServerError(message, code) from error
-            return [Answer(name, f"{code.name}: {details}") for name in names]
         except ValueError as error:
             raise ServerError(f"{self.model} is no model exported by tfgates: {error}") from error
 
-    def _outputs(self, request: _Request) -> Any:
-        for attempt in range(self.retries):
-            try:
-                return request.future.result().outputs
-            except grpc.RpcError as error:
-                if error.code() is not Code.UNAVAILABLE:
-                    raise
-            time.sleep(min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE) * random.uniform(0.75, 1.25))
-            self._send(request)
-        return request.future.result().outputs
+
+def _is_done(flight: collections.deque[tuple[Batch, Call | None]]) -> bool:
+    """Whether there is a next answer, which does not wait for a slow list of images."""
+    if not flight:
+        return False
+    _, call = flight[0]
+    return call is None or call.done()

@@ -8,7 +8,8 @@ from typing import NoReturn
 import grpc
 from absl import app, flags
 
-from tfgates_client.client import MAX_REQUEST_BYTES, Client, Code, ServerError
+from tfgates_client.client import MAX_REQUEST_BYTES, MAX_VERSION, Client
+from tfgates_client.connection import Code, ServerError
 from tfgates_client.images import find_images
 from tfgates_client.output import FORMATS
 from tfgates_client.summary import Summary
@@ -18,7 +19,11 @@ flags.register_validator("server", bool, "is HOST:PORT, as 127.0.0.1:8500.")
 MODEL = flags.DEFINE_string("model", "gated", "Name of the model there.")
 flags.register_validator("model", bool, "is a name, as gated.")
 VERSION = flags.DEFINE_integer(
-    "version", None, "Version of the model; unset: the server's choice.", lower_bound=0
+    "version",
+    None,
+    "Version of the model; unset: the server's choice.",
+    lower_bound=0,
+    upper_bound=MAX_VERSION,
 )
 LABEL = flags.DEFINE_string("label", None, "Label of the version, as canary, not its number.")
 flags.mark_flags_as_mutual_exclusive(["version", "label"])
@@ -129,7 +134,7 @@ def _classify(client: Client, places: list[str], summary: Summary) -> None:
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
     # A bar would cut through rows on the same terminal.
     bar = sys.stderr.isatty() and (FORMAT.value == "table" or not sys.stdout.isatty())
-    answers = client.classify(find_images(places), TAU.value)
+    answers = client.classify(find_images(*places), TAU.value)
     FORMATS[FORMAT.value](summary.watch(answers, bar), sys.stdout)
     sys.stdout.flush()
 

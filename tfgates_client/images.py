@@ -20,7 +20,7 @@ CODES: dict[type[Exception], str] = {
 Image = str | os.PathLike[str] | bytes
 
 
-def find_images(places: Iterable[str]) -> Iterator[str]:
+def find_images(*places: str | os.PathLike[str]) -> Iterator[str]:
     """Finds image files, one at a time.
 
     Args:
@@ -32,7 +32,7 @@ def find_images(places: Iterable[str]) -> Iterator[str]:
         Names of files, in the order of the places. A place that is not there is one of them: it
         fails with its reason when it is read.
     """
-    for place in places:
+    for place in [os.fspath(place) for place in places]:
         if place == STDIN:
             for line in sys.stdin.buffer:
                 if name := os.fsdecode(line.rstrip(b"\r\n")):
@@ -55,15 +55,17 @@ def _expand(name: str) -> Iterator[str]:
 
 def _search(folder: str) -> Iterator[str]:
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        names = sorted(entry.name for entry in os.scandir(folder))
     except OSError:
         yield folder  # Reading it says why.
         return
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _search(entry.path)
-        elif entry.name.lower().endswith(SUFFIXES) and not entry.is_dir():
-            yield entry.path
+    for name in names:
+        path = os.path.join(folder, name)  # noqa: PTH118  Path would turn ./a into a.
+        if os.path.isdir(path):  # noqa: PTH112
+            if not os.path.islink(path):  # noqa: PTH114
+                yield from _search(path)
+        elif name.lower().endswith(SUFFIXES):
+            yield path
 
 
 @dataclasses.dataclass
