@@ -168,6 +168,15 @@ def test_a_reader_that_leaves_is_no_error(files):
         assert (running.wait(20), running.stderr.read()) == (141, "")
 
 
+@pytest.fixture
+def interruptible():
+    """A shell's background job ignores interrupts, and so would its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("kind", ["table", "json"])
 def test_ctrl_c_keeps_what_was_answered(files, kind):
     received = in_turn(echo)

@@ -1,7 +1,6 @@
 """The client when a server is not there, not ready, too slow, too busy, or not to be trusted."""
 
 import itertools
-import subprocess
 import threading
 import time
 
@@ -10,8 +9,9 @@ import numpy as np
 import pytest
 from stub_server import IMAGES, classify, contents, echo, in_turn, labels, refuse, stub_server
 
-from tfgates_client import Answer, Client, ServerError
-from tfgates_client import connection
+from tfgates_client import Answer, Client, ServerError, connection
+
+pytest_plugins = ["stub_server"]
 
 Code = grpc.StatusCode
 
@@ -27,18 +27,6 @@ def pauses(monkeypatch):
     slept = []
     monkeypatch.setattr(connection.time, "sleep", slept.append)
     return slept
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory):
-    """A private key and a certificate of 127.0.0.1 that it signed itself, PEM."""
-    folder = tmp_path_factory.mktemp("tls")
-    key, signed = folder / "key.pem", folder / "certificate.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    options = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", key, "-out", signed]
-    subprocess.run([*command.split(), *options, *files], check=True, capture_output=True)
-    return key.read_bytes(), signed.read_bytes()
 
 
 def test_a_server_that_is_unavailable_is_asked_again(pauses):
@@ -150,8 +138,9 @@ def test_a_server_that_starts_again_goes_unnoticed():
 
 
 def test_tls_checks_the_server(certificate):
-    secure = grpc.ssl_server_credentials([certificate])
-    trusting = grpc.ssl_channel_credentials(certificate[1])
+    key, signed = (path.read_bytes() for path in certificate)
+    secure = grpc.ssl_server_credentials([(key, signed)])
+    trusting = grpc.ssl_channel_credentials(signed)
     with stub_server(echo, credentials=secure) as address:
         assert labels(classify(address, credentials=trusting)) == IMAGES
         for credentials in (None, grpc.ssl_channel_credentials()):
@@ -160,8 +149,8 @@ def test_tls_checks_the_server(certificate):
 
 
 def test_tls_shows_the_clients_certificate(certificate):
-    key, signed = certificate
-    secure = grpc.ssl_server_credentials([certificate], signed, require_client_auth=True)
+    key, signed = (path.read_bytes() for path in certificate)
+    secure = grpc.ssl_server_credentials([(key, signed)], signed, require_client_auth=True)
     with stub_server(echo, credentials=secure) as address:
         known = grpc.ssl_channel_credentials(signed, key, signed)
         assert labels(classify(address, credentials=known)) == IMAGES

@@ -124,6 +124,20 @@ def test_flags_that_do_not_go_together_are_an_error(tmp_path):
         assert_fails_in_one_line(run_client("127.0.0.1:1", *arguments, "a.jpg"), part)
 
 
+def test_tls_by_flags(files, certificate):
+    key, signed = certificate
+    pair = (key.read_bytes(), signed.read_bytes())
+    secure = grpc.ssl_server_credentials([pair], pair[1], require_client_auth=True)
+    trust = ["--tls", f"--ca_certificate={signed}"]
+    show = [f"--client_certificate={signed}", f"--client_key={key}"]
+    with stub_server(echo, credentials=secure) as address:
+        assert run_client(address, *trust, *show, *files[:2]).returncode == 0
+        refused = run_client(address, *trust, "--retries=0", *files[:2])
+        assert_fails_in_one_line(refused, "UNAVAILABLE")
+        plain = run_client(address, "--retries=0", *files[:2])
+        assert_fails_in_one_line(plain, "UNAVAILABLE")
+
+
 def test_it_starts_fast_and_imports_what_it_uses(files):
     with stub_server(echo) as address:
         arguments = [CLIENT, f"--server={address}", "--format=jsonl", *files[:1]]

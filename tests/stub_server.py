@@ -4,6 +4,7 @@ PYTEST_DONT_REWRITE: there is no assertion here.
 """
 
 import contextlib
+import subprocess
 from concurrent import futures
 
 import grpc
@@ -114,3 +115,15 @@ def files(tmp_path):
     for path, image in zip(paths, IMAGES, strict=True):
         path.write_bytes(image)
     return paths
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """Paths of a private key and of a certificate of 127.0.0.1 that it signed itself, PEM."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, signed = folder / "key.pem", folder / "certificate.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+    options = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", key, "-out", signed]
+    subprocess.run([*command.split(), *options, *files], check=True, capture_output=True)
+    return key, signed
