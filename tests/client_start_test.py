@@ -1,5 +1,6 @@
 """How the command of the client starts, and what it says when it cannot do its work."""
 
+import json
 import os
 import shutil
 import socket
@@ -122,6 +123,32 @@ def test_flags_that_do_not_go_together_are_an_error(tmp_path):
         (["--tls", "--ca_certificate=missing"], "=missing cannot be read: No such file"),
     ):
         assert_fails_in_one_line(run_client("127.0.0.1:1", *arguments, "a.jpg"), part)
+
+
+@pytest.mark.parametrize("kind", ["table", "jsonl"])
+def test_a_full_disk_is_an_error(files, kind):
+    with stub_server(echo) as address, open("/dev/full", "w") as full:  # noqa: PTH123
+        command = [sys.executable, CLIENT, f"--server={address}", f"--format={kind}", files[0]]
+        finished = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    (line,) = finished.stderr.splitlines()
+    assert line.startswith("client.py: error: Cannot write the answers: No space left on device.")
+    assert finished.returncode == 2
+
+
+def test_names_and_labels_are_written_in_any_locale(tmp_path):
+    file = tmp_path / os.fsdecode(b"\xff.jpg")
+    file.write_bytes("Größe".encode())
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    with stub_server(echo) as address:
+        for kind in ("table", "csv", "json", "jsonl"):
+            command = [sys.executable, CLIENT, f"--server={address}", f"--format={kind}", tmp_path]
+            finished = subprocess.run(command, env=environment, capture_output=True)
+            assert finished.returncode == 0
+            label, name = ("Größe", b"\xff.jpg")
+            if kind.startswith("json"):
+                label, name = json.dumps(label).strip('"'), b"\\udcff.jpg"
+            assert label.encode() in finished.stdout
+            assert name in finished.stdout
 
 
 def test_tls_by_flags(files, certificate):

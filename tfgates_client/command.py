@@ -114,10 +114,12 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         print(f"\n{PROGRAM}: interrupted after {summary}", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
+    except OSError as error:
         # Python flushes stdout once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+        if isinstance(error, BrokenPipeError):
+            return BROKEN_PIPE
+        _fail(f"Cannot write the answers: {error.strerror}. Make room and start again.")
     if not summary.images:
         _fail("There is no image to classify. Name JPEG or PNG files, or folders: a.jpg photos/")
     for code in OF_REQUESTS:
@@ -131,7 +133,7 @@ def _classify(client: Client, places: list[str], summary: Summary) -> None:
     if WAIT_FOR_READY.value and places:
         client.wait_for_ready(WAIT_FOR_READY.value)
     # Names of files are bytes; what is no UTF-8 among them is printed as it was read.
-    sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+    sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
     # A bar would cut through rows on the same terminal.
     bar = sys.stderr.isatty() and (FORMAT.value == "table" or not sys.stdout.isatty())
     answers = client.classify(find_images(*places), TAU.value)
