@@ -92,23 +92,26 @@ def test_a_deadline_is_kept():
         released.set()
 
 
-def test_leaving_cancels_what_is_in_flight():
-    cancelled = threading.Semaphore(0)
+def test_an_error_cancels_what_is_in_flight():
+    begun, cancelled = threading.Barrier(3), threading.Semaphore(0)
 
-    def never(request, context):
+    def predict(request, context):
+        begun.wait(20)
         if IMAGES[0] in contents(request):
-            return echo(request)
+            context.abort(Code.NOT_FOUND, "why")
         ended = threading.Event()
         context.add_callback(ended.set)
         ended.wait(20)
         cancelled.release()
         return echo(request)
 
-    with stub_server(never) as address, Client(address, batch_size=1, in_flight=3) as client:
-        answers = client.classify(IMAGES[:3])
-        next(answers)
-        answers.close()
-        assert cancelled.acquire(timeout=10)
+    with stub_server(predict) as address, Client(address, batch_size=1, in_flight=3) as client:
+        with pytest.raises(ServerError) as caught:
+            list(client.classify(IMAGES[:3]))
+        # The error keeps the frames alive, and the client is not closed yet.
+        for _ in range(2):
+            assert cancelled.acquire(timeout=10)
+        assert caught.value.code is Code.NOT_FOUND
 
 
 def test_a_server_that_starts_later_is_waited_for():

@@ -32,6 +32,7 @@ def test_an_answer_is_the_models(address, ask):
         assert answer.class_ids == tuple(expected["class_ids"][index])
         assert answer.gates == tuple(expected["gates"][index])
         assert answer.macs == expected["macs"][index]
+        assert answer.macs_full == expected.get("macs_full", [None] * 4)[index]
     assert broken == Answer("image 3", expected["status"][3].decode())
     assert (broken.ok, broken.label, broken.score) == (False, "", 0.0)
 
