@@ -55,6 +55,7 @@ def test_patterns_are_expanded_in_order(photos):
     assert list(find_images("photos/*.jpg")) == ["photos/a.jpg", "photos/c.jpg"]
     assert list(find_images("photos/**/[0-9].*")) == FOUND[1:4]
     assert list(find_images("photos/[bc]*")) == FOUND[1:]
+    assert list(find_images("photos/b/**")) == FOUND[1:4]
     assert list(find_images("photos/*.bmp")) == ["photos/*.bmp"]
 
 

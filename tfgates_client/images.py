@@ -38,12 +38,18 @@ def find_images(*places: str | os.PathLike[str]) -> Iterator[str]:
                 if name := os.fsdecode(line.rstrip(b"\r\n")):
                     yield from _expand(name)
         elif glob.has_magic(place) and not os.path.lexists(place):
-            # Path.glob takes no absolute pattern.
-            matches = sorted(glob.glob(place, recursive=True))  # noqa: PTH207
-            for match in matches or [place]:
-                yield from _expand(match)
+            yield from _match(place)
         else:
             yield from _expand(place)
+
+
+def _match(pattern: str) -> Iterator[str]:
+    # Path.glob takes no absolute pattern.
+    matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
+    if "**" in pattern:  # It names what is in its folders itself.
+        matches = [match for match in matches if not pathlib.Path(match).is_dir()]
+    for match in matches or [pattern]:
+        yield from _expand(match)
 
 
 def _expand(name: str) -> Iterator[str]:
