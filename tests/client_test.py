@@ -1,21 +1,18 @@
-"""The client as its users run it: files in, rows and exit codes out."""
+"""The client as a library: images in, answers out, in order, so many at a time."""
 
-import re
-import socket
-from concurrent import futures
+import itertools
+import pathlib
+import threading
+import time
 
-import grpc
 import numpy as np
 import pytest
-import tensorflow as tf
-from examples import run_script
-from serving_fixtures import BROKEN, SERVING, jpegs
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from serving_fixtures import BROKEN, jpegs
+from stub_server import IMAGES, classify, contents, echo, in_turn, labels, stub_server
+
+from tfgates_client import Answer, Client, ServerError
 
 pytest_plugins = ["serving_fixtures"]
-
-HEADER = ["file", "label", "score", "gates", "M multiply-adds"]
-UNREADABLE = "error: not a readable JPEG or PNG image; send the bytes of an image file"
 
 
 @pytest.fixture(autouse=True)
@@ -23,159 +20,169 @@ def fresh_keras():
     """Keras is not used here, and clearing it takes a tenth of a second each time."""
 
 
-@pytest.fixture
-def client(address):
-    """Function (*arguments) -> the finished client, which asked the server."""
-    return lambda *arguments: run_client(address, *arguments)
+def test_an_answer_is_the_models(address, ask):
+    images = [*jpegs(3), BROKEN]
+    *answers, broken = classify(address, images, tau=0.6)
+    expected = ask("predict_tau", image_bytes=images, tau=np.full(4, 0.6, "float32"))
+    for index, answer in enumerate(answers):
+        assert (answer.name, answer.status, answer.ok) == (f"image {index}", "OK", True)
+        assert answer.labels == tuple(label.decode() for label in expected["classes"][index])
+        assert (answer.label, answer.score) == (answer.labels[0], answer.scores[0])
+        np.testing.assert_allclose(answer.scores, expected["scores"][index], atol=1e-6)
+        assert answer.class_ids == tuple(expected["class_ids"][index])
+        assert answer.gates == tuple(expected["gates"][index])
+        assert answer.macs == expected["macs"][index]
+        assert answer.macs_full == expected.get("macs_full", [None] * 4)[index]
+    assert broken == Answer("image 3", expected["status"][3].decode())
+    assert (broken.ok, broken.label, broken.score) == (False, "", 0.0)
 
 
-def run_client(address, *arguments):
-    return run_script(SERVING / "client.py", f"--server={address}", *arguments, timeout=60)
+@pytest.mark.parametrize("full", [None, 4e6])
+def test_the_full_cost_is_there_where_the_model_sends_it(full):
+    others = {} if full is None else {"macs_full": np.full(1, full, "float32")}
+    with stub_server(lambda request, context: echo(request, **others)) as address:
+        (answer,) = classify(address, IMAGES[:1])
+    assert (answer.macs, answer.macs_full) == (3e6, full)
 
 
-def rows(finished):
-    """Returns the cells of the printed table, row by row, without the trailing empty ones."""
-    header, _, *lines = finished.stdout.splitlines()
-    assert re.split(r"\s{2,}", header) == HEADER
-    return [re.split(r"\s{2,}", line.strip()) for line in lines]
+def test_order_is_kept_when_answers_come_back_in_another():
+    finished = []
+
+    def slow_at_first(request, context):
+        time.sleep(0.3 if IMAGES[0] in contents(request) else 0)
+        finished.append(IMAGES.index(contents(request)[0]))
+        return echo(request)
+
+    with stub_server(slow_at_first) as address:
+        answers = classify(address, batch_size=3)
+    assert (sorted(finished[:3]), finished[3]) == ([3, 6, 9], 0)
+    assert labels(answers) == IMAGES
 
 
-def expected_rows(paths, answer):
-    """Returns the rows that the answer of a SavedModel makes."""
-    gates = answer["gates"].astype(int).astype(str)
-    return [
-        [str(path), classes[0].decode(), f"{scores[0]:.3f}", "".join(opened), f"{macs / 1e6:.2f}"]
-        for path, classes, scores, opened, macs in zip(
-            paths, answer["classes"], answer["scores"], gates, answer["macs"], strict=True
-        )
+def test_requests_in_flight_are_bounded():
+    counts, running, lock = [], [], threading.Lock()
+
+    def counted(request, context):
+        with lock:
+            running.append(request)
+            counts.append(len(running))
+        time.sleep(0.03)
+        with lock:
+            running.pop()
+        return echo(request)
+
+    with stub_server(counted) as address:
+        assert labels(classify(address, batch_size=1, in_flight=3)) == IMAGES
+    assert (len(counts), max(counts)) == (20, 3)
+
+
+def test_images_are_not_read_ahead_of_what_is_in_flight():
+    read = []
+    endless = (read.append(index) or IMAGES[index % 20] for index in itertools.count())
+    with stub_server(echo) as address, Client(address, batch_size=4, in_flight=2) as client:
+        answers = client.classify(endless)
+        for position in range(30):
+            assert next(answers).label.encode() == IMAGES[position % 20]
+            assert len(read) <= 4 * (position // 4 + 2)
+        answers.close()
+
+
+def test_bytes_of_a_request_are_bounded():
+    images = [bytes([65 + index]) * length for index, length in enumerate([4, 5, 6, 10, 11, 1])]
+    sent = in_turn(echo)
+    with stub_server(sent) as address:
+        answers = classify(address, images, request_bytes=10, in_flight=1)
+    assert [contents(request) for request in sent.requests] == [
+        images[:2],
+        images[2:3],
+        images[3:4],
+        images[5:],
+    ]
+    too_great = Answer("image 4", "OUT_OF_RANGE: greater than a request may be, 10 bytes")
+    assert answers[4] == too_great
+    assert labels(answers[:4] + answers[5:]) == images[:4] + images[5:]
+
+
+def test_an_answer_of_more_than_four_megabytes_is_received():
+    great = np.array([[b"x" * 5_000_000, b""]], object)
+    with stub_server(lambda request, context: echo(request, classes=great)) as address:
+        assert labels(classify(address, IMAGES[:1])) == [great[0, 0]]
+
+
+def test_every_request_asks_for_the_same_outputs_of_the_model():
+    sent = in_turn(echo)
+    with stub_server(sent) as address:
+        classify(address, IMAGES[:1])
+        classify(address, IMAGES[:2], tau=0.25, model="other", version=3)
+        classify(address, IMAGES[:1], label="canary")
+    plain, numbered, labelled = sent.requests
+    assert [list(request.output_filter) for request in sent.requests] == [[], [], []]
+    assert (plain.model_spec.name, plain.model_spec.signature_name) == ("gated", "")
+    assert plain.model_spec.WhichOneof("version_choice") is None
+    assert (numbered.model_spec.name, numbered.model_spec.version.value) == ("other", 3)
+    assert numbered.model_spec.signature_name == "predict_tau"
+    assert list(numbered.inputs["tau"].float_val) == [0.25, 0.25]
+    assert labelled.model_spec.version_label == "canary"
+
+
+def test_files_and_bytes_may_be_mixed(tmp_path):
+    file, missing = tmp_path / "a.jpg", tmp_path / "b.jpg"
+    file.write_bytes(b"of a file")
+    with stub_server(echo) as address:
+        answers = classify(address, [file, b"bytes", missing, str(file), tmp_path, "\0"])
+    assert [answer.name for answer in answers] == [
+        *(str(file), "image 1", str(missing), str(file), str(tmp_path), "\0")
+    ]
+    assert [answer.label for answer in answers] == ["of a file", "bytes", "", "of a file", "", ""]
+    assert [answer.status for answer in answers] == [
+        *("OK", "OK", "NOT_FOUND: No such file or directory", "OK"),
+        *("INVALID_ARGUMENT: Is a directory", "INVALID_ARGUMENT: embedded null byte"),
     ]
 
 
-def assert_fails_in_one_line(finished, *parts):
-    (line,) = finished.stderr.splitlines()
-    assert line.startswith("client.py: error: ")
-    for part in parts:
-        assert part in line
-    assert (finished.returncode, finished.stdout) == (2, "")
-
-
-def test_a_row_for_each_file_in_order(client, ask, image_files):
-    paths = image_files(8)[::-1]
-    finished = client(*paths)
-    answer = ask("serving_default", image_bytes=jpegs(8)[::-1])
-    assert rows(finished) == expected_rows(paths, answer)
-    assert (finished.returncode, finished.stderr) == (0, "")
-
-
-def test_files_of_several_requests_keep_their_order(client, ask, image_files):
-    paths = image_files(40)
-    answer = ask("serving_default", image_bytes=jpegs(40))
-    assert rows(client(*paths)) == expected_rows(paths, answer)
-
-
-def test_a_broken_file_leaves_its_neighbours_alone(client, ask, image_files):
-    paths = image_files(8)
-    paths[3].write_bytes(BROKEN)
-    finished = client(*paths)
-    expected = expected_rows(paths, ask("serving_default", image_bytes=jpegs(8)))
-    expected[3] = [str(paths[3]), UNREADABLE]
-    assert rows(finished) == expected
-    assert (finished.returncode, finished.stderr) == (1, "")
-
-
-def test_a_missing_file_and_a_folder_leave_their_neighbours_alone(client, ask, image_files):
-    paths = image_files(8)
-    expected = expected_rows(paths, ask("serving_default", image_bytes=jpegs(8)))
-    paths[0].unlink()
-    expected[0] = [str(paths[0]), "error: No such file or directory"]
-    paths[5] = paths[5].parent
-    expected[5] = [str(paths[5]), "error: Is a directory"]
-    finished = client(*paths)
-    assert rows(finished) == expected
-    assert (finished.returncode, finished.stderr) == (1, "")
-
-
-def test_tau_sets_the_threshold(client, ask, image_files):
-    paths = image_files(8)
-    multiply_adds = {}
-    for tau in (0.01, 0.99):
-        printed = rows(client(f"--tau={tau}", *paths))
-        taus = np.full(8, tau, "float32")
-        answer = ask("predict_tau", image_bytes=jpegs(8), tau=taus)
-        assert printed == expected_rows(paths, answer)
-        multiply_adds[tau] = sum(float(row[4]) for row in printed)
-    assert multiply_adds[0.99] < 0.8 * multiply_adds[0.01]
-
-
-def test_no_files_are_an_error(client):
-    assert_fails_in_one_line(client(), "There is no image to classify")
-
-
-def test_nobody_listening_is_an_error(image_files):
-    with socket.socket() as unused:
-        # Bound but not listening: connections are refused, and nobody else takes the port.
-        unused.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{unused.getsockname()[1]}"
-        finished = run_client(address, *image_files(1))
-    assert_fails_in_one_line(finished, address, "UNAVAILABLE", "python serving/server.py")
-
-
-def test_a_silent_server_is_an_error(image_files):
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        address = f"127.0.0.1:{silent.getsockname()[1]}"
-        finished = run_client(address, "--timeout=0.5", *image_files(1))
-    assert_fails_in_one_line(finished, address, "DEADLINE_EXCEEDED", "--timeout")
-
-
-def test_an_unknown_model_is_an_error(client, image_files):
-    finished = client("--model=other", *image_files(1))
-    assert_fails_in_one_line(finished, "Servable not found for request: Latest(other)", "--model")
-
-
-def other_answer(images, classes):
-    """Returns an answer for some images, with the given shape of the classes."""
-    outputs = {
-        "classes": np.full(classes, b"cat", object),
-        "scores": np.full([images, 5], 0.2, "float32"),
-        "gates": np.full([images, 3], True),
-        "macs": np.full(images, 1e6, "float32"),
-        "status": np.full(images, b"OK", object),
-    }
-    protos = {name: tf.make_tensor_proto(array) for name, array in outputs.items()}
-    return predict_pb2.PredictResponse(outputs=protos)
+def test_files_that_cannot_be_read_need_no_server(tmp_path):
+    answers = classify("127.0.0.1:1", [tmp_path / f"{index}.jpg" for index in range(50)])
+    assert [answer.status for answer in answers] == ["NOT_FOUND: No such file or directory"] * 50
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [predict_pb2.PredictResponse(), other_answer(1, [1, 5]), other_answer(2, [2])],
-    ids=["no outputs", "one row for two images", "classes without ranks"],
+    "others",
+    [
+        {"classes": np.full([1, 2], b"cat", object)},
+        {"scores": np.ones(2, "float32")},
+        {"status": np.array([], object)},
+    ],
+    ids=["one row for two images", "scores of one rank", "no status"],
 )
-def test_an_answer_of_another_model_is_an_error(image_files, answer):
-    class Other(prediction_service_pb2_grpc.PredictionServiceServicer):
-        def Predict(self, request, context):
-            return answer
-
-    server = grpc.server(futures.ThreadPoolExecutor(1))
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Other(), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    finished = run_client(f"127.0.0.1:{port}", *image_files(2))
-    server.stop(None)
-    assert_fails_in_one_line(finished, "gated is no model exported by tfgates")
+def test_an_answer_of_another_model_is_an_error(others):
+    with (
+        stub_server(lambda request, context: echo(request, **others)) as address,
+        pytest.raises(ServerError, match=f"no model exported by tfgates: {next(iter(others))} has"),
+    ):
+        classify(address, IMAGES[:2])
 
 
-@pytest.mark.parametrize("flag", ["--tau=40", "--tau=0", "--tau=nan", "--timeout=0", "--nope"])
-def test_a_bad_flag_is_an_error(client, flag):
-    name = flag.partition("=")[0].lstrip("-")
-    assert_fails_in_one_line(client(flag, "a.jpg"), name, "--help")
+def test_one_image_is_no_list_of_images():
+    for image in ("a.jpg", b"bytes", pathlib.Path("a.jpg")):
+        with pytest.raises(TypeError, match="holds images"):
+            classify("127.0.0.1:1", image)
 
 
-def test_neither_tensorflow_nor_tfgates_is_imported(address, image_files):
-    arguments = [SERVING / "client.py", f"--server={address}", *image_files(1)]
-    finished = run_script("-X", "importtime", *arguments)
-    assert finished.returncode == 0
-    imported = {
-        line.rpartition("|")[2].strip().partition(".")[0] for line in finished.stderr.splitlines()
-    }
-    assert {"grpc", "numpy", "wire", "google"} <= imported
-    assert not {"tensorflow", "tensorflow_serving", "keras", "tfgates"} & imported
+@pytest.mark.parametrize(
+    ("settings", "parts"),
+    [
+        ({"address": ""}, "address"),
+        ({"model": ""}, "model"),
+        ({"version": 1, "label": "canary"}, "exclude each other.*version=1"),
+        ({"version": 2**63}, "version.*Received: 9223372036854775808"),
+        ({"deadline": 0}, "deadline.*Received: 0"),
+        ({"retries": -1}, "retries.*Received: -1"),
+        ({"batch_size": 0}, "batch_size.*Received: 0"),
+        ({"in_flight": 0}, "in_flight.*Received: 0"),
+        ({"request_bytes": 2**31}, "request_bytes.*Received: 2147483648"),
+        ({"tau": 1.0}, "tau.*Received: 1.0"),
+    ],
+)
+def test_an_argument_out_of_its_range_is_refused(settings, parts):
+    with pytest.raises(ValueError, match=parts):
+        classify(**({"address": "127.0.0.1:1"} | settings))

@@ -5,8 +5,11 @@ reads; generated Python code would be tied to one.
 """
 
 import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
@@ -19,7 +22,7 @@ for _file in _DESCRIPTORS.file:
     _POOL.Add(_file)
 
 
-def _message(name):
+def _message(name: str) -> Any:
     descriptor = _POOL.FindMessageTypeByName(f"tfgates.wire.{name}")
     return message_factory.GetMessageClass(descriptor)
 
@@ -28,29 +31,31 @@ PredictRequest = _message("PredictRequest")
 PredictResponse = _message("PredictResponse")
 
 # tensorflow.DataType -> NumPy type and the field of the values.
-_TYPES = {
+_TYPES: dict[int, tuple[np.dtype[Any], str]] = {
     1: (np.dtype("float32"), "float_val"),
+    2: (np.dtype("float64"), "double_val"),
     3: (np.dtype("int32"), "int_val"),
     7: (np.dtype("object"), "string_val"),
+    9: (np.dtype("int64"), "int64_val"),
     10: (np.dtype("bool"), "bool_val"),
 }
 
 
-def set_strings(tensor, values):
+def set_strings(tensor: Any, values: Sequence[bytes]) -> None:
     """Sets a tensor to a list of byte strings."""
     tensor.dtype = 7
     tensor.tensor_shape.dim.add(size=len(values))
     tensor.string_val.extend(values)
 
 
-def set_floats(tensor, values):
+def set_floats(tensor: Any, values: Sequence[float]) -> None:
     """Sets a tensor to a list of numbers, float32."""
     tensor.dtype = 1
     tensor.tensor_shape.dim.add(size=len(values))
     tensor.float_val.extend(values)
 
 
-def to_array(tensor):
+def to_array(tensor: Any) -> npt.NDArray[Any]:
     """Returns a tensor as a NumPy array; strings as objects of type bytes.
 
     The values stand in `tensor_content`, or in the list of their type, where a list that is too

@@ -1,0 +1,97 @@
+"""What a model says of one image."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tfgates_client import wire
+
+OK = "OK"
+# The outputs that an answer needs, and their ranks; the first axis is that of the images.
+RANKS = {"classes": 2, "scores": 2, "class_ids": 2, "gates": 2, "macs": 1, "status": 1}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model says of one image; empty but for its name and status where that is not "OK".
+
+    Attributes:
+        name: of the file, or "image N" for the bytes at position N of the input.
+        status: "OK", or "CODE: reason", of the file, the image or the request it was part of.
+        labels: names of the likeliest classes, the likeliest first.
+        scores: their probabilities.
+        class_ids: their numbers.
+        gates: whether each block ran.
+        macs: multiply-adds executed for this image.
+        macs_full: those with every block run; None where the model does not say.
+    """
+
+    name: str
+    status: str = OK
+    labels: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
+    class_ids: tuple[int, ...] = ()
+    gates: tuple[bool, ...] = ()
+    macs: float = 0.0
+    macs_full: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the image was classified."""
+        return self.status == OK
+
+    @property
+    def label(self) -> str:
+        """Name of the likeliest class; "" where the image was not classified."""
+        return self.labels[0] if self.labels else ""
+
+    @property
+    def score(self) -> float:
+        """Probability of the likeliest class; 0 where the image was not classified."""
+        return self.scores[0] if self.scores else 0.0
+
+
+def from_outputs(names: Sequence[str], outputs: Mapping[str, Any]) -> list[Answer]:
+    """Returns the answers that the outputs of a request hold.
+
+    Args:
+        names: of its N images.
+        outputs: `wire` tensors by name, N first.
+
+    Raises:
+        ValueError: these are not the outputs of a model exported by tfgates.
+    """
+    ranks = RANKS | ({"macs_full": 1} if "macs_full" in outputs else {})
+    arrays = {name: _array(outputs, name, rank, len(names)) for name, rank in ranks.items()}
+    columns = {name: array.tolist() for name, array in arrays.items()}
+    full = columns.get("macs_full", [None] * len(names))
+    answers = []
+    for row, name in enumerate(names):
+        status = columns["status"][row].decode()
+        if status != OK:
+            answers.append(Answer(name, status))
+            continue
+        answers.append(
+            Answer(
+                name,
+                labels=tuple(label.decode() for label in columns["classes"][row]),
+                scores=tuple(columns["scores"][row]),
+                class_ids=tuple(columns["class_ids"][row]),
+                gates=tuple(columns["gates"][row]),
+                macs=columns["macs"][row],
+                macs_full=full[row],
+            )
+        )
+    return answers
+
+
+def _array(outputs: Mapping[str, Any], name: str, rank: int, count: int) -> npt.NDArray[np.generic]:
+    if name not in outputs:
+        raise ValueError(f"it has no output {name}.")
+    array = wire.to_array(outputs[name])
+    if array.ndim != rank or len(array) != count:
+        raise ValueError(f"{name} has the shape {array.shape} for {count} images.")
+    return array

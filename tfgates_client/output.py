@@ -1,0 +1,92 @@
+"""Answers as a table, JSON, JSON lines or CSV."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
+
+from tfgates_client.answers import Answer
+
+DIGITS = 6  # of a score, a float32
+
+
+def write_table(answers: Iterator[Answer], stream: TextIO) -> None:
+    """Writes a table at the end, or what there is of it when the answers break off."""
+    import tabulate  # The other formats start without it.
+
+    rows = []
+    try:
+        for answer in answers:
+            if answer.ok:
+                label, score = answer.label, f"{answer.score:.3f}"
+                rows.append([answer.name, label, score, _bits(answer), f"{answer.macs / 1e6:.2f}"])
+            else:
+                rows.append([answer.name, answer.status, "", "", ""])
+    finally:
+        headers = ["file", "label", "score", "gates", "M multiply-adds"]
+        if rows:
+            print(tabulate.tabulate(rows, headers, disable_numparse=True), file=stream)
+
+
+def write_json(answers: Iterator[Answer], stream: TextIO) -> None:
+    """Writes one list of objects; it is closed, too, when the answers break off."""
+    opening = "["
+    try:
+        for answer in answers:
+            stream.write(f"{opening}\n{json.dumps(_record(answer))}")
+            opening = ","
+    finally:
+        if opening == ",":
+            print("\n]", file=stream)
+
+
+def write_jsonl(answers: Iterator[Answer], stream: TextIO) -> None:
+    """Writes one object on each line, as the answers come."""
+    for answer in answers:
+        print(json.dumps(_record(answer)), file=stream, flush=True)
+
+
+def write_csv(answers: Iterator[Answer], stream: TextIO) -> None:
+    """Writes rows of comma-separated values, as the answers come."""
+    writer = None
+    for answer in answers:
+        row = _record(answer)
+        del row["top"]
+        if writer is None:
+            writer = csv.DictWriter(stream, row, lineterminator="\n")
+            writer.writeheader()
+        writer.writerow(row)
+        stream.flush()
+
+
+FORMATS: dict[str, Callable[[Iterator[Answer], TextIO], None]] = {
+    "table": write_table,
+    "json": write_json,
+    "jsonl": write_jsonl,
+    "csv": write_csv,
+}
+
+
+def _record(answer: Answer) -> dict[str, Any]:
+    """Returns an answer as JSON holds it; what a failed image has not is null."""
+    if not answer.ok:
+        empty = dict.fromkeys(("label", "score", "gates", "macs", "macs_full"))
+        return {"file": answer.name, "status": answer.status, **empty, "top": []}
+    top = zip(answer.class_ids, answer.labels, answer.scores, strict=True)
+    return {
+        "file": answer.name,
+        "status": answer.status,
+        "label": answer.label,
+        "score": round(answer.score, DIGITS),
+        "gates": _bits(answer),
+        "macs": round(answer.macs),
+        "macs_full": None if answer.macs_full is None else round(answer.macs_full),
+        "top": [
+            {"class_id": class_id, "label": label, "score": round(score, DIGITS)}
+            for class_id, label, score in top
+        ],
+    }
+
+
+def _bits(answer: Answer) -> str:
+    return "".join("1" if ran else "0" for ran in answer.gates)
