@@ -18,8 +18,8 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from benchmarks.timing import hardware, interleaved, ratio, table
 from tfgates.networks import NETWORKS
+from tfgates.report.timing import hardware, interleaved, ratio, table
 from tfgates.training.classifier import GatedClassifier
 
 CASES = flags.DEFINE_list(

@@ -1,0 +1,88 @@
+"""Served graphs and the plain network as Keras exports it, ready to be timed side by side."""
+
+import os
+import pathlib
+
+import keras
+import tensorflow as tf
+
+from tfgates.blocks import GatedBlock
+from tfgates.network import GatedNetwork
+from tfgates.training.classifier import GatedClassifier
+
+CORES = len(os.sched_getaffinity(0))
+# (threads inside an operation, operations side by side): what suits one image after the other,
+# and what suits images side by side.
+WIDE, SIDE_BY_SIDE = (CORES, 1), (1, CORES)
+
+
+class Served:
+    """A SavedModel in a session of its own, as TensorFlow Serving runs it.
+
+    Args:
+        path: of the SavedModel.
+        threads: inside an operation, and operations side by side: the server's
+            --tensorflow_intra_op_parallelism and --tensorflow_inter_op_parallelism.
+        signature: its name.
+        bfloat16: compute in bfloat16 where TensorFlow holds it to be safe: the server's
+            --mixed_precision=bfloat16.
+
+    Called with arrays by name it returns arrays by name.
+    """
+
+    def __init__(self, path, threads, signature="serving_default", bfloat16=False):
+        intra, inter = threads
+        config = tf.compat.v1.ConfigProto(
+            intra_op_parallelism_threads=intra,
+            inter_op_parallelism_threads=inter,
+            use_per_session_threads=True,
+        )
+        if bfloat16:
+            config.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = 1
+        graph = tf.Graph()
+        self._session = tf.compat.v1.Session(graph=graph, config=config)
+        with graph.as_default():
+            loaded = tf.compat.v1.saved_model.loader.load(self._session, ["serve"], str(path))
+        definition = loaded.signature_def[signature]
+        self._inputs = list(definition.inputs)
+        self._outputs = list(definition.outputs)
+        self._run = self._session.make_callable(
+            [definition.outputs[name].name for name in self._outputs],
+            [graph.get_tensor_by_name(definition.inputs[name].name) for name in self._inputs],
+        )
+
+    def __call__(self, **inputs):
+        values = self._run(*(inputs[name] for name in self._inputs))
+        return dict(zip(self._outputs, values, strict=True))
+
+    def close(self):
+        self._session.close()
+
+
+def without_gates(network):
+    """Returns the same network, with the same weights, in which every block is always run."""
+    blocks = [
+        GatedBlock(block.branch, block.norm, block.shortcut, name=block.name)
+        for block in network.blocks
+    ]
+    return GatedNetwork(network.stem, blocks, network.head, name=network.name)
+
+
+def export_with_keras(network, input_shape, folder):
+    """Exports a network by `keras.Model.export`, which computes every branch.
+
+    Args:
+        network: `GatedNetwork`.
+        input_shape: (H, W, C) of its images.
+        folder: of the SavedModel; its input is called images, its output logits.
+
+    Returns:
+        Path of the SavedModel.
+    """
+    network.build((None, *input_shape))
+    classifier = GatedClassifier(network)
+    classifier(keras.ops.zeros((1, *input_shape)))
+    signature = [tf.TensorSpec([None, *input_shape], tf.float32, name="images")]
+    path = pathlib.Path(folder)
+    classifier.export(str(path), input_signature=signature, verbose=False)
+    return path
