@@ -18,7 +18,7 @@ LAYERS = [
     {"training", "inference", "export", "report"},
     {"flags"},
     {"config", "run_folder", "command"},
-    {"results", "init_from"},
+    {"results", "init_from", "speed"},
     {"finish"},
     {"tools"},
 ]
@@ -28,7 +28,7 @@ NEIGHBOURS = {("policies", "noise")}
 DATA_IS_KNOWN_TO = {"data", "flags", "run_folder", "results", "finish", "tools"}
 PREPROCESSING_IS_KNOWN_TO = {"export", "init_from"}
 FRAMEWORKS = {
-    "tensorflow": {"noise", "data", "training", "inference", "export"},
+    "tensorflow": {"noise", "data", "training", "inference", "export", "speed"},
     "tensorflow_datasets": {"data"},
     "matplotlib": {"report"},
     "absl": {"flags", "config", "command", "tools"},

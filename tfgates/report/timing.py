@@ -22,7 +22,7 @@ def interleaved(alternatives, rounds, calls):
     for run in alternatives.values():
         run()
         run()
-    seconds = {name: [] for name in alternatives}
+    seconds: dict = {name: [] for name in alternatives}
     for _ in range(rounds):
         for name, run in alternatives.items():
             cpu, wall = time.process_time(), time.perf_counter()

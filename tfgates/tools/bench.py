@@ -1,0 +1,142 @@
+"""Times the ways of serving a run on this machine, and recommends one.
+
+    python -m tfgates.tools.bench --run=runs/demo
+
+Exports the run in each way to a temporary folder, and classifies validation images with each in
+turn, beside the same network without gates as Keras itself exports it. Prints ratios of process CPU
+time, which is what a busy server pays, and of wall time.
+"""
+
+import itertools
+import tempfile
+
+import numpy as np
+from absl import flags, logging
+
+from tfgates import command
+from tfgates.data import datasets
+from tfgates.export.publish import publish
+from tfgates.export.savedmodel import ServedModel, is_threshold
+from tfgates.export.skipping import SKIPS
+from tfgates.report.timing import hardware, interleaved, ratio, table
+from tfgates.results import open_data
+from tfgates.run_folder import RunFolder
+from tfgates.speed import SIDE_BY_SIDE, WIDE, Served, export_with_keras, without_gates
+
+RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
+BATCHES = flags.DEFINE_list("batches", ["1", "8", "32"], "Images in a request.")
+TAU = flags.DEFINE_float("tau", 0.5, "Threshold of the gates.")
+ROUNDS = flags.DEFINE_integer("rounds", 9, "Rounds, in which all ways take turns.", lower_bound=2)
+CALLS = flags.DEFINE_integer("calls", 8, "Requests of each way in a round.", lower_bound=1)
+HALF = flags.DEFINE_enum(
+    "mixed_precision", "", ["", "bfloat16"], "As of the server; the plain network stays float32."
+)
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets, where it has moved.")
+
+flags.register_validator("run", bool, "is a run folder, as runs/NAME.")
+flags.register_validator("tau", is_threshold, "is a probability in (0, 1), as 0.5.")
+flags.register_validator(
+    "batches",
+    lambda texts: texts and all(text.isdecimal() and int(text) > 0 for text in texts),
+    "are numbers of images, as 1,8,32.",
+)
+
+PLAIN = "without gates, Keras export"
+
+
+def main():
+    # The session is TensorFlow's old one, as in the server; it says so each time.
+    logging.set_verbosity(logging.ERROR)
+    run = RunFolder(RUN.value)
+    _, labels, preprocessing = run.load_data()
+    network = run.load_classifier().network
+    batches = sorted({int(text) for text in BATCHES.value})
+    images = validation_images(run, preprocessing, 2 * batches[-1])
+    with tempfile.TemporaryDirectory() as folder:
+        shape = images.shape[1:]
+        plain = Served(export_with_keras(without_gates(network), shape, f"{folder}/plain"), WIDE)
+        ways: dict[str, tuple] = {PLAIN: (plain, None, WIDE)}
+        for skip in SKIPS:
+            model = ServedModel(network, preprocessing, labels, tau=TAU.value, skip=skip)
+            path = publish(model, f"{folder}/{skip}")
+            for threads in sorted({WIDE, SIDE_BY_SIDE}):
+                served = Served(path, threads, "predict_images", bfloat16=HALF.value == "bfloat16")
+                ways[f"--skip={skip}, threads {threads[0]} x {threads[1]}"] = served, skip, threads
+        print(f"{hardware()}; {describe(ways, images, model.costs)}", flush=True)
+        seconds = [measure(ways, images, batch) for batch in batches]
+    print(recommendation(ways, seconds))
+
+
+def validation_images(run, preprocessing, count):
+    """Returns up to `count` raw validation images, float32 [N, size, size, 3]; few are repeated."""
+    dataset = open_data(run, DATA_DIR.value)
+    with datasets.readable(dataset):
+        records = dataset.records("validation").take(count)
+        images = np.stack([preprocessing(image).numpy() for image, _ in records])
+    return np.resize(images, (count, *images.shape[1:]))
+
+
+def describe(ways, images, costs):
+    """Says what the gates do on these images."""
+    served = next(served for served, skip, _ in ways.values() if skip is not None)
+    answer = served(images=images)
+    share = answer["macs"].mean() / costs.ungated
+    return (
+        f"rate {answer['gates'].mean():.3f} at tau {TAU.value:g}, {100 * share:.1f} % of the "
+        f"{costs.ungated / 1e6:,.1f} M multiply-adds, on {len(images)} validation images"
+    )
+
+
+def measure(ways, images, batch):
+    """Times all ways at one batch size and prints their table; returns the seconds by name."""
+    starts = range(0, len(images) - batch + 1, batch)
+
+    def calls(served):
+        turn = itertools.cycle(starts)
+
+        def call():
+            first = next(turn)
+            served(images=images[first : first + batch])
+
+        return call
+
+    runs = {name: calls(served) for name, (served, _, _) in ways.items()}
+    seconds = interleaved(runs, ROUNDS.value, CALLS.value)
+    rows = []
+    for name in ways:
+        relative = seconds[name] / seconds[PLAIN]
+        times = 1e3 * np.median(seconds[name], axis=0) / batch
+        rows.append(
+            [
+                name,
+                ratio(seconds[name], seconds[PLAIN]),
+                f"{np.median(relative[:, 1]):.3f}",
+                *(f"{milliseconds:.2f}" for milliseconds in times),
+            ]
+        )
+    headers = [f"batch {batch}", "CPU ratio", "wall ratio", "CPU ms an image", "wall ms an image"]
+    print(f"\n{table(rows, headers)}", flush=True)
+    return seconds
+
+
+def recommendation(ways, seconds):
+    """Names the way that takes the least process CPU time over all batch sizes."""
+    ratios = {
+        name: np.exp(np.mean([np.log(np.median(s[name][:, 0] / s[PLAIN][:, 0])) for s in seconds]))
+        for name in ways
+    }
+    best = min(ratios, key=lambda name: ratios[name])
+    _, skip, (intra, inter) = ways[best]
+    if skip is None:
+        return "\nThe network without gates is the fastest here: its gates do not pay at this size."
+    half = " --mixed_precision=bfloat16" if HALF.value == "bfloat16" else ""
+    return (
+        f"\nLeast process CPU time, {ratios[best]:.2f} of the network without gates:\n"
+        f"  python -m tfgates.tools.export --run={RUN.value} --skip={skip}\n"
+        f"  server flags: --tensorflow_intra_op_parallelism={intra} "
+        f"--tensorflow_inter_op_parallelism={inter}{half}"
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)
