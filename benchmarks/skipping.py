@@ -84,14 +84,10 @@ class Case:
         return f"{decisions.mean():.3f}", counted.executed(decisions).mean()
 
 
-def ungated(graphs, path, **options):
-    """Returns the case of the plain network from `Graphs.skipping`, which has no gate to force."""
-    served = Served(path, WIDE, **options)
-    none = np.zeros((1, 0), "float32")
-    return Case(
-        lambda images: served(images=images, log_odds=none.repeat(len(images), 0)),
-        graphs.costs.ungated,
-    )
+def unforced(served, gates, macs):
+    """Returns the case of a graph from `Graphs.skipping` of which no gate is left to be forced."""
+    none = np.zeros((1, gates), "float32")
+    return Case(lambda images: served(images=images, log_odds=none.repeat(len(images), 0)), macs)
 
 
 def float32_cases(graphs):
@@ -106,25 +102,23 @@ def float32_cases(graphs):
         v1 = keras.applications.ResNet50(weights=None)
         path = str(graphs.folder / "applications")
         v1.export(path, verbose=False)
-        (name,) = v1.input_names
-        served = Served(path, WIDE)
+        applications = Served(path, WIDE)
+        (name,) = applications.inputs
         cases["keras.applications.ResNet50"] = Case(
-            lambda images: served(**{name: images}), RESNET50_V1_MACS
+            lambda images: applications(**{name: images}), RESNET50_V1_MACS
         )
     cases["masked, Keras export"] = Case(
         Served(graphs.by_keras(network, "masked"), WIDE), counted.ungated
     )
-    cases["plain, folded, constants"] = ungated(
-        graphs, graphs.skipping(graphs.plain, "folded", skip="none")
-    )
+    folded = graphs.skipping(graphs.plain, "folded", skip="none")
+    cases["plain, folded, constants"] = unforced(Served(folded, WIDE), 0, counted.ungated)
     gates = network.num_gates
     closed = np.random.default_rng(1).permutation(gates)[: round(REMOVED * gates)]
     fixed = {gate: gate not in closed for gate in range(gates)}
     pruned = graphs.skipping(network, "pruned", skip="none", fixed=fixed)
-    served = Served(pruned, WIDE)
-    odds = np.zeros((1, gates), "float32")
-    cases[f"{len(closed)} of {gates} blocks removed"] = Case(
-        lambda images: served(images=images, log_odds=odds.repeat(len(images), 0)),
+    cases[f"{len(closed)} of {gates} blocks removed"] = unforced(
+        Served(pruned, WIDE),
+        gates,
         counted.ungated - sum(counted.branches[gate] for gate in closed),
     )
     for skip in ("loop", "gather"):
@@ -145,7 +139,9 @@ def bfloat16_cases(graphs):
         cases[f"plain, Keras export{suffix}"] = Case(
             Served(plain, WIDE, bfloat16=half), graphs.costs.ungated
         )
-        cases[f"plain, folded, constants{suffix}"] = ungated(graphs, folded, bfloat16=half)
+        cases[f"plain, folded, constants{suffix}"] = unforced(
+            Served(folded, WIDE, bfloat16=half), 0, graphs.costs.ungated
+        )
         served = Served(path, THREADS[skip], bfloat16=half)
         for rate in RATES.value:
             cases[f"{skip}, rate {rate}{suffix}"] = Case(served, rate=float(rate))

@@ -27,6 +27,9 @@ class Served:
         bfloat16: compute in bfloat16 where TensorFlow holds it to be safe: the server's
             --mixed_precision=bfloat16.
 
+    Attributes:
+        inputs: their names.
+
     Called with arrays by name it returns arrays by name.
     """
 
@@ -44,15 +47,15 @@ class Served:
         with graph.as_default():
             loaded = tf.compat.v1.saved_model.loader.load(self._session, ["serve"], str(path))
         definition = loaded.signature_def[signature]
-        self._inputs = list(definition.inputs)
+        self.inputs = list(definition.inputs)
         self._outputs = list(definition.outputs)
         self._run = self._session.make_callable(
             [definition.outputs[name].name for name in self._outputs],
-            [graph.get_tensor_by_name(definition.inputs[name].name) for name in self._inputs],
+            [graph.get_tensor_by_name(definition.inputs[name].name) for name in self.inputs],
         )
 
     def __call__(self, **inputs):
-        values = self._run(*(inputs[name] for name in self._inputs))
+        values = self._run(*(inputs[name] for name in self.inputs))
         return dict(zip(self._outputs, values, strict=True))
 
     def close(self):
