@@ -1,5 +1,6 @@
 """Two logical CPU devices for every test, so that replicas are real; fresh Keras state; a run."""
 
+import gc
 import shutil
 
 import keras
@@ -13,6 +14,11 @@ from tfgates.run_folder import RunFolder
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+
+def pytest_collection_finish():
+    # Keras has the garbage collected after each test: what was imported is none.
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ FORKS.set_forkserver_preload(["tfgates.finish", "tfgates.init_from", "tfgates.ex
 def forked(*arguments):
     """Runs a Python script of the repository; returns the finished process with its output."""
     with Script(*arguments) as script:
-        return script.finish()
+        return script.finish(280)
 
 
 class Script:
