@@ -17,7 +17,7 @@ tf.config.set_logical_device_configuration(
 
 
 def pytest_collection_finish():
-    # Keras has the garbage collected after each test: what was imported is none.
+    # What was imported is no garbage, and need not be looked at again.
     gc.freeze()
 
 
@@ -28,7 +28,8 @@ def fresh_keras():
     yield
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
-    keras.backend.clear_session()
+    # Python collects the garbage when there is enough of it; after each test it takes too long.
+    keras.backend.clear_session(free_memory=False)
 
 
 @pytest.fixture(scope="session")
