@@ -16,7 +16,7 @@ demo: .venv/installed
 	$(BIN)/python serving/demo.py --run=runs/demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -5,9 +5,9 @@ import matplotlib.cbook
 import numpy as np
 import pytest
 import tensorflow as tf
-from examples import operations
+from examples import PREPROCESSING, operations
 
-from tfgates.data.augment import MIN_AREA, Augmentation, resized_crop_flip
+from tfgates.data.augment import MIN_AREA, Augmentation, crop_flip, resized_crop_flip
 from tfgates.data.preprocess import Preprocessing, decode
 from tfgates.data.strong_augment import MIXES, rand_augment
 
@@ -28,6 +28,23 @@ def ramps(height, width):
     """An image whose first channel is the row and whose second channel is the column."""
     rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
     return np.stack([rows, columns, 0 * rows], axis=-1).astype("uint8")
+
+
+def test_crop_and_flip_moves_the_image_and_keeps_its_pixels():
+    pixels = np.zeros((32, 32, 3), "uint8")
+    pixels[16, 10] = 1
+    image = tf.io.encode_png(pixels)
+    places = set()
+    for seed in range(40):
+        seeds = tf.constant([seed, 0], tf.int64)
+        moved = crop_flip(image, PREPROCESSING, seeds).numpy()
+        assert moved.sum() == 3
+        places.add(tuple(np.argwhere(moved[..., 0])[0]))
+    rows, columns = map(set, zip(*places, strict=True))
+    assert rows <= set(range(12, 21))
+    assert columns <= set(range(6, 15)) | set(range(17, 26))
+    assert columns & set(range(17, 26))
+    assert columns & set(range(6, 15))
 
 
 def test_windows_have_the_areas_and_aspects_of_the_paper():
@@ -86,22 +103,21 @@ def test_rand_augment_is_a_function_of_the_seed(jpeg):
     assert "StatelessRandomUniformV2" in used
 
 
+def augmented(jpeg, mix):
+    """An image, or a mixed batch of 300: in half precision their numbers would not be exact."""
+    augmentation = Augmentation("none", magnitude=0.3, mix=mix)
+    if mix == "none":
+        return [augmentation(jpeg, Preprocessing(16), seeds(1)[0])]
+    images = np.broadcast_to(np.arange(300)[:, None, None, None] % 256, (300, 16, 16, 3))
+    return augmentation.mixed(images, tf.one_hot(range(300), 300), seeds(1)[0])
+
+
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("mix", ["none", *MIXES])
 def test_mixed_precision_is_the_networks_affair(jpeg, precision, mix):
-    """300 images: in half precision their numbers would no longer be exact."""
-    augmentation = Augmentation("none", magnitude=0.3, mix=mix)
-
-    def batch():
-        image = augmentation(jpeg, Preprocessing(16), seeds(1)[0])
-        if mix == "none":
-            return [image]
-        images = tf.cast(tf.range(300) % 256, "uint8")[:, None, None, None] + 0 * image
-        return augmentation.mixed(images, tf.one_hot(range(300), 300), seeds(1)[0])
-
-    expected = tf.function(batch)()
+    expected = tf.function(augmented)(jpeg, mix)
     keras.config.set_dtype_policy(precision)
-    found = tf.function(batch)()
+    found = tf.function(augmented)(jpeg, mix)
     assert keras.config.dtype_policy().name == precision
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.dtype == theirs.dtype

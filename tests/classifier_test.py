@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from examples import PREPROCESSING, STATISTICS, real_images, small_network
+from examples import STATISTICS, real_images, small_network
 
+from tfgates.data.preprocess import Preprocessing
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Expected
 from tfgates.training import classifier as classifier_module
@@ -121,12 +122,19 @@ def test_fillers_of_the_last_evaluation_batch_weigh_nothing(mirrored):
         np.testing.assert_allclose(padded[name], value, rtol=1e-5, err_msg=name)
 
 
+def small_images(count):
+    """Returns real images of 16 pixels, and their labels."""
+    encoded, labels = real_images(count)
+    return np.stack([Preprocessing(16, "stretch")(image) for image in encoded]), labels
+
+
 def test_overfits_64_real_images():
-    encoded, labels = real_images(64)
-    images = np.stack([PREPROCESSING(image) for image in encoded])
+    images, labels = small_images(64)
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay([180], [0.05, 0.005])
     classifier = compiled(
-        cifar_resnet(14, 10, seed=1, statistics=STATISTICS), schedule, target_rate=0.9
+        cifar_resnet(14, 10, seed=1, statistics=STATISTICS, input_shape=(16, 16, 3)),
+        schedule,
+        target_rate=0.9,
     )
     batch = tf.data.Dataset.from_tensors((images, labels))
     log = classifier.fit(batch.repeat(), epochs=30, steps_per_epoch=10, verbose=0).history
@@ -138,9 +146,8 @@ def test_overfits_64_real_images():
 
 @pytest.mark.parametrize("target", [0.25, 0.5, 0.75])
 def test_the_per_batch_loss_alone_reaches_the_target_rate(target):
-    encoded, _ = real_images(64)
-    images = tf.constant(np.stack([PREPROCESSING(image) for image in encoded]))
-    network = cifar_resnet(8, 10, seed=7, statistics=STATISTICS)
+    images = tf.constant(small_images(64)[0])
+    network = cifar_resnet(8, 10, seed=7, statistics=STATISTICS, input_shape=(16, 16, 3))
     optimizer = keras.optimizers.SGD(0.5, momentum=0.9)
 
     @tf.function
@@ -180,6 +187,15 @@ def test_gate_rates_are_means_over_weighted_images():
 def test_bad_arguments_are_refused_by_name(arguments, message):
     with pytest.raises(ValueError, match=message):
         GatedClassifier(small_network(), **arguments)
+
+
+def test_a_step_is_traced_once():
+    """Variables that its first trace made would make TensorFlow trace it again."""
+    classifier = compiled(small_network())
+    step, traces = classifier.train_step, []
+    classifier.train_step = lambda data: traces.append(data) or step(data)
+    classifier.fit(batches(2), verbose=0)
+    assert len(traces) == 1
 
 
 def test_a_plain_network_trains_without_a_target_loss():

@@ -1,7 +1,8 @@
 """Bad input ends in one line that says what to do, with exit code 2 and nothing written."""
 
 import pytest
-from examples import own_lines, run_script
+from examples import own_lines
+from processes import forked
 
 BAD_FLAGS = [
     (["--target_rate=40"], ["--target_rate=40", "[0, 1]", "0.4"]),
@@ -43,7 +44,7 @@ BAD_FLAGS = [
 
 @pytest.mark.parametrize(("arguments", "words"), BAD_FLAGS, ids=lambda value: value[0])
 def test_bad_flags_of_train(arguments, words, tmp_path):
-    finished = run_script("train.py", f"--output_dir={tmp_path}/run", *arguments)
+    finished = forked("train.py", f"--output_dir={tmp_path}/run", *arguments)
     assert finished.returncode == 2
     (line,) = own_lines(finished.stderr)
     assert line.startswith("train.py: error: ")
@@ -53,7 +54,7 @@ def test_bad_flags_of_train(arguments, words, tmp_path):
 
 
 def test_help_lists_every_flag():
-    finished = run_script("train.py", "--help")
+    finished = forked("train.py", "--help")
     for flag in ("--target_rate", "--[no]deterministic", "--network", "--strategy", "--data_dir"):
         assert flag in finished.stdout
     assert "resumes it after its last finished epoch" in finished.stdout
@@ -72,7 +73,7 @@ def test_help_lists_every_flag():
 def test_bad_flags_of_export(arguments, words, tmp_path):
     (tmp_path / "data.json").write_text("{half a fi")
     arguments = [argument.format(damaged=tmp_path) for argument in arguments]
-    finished = run_script("-m", "tfgates.tools.export", *arguments)
+    finished = forked("-m", "tfgates.tools.export", *arguments)
     assert finished.returncode == 2
     (line,) = own_lines(finished.stderr)
     for word in words:
@@ -81,7 +82,7 @@ def test_bad_flags_of_export(arguments, words, tmp_path):
 
 def test_a_run_folder_that_is_a_file_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    finished = run_script("train.py", f"--output_dir={tmp_path}/file/run")
+    finished = forked("train.py", f"--output_dir={tmp_path}/file/run")
     assert finished.returncode == 2
     (line,) = own_lines(finished.stderr)
     assert "--output_dir" in line

@@ -1,12 +1,24 @@
-"""Two logical CPU devices for every test, so that replicas are real; fresh Keras state."""
+"""Two logical CPU devices for every test, so that replicas are real; fresh Keras state; a run."""
+
+import gc
+import shutil
 
 import keras
 import pytest
 import tensorflow as tf
+from examples import real_images, run_script, store_set
+
+from tfgates.data import datasets
+from tfgates.run_folder import RunFolder
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+
+def pytest_collection_finish():
+    # What was imported is no garbage, and need not be looked at again.
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +28,8 @@ def fresh_keras():
     yield
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
-    keras.backend.clear_session()
+    # Python collects the garbage when there is enough of it; after each test it takes too long.
+    keras.backend.clear_session(free_memory=False)
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +38,57 @@ def mirrored():
     return tf.distribute.MirroredStrategy(
         ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
     )
+
+
+@pytest.fixture(scope="session")
+def shipped():
+    """The data set that ships with tfgates."""
+    return datasets.open_dataset("fashion_mnist_13k")
+
+
+@pytest.fixture(scope="session")
+def small_set(tmp_path_factory):
+    """Folder of my_set, 200 images for training, 91 for validation, 10 for the test."""
+    folder = tmp_path_factory.mktemp("data")
+    encoded, labels = real_images(301)
+    # Two replicas do not divide 91 images: an evaluation batch has a filler.
+    bounds = {"train": (0, 200), "validation": (200, 291), "test": (291, 301)}
+    store_set(folder, {name: (encoded[a:b], labels[a:b]) for name, (a, b) in bounds.items()})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def training(small_set):
+    """Function (run folder, *flags) -> arguments of Python that train on the small set."""
+
+    def arguments(folder, *flags):
+        return [
+            "train.py",
+            "--dataset=my_set",
+            f"--data_dir={small_set}",
+            f"--output_dir={folder}",
+            "--network=cifar_resnet8",
+            "--batch_size=32",
+            "--steps_per_epoch=3",
+            "--learning_rate=0.05",
+            "--decay_epochs=2",
+            *flags,
+        ]
+
+    return arguments
+
+
+@pytest.fixture(scope="session")
+def whole_run(training, tmp_path_factory):
+    """A run of three epochs that nothing interrupted, and what it printed; tests leave it so."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    finished = run_script(*training(folder, "--epochs=3"))
+    assert finished.returncode == 0, finished.stderr
+    return RunFolder(folder), finished.stdout
+
+
+@pytest.fixture
+def copied_run(whole_run, tmp_path):
+    """A copy of the whole run, to change."""
+    shutil.copytree(whole_run[0].path, tmp_path / "run")
+    return RunFolder(tmp_path / "run")

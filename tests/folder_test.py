@@ -7,7 +7,8 @@ import matplotlib.cbook
 import numpy as np
 import pytest
 import tensorflow as tf
-from examples import ROOT, own_lines, real_images, run_script
+from examples import own_lines, real_images
+from processes import forked
 
 from tfgates.data import datasets
 from tfgates.data.preprocess import RESIZES, Preprocessing, decode
@@ -158,7 +159,7 @@ def test_a_picture_that_is_none_is_named(pictures, tmp_path):
         (tmp_path / "pictures" / "clothing" / name).write_text("no picture")
     (tmp_path / "pictures" / "clothing" / "raw.heic").write_text("")
     (tmp_path / "pictures" / "__MACOSX").mkdir()
-    finished = run_script(
+    finished = forked(
         "train.py",
         f"--dataset=folder:{tmp_path}/pictures",
         "--network=cifar_resnet8",
@@ -180,7 +181,7 @@ def test_a_picture_that_is_none_is_named(pictures, tmp_path):
 @pytest.mark.timeout(280)
 def test_the_recipe_of_imagenet_from_pictures_to_the_client(pictures, tmp_path):
     run = RunFolder(tmp_path / "run")
-    finished = run_script(
+    finished = forked(
         "train.py",
         "--flagfile=flags/r50.cfg",
         f"--dataset=folder:{pictures}",
@@ -201,11 +202,11 @@ def test_the_recipe_of_imagenet_from_pictures_to_the_client(pictures, tmp_path):
     assert data["mean"] == [0.485, 0.456, 0.406]
     assert run.load_data()[2] == Preprocessing(64, "shorter_side")
     assert run.load_classifier().network.num_gates == 16
-    exported = run_script("-m", "tfgates.tools.export", f"--run={run.path}")
+    exported = forked("-m", "tfgates.tools.export", f"--run={run.path}")
     assert exported.returncode == 0, exported.stderr
-    shown = run_script("serving/demo.py", f"--run={run.path}")
+    shown = forked("serving/demo.py", f"--run={run.path}")
     assert shown.returncode == 0, shown.stderr
     answers = [line.split() for line in shown.stdout.splitlines() if ".jpg" in line]
+    assert len(answers) == 4
     assert {answer[1] for answer in answers} <= {"clothing", "portrait"}
     assert all(len(answer[3]) == 16 for answer in answers)
-    assert (ROOT / "flags/r50.cfg").exists()

@@ -98,21 +98,16 @@ def _numbers_of_all(strategy, number):
 class FitOverWorkers(keras.Model):
     """Mends the `fit` of Keras 3.15, which fails in two places over several hosts.
 
-    Under other strategies it changes nothing.
+    Under every strategy, metrics and optimizer are built before the first step: TensorFlow traces
+    a step again whose first trace has made variables.
     """
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        strategy = self.distribute_strategy
-        if iterator is None or not _several(strategy):
-            super()._maybe_symbolic_build(iterator, data_batch)
-            return
-        # Keras averages a batch over all hosts to learn its shape; that of one replica does too.
-        for _, _, batches in iterator:
-            data_batch = tf.nest.map_structure(
-                lambda values: strategy.experimental_local_results(values)[0], next(batches)
-            )
-            break
-        with strategy.scope():
+        if iterator is not None:
+            # Keras reads a batch to learn its shape, and averages it, which several hosts cannot.
+            _, _, batches = next(iter(iterator))
+            data_batch = tf.nest.map_structure(lambda spec: spec.flatten()[0], batches.element_spec)
+        with self.distribute_strategy.scope():
             self._symbolic_build(data_batch=data_batch)
 
     def _make_function(self, step_function):

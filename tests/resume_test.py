@@ -1,0 +1,97 @@
+"""The same command again: after a kill, an interrupt, a divergence, or the end."""
+
+import signal
+import time
+
+import pytest
+from checkpoint_test import assert_trained_alike
+from examples import own_lines
+from processes import Script, forked
+
+from tfgates.run_folder import RunFolder
+
+
+def wait_for_an_epoch(run, script):
+    """Waits until a run has finished its first epoch."""
+    deadline = time.monotonic() + 120
+    while not (run.checkpoints / "epoch-0001.weights.h5").exists():
+        assert time.monotonic() < deadline
+        assert script.running()
+        time.sleep(0.05)
+
+
+def test_an_interrupted_run_ends_in_one_line(training, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    with Script(*training(run.path, "--epochs=1000")) as script:
+        wait_for_an_epoch(run, script)
+        script.send_signal(signal.SIGINT)
+        interrupted = script.finish(60)
+    assert interrupted.returncode == 130
+    line = own_lines(interrupted.stderr)[-1]
+    assert line == "Interrupted. What is finished is kept; train.py resumes."
+
+
+def test_a_killed_run_resumes_after_its_last_finished_epoch(whole_run, training, tmp_path):
+    whole, _ = whole_run
+    broken = RunFolder(tmp_path / "broken")
+    with Script(*training(broken.path, "--epochs=3")) as script:
+        wait_for_an_epoch(broken, script)
+    finished = forked(*training(broken.path, "--epochs=3"))
+    assert finished.returncode == 0, finished.stderr
+    assert "Epochs 2 to 3." in finished.stdout or "Epochs 3 to 3." in finished.stdout
+    assert_trained_alike(broken, whole)
+
+
+def test_a_run_killed_in_its_first_epoch_starts_over(training, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    run.log.write_text("")
+    run.rates.write_text("step,gate_00,gate_01,gate_02\n1,0.9,0.9,0.9\n")
+    finished = forked(*training(run.path, "--epochs=1"))
+    assert finished.returncode == 0, finished.stderr
+    assert len(run.log.read_text().splitlines()) == 2
+    assert [row.split(",")[0] for row in run.rates.read_text().split()] == ["step", "1", "2", "3"]
+
+
+def test_a_finished_run_is_evaluated_again(copied_run, training):
+    """Whatever was lost of what comes after the training."""
+    run = copied_run
+    before = run.metrics.read_text()
+    run.metrics.unlink()
+    run.model.unlink()
+    run.rates.unlink()
+    again = forked(*training(run.path, "--epochs=3"))
+    assert again.returncode == 0, again.stderr
+    assert "is trained, 3 of 3 epochs" in again.stdout
+    assert run.metrics.read_text() == before
+    assert run.load_classifier().network.num_gates == 3
+    assert "No picture of the rates" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--epochs=3", "--target_rate=0.4"], ["--target_rate=0.5", "--target_rate=0.4"]),
+        (["--epochs=2"], ["3 epochs", "--epochs=2"]),
+    ],
+)
+def test_another_run_in_the_folder_is_refused(copied_run, training, flags, words):
+    run = copied_run
+    before = run.flags.read_text(), run.metrics.read_text()
+    refused = forked(*training(run.path, *flags))
+    assert refused.returncode == 2
+    (line,) = own_lines(refused.stderr)
+    for word in words:
+        assert word in line
+    assert (run.flags.read_text(), run.metrics.read_text()) == before
+
+
+def test_a_diverged_run_ends_with_its_reason_and_without_a_result(training, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    ended = forked(*training(run.path, "--epochs=2", "--learning_rate=1e6"))
+    assert ended.returncode == 2
+    (line,) = own_lines(ended.stderr)
+    assert "diverged" in line
+    assert "--learning_rate" in line
+    assert not run.model.exists()
+    assert not run.metrics.exists()

@@ -1,0 +1,58 @@
+"""The tools on a run: evaluated again, its thresholds swept, exported, served, classified."""
+
+import csv
+import re
+import socket
+
+import pytest
+from examples import own_lines, run_script
+from processes import forked
+
+
+def test_the_evaluation_tool_repeats_the_table_and_sweeps_the_threshold(whole_run, copied_run):
+    (_, output), run = whole_run, copied_run
+    before = run.metrics.read_text()
+    tool = ("-m", "tfgates.tools.evaluate", f"--run={run.path}")
+    again = forked(*tool, "--taus=0.9,0.01,0.5")
+    assert again.returncode == 0, again.stderr
+    assert run.metrics.read_text() == before
+    table = output[output.index("policy  ") : output.index("Rate of each gate")]
+    assert table in again.stdout
+    with run.tau_table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["tau"] for row in rows] == ["0.01", "0.5", "0.9"]
+    rates = [float(row["rate"]) for row in rows]
+    assert rates[0] == 1.0
+    assert rates == sorted(rates, reverse=True)
+    # The validation column of the log is the same threshold on the same images.
+    with run.log.open() as file:
+        last = list(csv.DictReader(file))[-1]
+    assert 1 - float(rows[1]["top1_error"]) / 100 == pytest.approx(float(last["val_accuracy"]))
+    assert rates[1] == pytest.approx(float(last["val_rate"]))
+    assert run.tau_picture.read_bytes().startswith(b"\x89PNG")
+    refused = forked(*tool, "--taus=0.5,1")
+    assert refused.returncode == 2
+    (line,) = own_lines(refused.stderr)
+    assert "--taus" in line
+    assert "0.5,1" in line
+
+
+def test_export_and_demo_of_a_run(copied_run, small_set):
+    run = copied_run
+    exported = run_script("-m", "tfgates.tools.export", f"--run={run.path}", "--top_k=3")
+    assert exported.returncode == 0, exported.stderr
+    assert f"Exported {run.export / '1'} " in exported.stdout
+    shown = run_script("serving/demo.py", f"--run={run.path}", f"--data_dir={small_set}")
+    assert shown.returncode == 0, shown.stderr
+    lines = shown.stdout.splitlines()
+    images = sorted((run.path / "images").iterdir())
+    assert len(images) == 8
+    answers = [line.split() for line in lines if line.startswith(str(images[0].parent))]
+    assert [answer[0] for answer in answers] == [str(path) for path in images]
+    assert all(re.fullmatch("[01]{3}", answer[-2]) for answer in answers)
+    (address,) = re.findall(r"on 127\.0\.0\.1:(\d+)", shown.stdout)
+    assert "Stopped the server." in lines
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", int(address))) != 0
+    assert f'-v "{run.export}:/models/gated"' in shown.stdout
+    assert f"Picture:    {run.picture}" in lines
