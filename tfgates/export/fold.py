@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.ops import convert_to_numpy
 
 Operation = Callable[[tf.Tensor], tf.Tensor]
 # Options of the layers that are folded; other values would fold to wrong numbers.
@@ -51,9 +52,11 @@ class Affine:
 
     def normalized(self, norm):
         """Returns this layer followed by the `keras.layers.BatchNormalization` at inference."""
-        mean, variance = np.asarray(norm.moving_mean), np.asarray(norm.moving_variance)
-        scale = (np.asarray(norm.gamma) if norm.scale else 1.0) / np.sqrt(variance + norm.epsilon)
-        shift = (np.asarray(norm.beta) if norm.center else 0.0) - mean * scale
+        mean, variance = convert_to_numpy(norm.moving_mean), convert_to_numpy(norm.moving_variance)
+        scale = (convert_to_numpy(norm.gamma) if norm.scale else 1.0) / np.sqrt(
+            variance + norm.epsilon
+        )
+        shift = (convert_to_numpy(norm.beta) if norm.center else 0.0) - mean * scale
         return dataclasses.replace(
             self,
             kernel=np.asarray(self.kernel * scale, "float32"),
@@ -154,8 +157,10 @@ def _operation(layer) -> Operation:
 
 
 def _kernel_and_bias(layer):
-    kernel = np.asarray(layer.kernel, "float32")
-    bias = np.asarray(layer.bias, "float32") if layer.use_bias else np.zeros(kernel.shape[-1])
+    kernel = np.float32(convert_to_numpy(layer.kernel))
+    bias = (
+        np.float32(convert_to_numpy(layer.bias)) if layer.use_bias else np.zeros(kernel.shape[-1])
+    )
     return kernel, np.float32(bias)
 
 

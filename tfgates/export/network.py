@@ -9,6 +9,7 @@ import dataclasses
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.ops import convert_to_numpy
 
 from tfgates.export.fold import Affine, Operation, chain, fold, global_average_pool
 from tfgates.export.skipping import SKIPS
@@ -135,7 +136,7 @@ def _logit(gate, place):
         odds = place(np.float32(gate.log_odds))
         return lambda averages: tf.fill(tf.shape(averages)[:1], odds)
     if isinstance(gate, DependentGate):
-        kernel, bias = np.asarray(gate.off_on.kernel), np.asarray(gate.off_on.bias)
+        kernel, bias = convert_to_numpy(gate.off_on.kernel), convert_to_numpy(gate.off_on.bias)
         # One column: the difference of (off, on).
         difference = Affine(kernel[:, 1:] - kernel[:, :1], bias[1:] - bias[:1])
         hidden = fold([gate.hidden, gate.norm, keras.layers.ReLU()], place)
