@@ -38,7 +38,7 @@ def predict(request, model, run):
     response = predict_pb2.PredictResponse()
     describe(response.model_spec, model, signature)
     for name in names:
-        response.outputs[name].CopyFrom(tf.make_tensor_proto(outputs[name]))
+        _fill(response.outputs[name], outputs[name])
     return response
 
 
@@ -77,6 +77,17 @@ def _array(name, proto):
     except (ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
         raise invalid(f"tensor parsing error: {name}") from error
     return array
+
+
+def _fill(proto, array):
+    # A tenth of the time that `tf.make_tensor_proto` takes, which is that of a small network.
+    proto.dtype = tf.as_dtype(array.dtype).as_datatype_enum
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
+    if array.dtype == object:
+        proto.string_val.extend(array.ravel().tolist())
+    else:
+        proto.tensor_content = array.tobytes()
 
 
 def _selected(output_filter, outputs):

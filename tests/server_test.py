@@ -9,10 +9,10 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from serving_fixtures import (
     BROKEN,
-    Batching,
     Queue,
     arrays,
     assert_same,
+    batching,
     classify,
     example,
     jpegs,
@@ -299,7 +299,7 @@ def test_the_server_is_healthy(address, service):
 def test_a_taken_port_is_refused(address):
     port = int(address.rpartition(":")[2])
     with pytest.raises(UserError, match=f"--port={port} is taken on 127.0.0.1"):
-        server.Server(None, None, Queue(Batching()), port=port)
+        server.Server(None, None, Queue(batching.Batching()), port=port)
 
 
 def test_an_independent_client_gets_status_metadata_and_predictions(address, ask):

@@ -30,9 +30,9 @@ from tfgates.networks.cifar_resnet import cifar_resnet
 # No package: its scripts find each other in the folder of the one that is run.
 sys.path.insert(0, str(ROOT / "serving"))
 
+import batching
 import config
 import server
-from batching import Batching
 from models import Models
 from queueing import Queue
 from watcher import Watcher
@@ -126,11 +126,11 @@ class Embedded:
         address: HOST:PORT.
     """
 
-    def __init__(self, configs, batching=None, load=server.load, bound=100, **of_watcher):
+    def __init__(self, configs, merging=None, load=server.load, bound=100, **of_watcher):
         self.models = Models()
         self.watcher = Watcher(self.models, load, **of_watcher)
         self.watcher.configure(configs)
-        self.queue = Queue(batching or Batching(), merging=bool(batching), bound=bound)
+        self.queue = Queue(merging or batching.Batching(threads=1), bool(merging), bound)
         self.server = server.Server(self.models, self.watcher, self.queue)
         self.address = f"127.0.0.1:{self.server.port}"
 

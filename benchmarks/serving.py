@@ -1,0 +1,240 @@
+"""What the embedded server adds to the model: latency, throughput of eight clients, memory.
+
+    python -m benchmarks.serving
+    python -m benchmarks.serving --cases=cifar_resnet20:32 --parts=latency,throughput
+
+A case is NETWORK:PIXELS, exported with random weights. The server runs in a process of its own, and
+so does each client; "direct" calls the same session without a server. Alternatives take turns.
+"""
+
+import contextlib
+import datetime
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+import grpc
+import numpy as np
+import psutil
+import tensorflow as tf
+from absl import app, flags
+from tensorflow_serving.apis.predict_pb2 import PredictRequest
+
+from benchmarks.load import PREDICT
+from benchmarks.timing import hardware, interleaved, table
+from tfgates.data.preprocess import Preprocessing
+from tfgates.export.savedmodel import ServedModel, publish
+from tfgates.networks import NETWORKS
+
+ROOT = pathlib.Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "serving"))
+
+from model import Model  # noqa: E402
+
+CASES = flags.DEFINE_list("cases", ["cifar_resnet20:32", "resnet50:224"], "What is served.")
+PARTS = flags.DEFINE_list("parts", ["latency", "throughput", "memory"], "What is measured.")
+ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds of the interleaved runs.")
+SECONDS = flags.DEFINE_float("seconds", 4.0, "Of one alternative in a round of throughput.")
+CLIENTS = flags.DEFINE_integer("clients", 8, "Processes that ask at once.")
+REQUESTS = flags.DEFINE_integer("requests", 10_000, "Of the memory part.")
+
+CLASSES = 10
+DIRECT_BATCHES = (1, 8, 32)
+CLIENT_BATCHES = (1, 8)
+BATCHING = """\
+max_batch_size { value: 32 }
+batch_timeout_micros { value: 0 }
+max_enqueued_batches { value: 100 }
+num_batch_threads { value: 2 }
+"""
+
+
+def export(case, folder):
+    """Exports a network with random weights; returns the path of the version."""
+    name, size = case.split(":")
+    network = NETWORKS[name](
+        CLASSES, gate="dependent", seed=1, input_shape=(int(size), int(size), 3)
+    )
+    labels = [f"class {index}" for index in range(CLASSES)]
+    return publish(ServedModel(network, Preprocessing(int(size)), labels), folder)
+
+
+def jpegs(count, size):
+    """Returns the bytes of coloured checkerboards."""
+    rng = np.random.default_rng(0)
+    squares = (255 * rng.random((count, 4, 4, 3))).astype("uint8")
+    images = squares.repeat(size // 4, 1).repeat(size // 4, 2)
+    return np.array([tf.io.encode_jpeg(image).numpy() for image in images], object)
+
+
+@contextlib.contextmanager
+def serving(folder, *arguments):
+    """Runs server.py while the block runs; gives its address and its process."""
+    command = [sys.executable, str(ROOT / "serving/server.py"), f"--model_base_path={folder}"]
+    process = subprocess.Popen(
+        [*command, "--port=0", *arguments], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        found = re.search(r"on (\S+:\d+)$", process.stdout.readline())
+        yield found[1], psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+@contextlib.contextmanager
+def clients(address, request, folder, count):
+    """Starts client processes; gives a function seconds -> requests answered, requests failed."""
+    file = pathlib.Path(folder) / "request.binpb"
+    file.write_bytes(request)
+    command = [sys.executable, "-m", "benchmarks.load", address, str(file)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(command, cwd=ROOT, **pipes) for _ in range(count)]
+
+    def ask(seconds):
+        for process in processes:
+            process.stdin.write(f"{seconds}\n")
+            process.stdin.flush()
+        return np.sum([list(map(int, one.stdout.readline().split())) for one in processes], axis=0)
+
+    try:
+        ask(0.5)
+        yield ask
+    finally:
+        for process in processes:
+            process.communicate()
+
+
+def request_for(images):
+    """Returns the bytes of a PredictRequest."""
+    request = PredictRequest()
+    request.model_spec.name = "gated"
+    request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto(images))
+    return request.SerializeToString()
+
+
+def measure_latency(model, images, folder):
+    """Prints what one request of one image takes, with a server and without."""
+    with serving(folder) as (address, _), grpc.insecure_channel(address) as channel:
+        predict, request = channel.unary_unary(PREDICT), request_for(images[:1])
+        seconds = interleaved(
+            {
+                "direct": lambda: model.run("serving_default", {"image_bytes": images[:1]}),
+                "embedded server": lambda: predict(request),
+            },
+            4 * ROUNDS.value,
+            10,
+        )
+    walls = {name: 1e3 * values[:, 1] for name, values in seconds.items()}
+    added = np.median(walls["embedded server"] - walls["direct"])
+    rows = [[name, *spread(values)] for name, values in walls.items()]
+    print(table(rows, ["one image", "median ms", "quartiles"]))
+    print(f"\nAdded by the embedded server: {added:.2f} ms (median of the rounds)\n", flush=True)
+
+
+def measure_throughput(model, images, folder):
+    """Prints images per second of several clients beside those of the session on its own."""
+    parameters = pathlib.Path(folder) / "batching_parameters.txt"
+    parameters.write_text(BATCHING)
+    batching = ("--enable_batching", f"--batching_parameters_file={parameters}")
+    runs = {f"direct, {size} at once": direct(model, images[:size]) for size in DIRECT_BATCHES}
+    with contextlib.ExitStack() as stack:
+        for size in CLIENT_BATCHES:
+            for name, arguments in {"": (), ", batching": batching}.items():
+                address, process = stack.enter_context(serving(folder, *arguments))
+                ask = stack.enter_context(
+                    clients(address, request_for(images[:size]), folder, CLIENTS.value)
+                )
+                name = f"{CLIENTS.value} clients, {size} a request{name}"
+                runs[name] = embedded(ask, process, size)
+        figures = {name: [] for name in runs}
+        for _ in range(ROUNDS.value):
+            for name, run in runs.items():
+                figures[name].append(run(SECONDS.value))
+    figures = {name: np.array(values) for name, values in figures.items()}
+    best = max(
+        list(figures)[: len(DIRECT_BATCHES)], key=lambda name: np.median(figures[name][:, 0])
+    )
+    rows = []
+    for name, values in figures.items():
+        low, share, high = np.percentile(values[:, 0] / figures[best][:, 0], [25, 50, 75])
+        rate, cpu = np.median(values, axis=0)
+        rows.append([name, f"{rate:.1f}", f"{share:.2f} ({low:.2f}-{high:.2f})", f"{cpu:.2f}"])
+    print(table(rows, ["", "images/s", "of the best direct", "CPU ms an image"]), "\n", flush=True)
+
+
+def direct(model, images):
+    """Returns a function seconds -> images per second, CPU milliseconds of an image."""
+
+    def run(seconds):
+        count, cpu, start = 0, time.process_time(), time.perf_counter()
+        while time.perf_counter() < start + seconds:
+            model.run("serving_default", {"image_bytes": images})
+            count += len(images)
+        passed = time.perf_counter() - start
+        return count / passed, 1e3 * (time.process_time() - cpu) / count
+
+    return run
+
+
+def embedded(ask, process, size):
+    """As `direct`, of clients and the server's process."""
+
+    def run(seconds):
+        cpu, start = cpu_seconds(process), time.perf_counter()
+        answered, failed = ask(seconds)
+        if failed:
+            raise RuntimeError(f"{failed} requests failed.")
+        passed = time.perf_counter() - start
+        return size * answered / passed, 1e3 * (cpu_seconds(process) - cpu) / (size * answered)
+
+    return run
+
+
+def cpu_seconds(process):
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def measure_memory(images, folder):
+    """Prints the memory of the server over many requests of one to eight images."""
+    with serving(folder) as (address, process), grpc.insecure_channel(address) as channel:
+        predict = channel.unary_unary(PREDICT)
+        requests = [request_for(images[:size]) for size in (1, 2, 4, 8)]
+        rows = []
+        for sent in range(REQUESTS.value + 1):
+            if sent % (REQUESTS.value // 10) == 0:
+                rows.append([sent, f"{process.memory_info().rss / 2**20:.0f}"])
+            predict(requests[sent % len(requests)])
+    print(table(rows, ["requests", "resident MiB"]), "\n", flush=True)
+
+
+def spread(values):
+    low, median, high = np.percentile(values, [25, 50, 75])
+    return f"{median:.2f}", f"{low:.2f}-{high:.2f}"
+
+
+def main(_):
+    # As in the server; the first session of a process sets it for all.
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.get_logger().setLevel("ERROR")
+    print(f"{hardware()}, TensorFlow {tf.__version__}, {datetime.date.today()}")
+    for case in CASES.value:
+        with tempfile.TemporaryDirectory() as folder:
+            version = export(case, folder)
+            images = jpegs(max(DIRECT_BATCHES), int(case.split(":")[1]))
+            print(f"\n{case}\n")
+            model = Model("gated", version)
+            if "latency" in PARTS.value:
+                measure_latency(model, images, folder)
+            if "throughput" in PARTS.value:
+                measure_throughput(model, images, folder)
+            if "memory" in PARTS.value:
+                measure_memory(images, folder)
+
+
+if __name__ == "__main__":
+    app.run(main)
