@@ -88,9 +88,11 @@ class Server:
                 return self._server.add_secure_port(address, credentials)
             return self._server.add_insecure_port(address)
         except RuntimeError as error:
+            reason = f"{port} is taken on {host}, or {host} is no address of this machine"
+            if credentials:
+                reason += ", or the key or the certificate of --ssl_config_file is none"
             raise UserError(
-                f"--port={port} is taken on {host}, or {host} is no address of this machine. Stop "
-                "what listens there, or choose another port."
+                f"--port={reason}. Stop what listens there, or choose another port."
             ) from error
 
 
@@ -115,7 +117,7 @@ def main():
     server = Server(models, watcher, queue, options.HOST.value, options.PORT.value, credentials)
     print(f"Serving {_describe(models)}, on {options.HOST.value}:{server.port}", flush=True)
     models.report = _report
-    stopped = _stopped_by_signal()
+    stopped = stopped_by_signal()
     threads = [
         repeat(watcher.poll, options.FOLDER_POLL.value, stopped),
         repeat(lambda: reload(watcher), options.CONFIG_POLL.value, stopped),
@@ -169,7 +171,7 @@ def repeat(action, seconds, stopped):
     return thread
 
 
-def _stopped_by_signal():
+def stopped_by_signal():
     """Returns an event that the first SIGTERM or SIGINT sets; the second one ends the process."""
     stopped = threading.Event()
     signals = (signal.SIGTERM, signal.SIGINT)

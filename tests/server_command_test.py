@@ -1,6 +1,7 @@
 """serving/server.py as its users run it: flags and files in, answers and exit codes out."""
 
 import contextlib
+import os
 import pathlib
 import re
 import shutil
@@ -15,8 +16,10 @@ from absl.testing import flagsaver
 from examples import ROOT, own_lines, run_script
 from serving_fixtures import (
     SERVING,
+    Queue,
     arrays,
     assert_same,
+    batching,
     jpegs,
     predict,
     server,
@@ -133,6 +136,27 @@ def test_the_files_for_production_are_served_with_tls(version, tmp_path, tls, as
         )
         (tmp_path / "models.config").write_text(models.rstrip().removesuffix("}") + more + "}\n")
         wait_for_line(process, "more, version 1: AVAILABLE")
+
+
+def test_the_second_signal_ends_the_process():
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        stopped = server.stopped_by_signal()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stopped.wait(timeout=10)
+        assert {signal.getsignal(number) for number in before} == {signal.SIG_DFL}
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_an_unsound_certificate_is_refused():
+    broken = options.config.SSLConfig(
+        server_key="-----BEGIN PRIVATE KEY-----", server_cert="-----BEGIN CERTIFICATE-----"
+    )
+    queue = Queue(batching.Batching(threads=1))
+    with pytest.raises(UserError, match="the certificate of --ssl_config_file is none"):
+        server.Server(None, None, queue, credentials=options.config.credentials(broken))
 
 
 def test_the_script_refuses_a_bad_folder_in_one_line(tmp_path):
