@@ -3,7 +3,7 @@
 python -m benchmarks.load HOST:PORT REQUEST_FILE
 
 For each line on stdin, a number of seconds, it sends requests for so long, one after the other, and
-prints how many were answered and how many failed.
+prints how many were answered, how many failed, and how many seconds the slowest one took.
 """
 
 import pathlib
@@ -21,14 +21,15 @@ def main(address, file):
         predict = channel.unary_unary(PREDICT)
         for line in sys.stdin:
             end = time.monotonic() + float(line)
-            answered = failed = 0
-            while time.monotonic() < end:
+            answered = failed = slowest = 0
+            while (start := time.monotonic()) < end:
                 try:
                     predict(request, timeout=60)
                     answered += 1
                 except grpc.RpcError:
                     failed += 1
-            print(answered, failed, flush=True)
+                slowest = max(slowest, time.monotonic() - start)
+            print(answered, failed, slowest, flush=True)
 
 
 if __name__ == "__main__":

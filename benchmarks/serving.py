@@ -1,4 +1,4 @@
-"""What the embedded server adds to the model: latency, throughput of eight clients, memory.
+"""What the embedded server adds to the model: latency, throughput, swaps of versions, memory.
 
     python -m benchmarks.serving
     python -m benchmarks.serving --cases=cifar_resnet20:32 --parts=latency,throughput
@@ -9,111 +9,38 @@ so does each client; "direct" calls the same session without a server. Alternati
 
 import contextlib
 import datetime
-import pathlib
-import re
-import subprocess
+import shutil
 import sys
 import tempfile
+import threading
 import time
 
 import grpc
 import numpy as np
-import psutil
 import tensorflow as tf
 from absl import app, flags
-from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
+from benchmarks.embedded import ROOT, clients, export, jpegs, request_for, serving
 from benchmarks.load import PREDICT
 from benchmarks.timing import hardware, interleaved, table
-from tfgates.data.preprocess import Preprocessing
-from tfgates.export.savedmodel import ServedModel, publish
-from tfgates.networks import NETWORKS
 
-ROOT = pathlib.Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "serving"))
 
-from model import Model  # noqa: E402
+from model import Model
 
 CASES = flags.DEFINE_list("cases", ["cifar_resnet20:32", "resnet50:224"], "What is served.")
-PARTS = flags.DEFINE_list("parts", ["latency", "throughput", "memory"], "What is measured.")
+PARTS = flags.DEFINE_list(
+    "parts", ["latency", "throughput", "swaps", "memory"], "What is measured."
+)
 ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds of the interleaved runs.")
 SECONDS = flags.DEFINE_float("seconds", 4.0, "Of one alternative in a round of throughput.")
 CLIENTS = flags.DEFINE_integer("clients", 8, "Processes that ask at once.")
 REQUESTS = flags.DEFINE_integer("requests", 10_000, "Of the memory part.")
 
-CLASSES = 10
 DIRECT_BATCHES = (1, 8, 32)
 CLIENT_BATCHES = (1, 8)
-BATCHING = """\
-max_batch_size { value: 32 }
-batch_timeout_micros { value: 0 }
-max_enqueued_batches { value: 100 }
-num_batch_threads { value: 2 }
-"""
-
-
-def export(case, folder):
-    """Exports a network with random weights; returns the path of the version."""
-    name, size = case.split(":")
-    network = NETWORKS[name](
-        CLASSES, gate="dependent", seed=1, input_shape=(int(size), int(size), 3)
-    )
-    labels = [f"class {index}" for index in range(CLASSES)]
-    return publish(ServedModel(network, Preprocessing(int(size)), labels), folder)
-
-
-def jpegs(count, size):
-    """Returns the bytes of coloured checkerboards."""
-    rng = np.random.default_rng(0)
-    squares = (255 * rng.random((count, 4, 4, 3))).astype("uint8")
-    images = squares.repeat(size // 4, 1).repeat(size // 4, 2)
-    return np.array([tf.io.encode_jpeg(image).numpy() for image in images], object)
-
-
-@contextlib.contextmanager
-def serving(folder, *arguments):
-    """Runs server.py while the block runs; gives its address and its process."""
-    command = [sys.executable, str(ROOT / "serving/server.py"), f"--model_base_path={folder}"]
-    process = subprocess.Popen(
-        [*command, "--port=0", *arguments], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        found = re.search(r"on (\S+:\d+)$", process.stdout.readline())
-        yield found[1], psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.communicate()
-
-
-@contextlib.contextmanager
-def clients(address, request, folder, count):
-    """Starts client processes; gives a function seconds -> requests answered, requests failed."""
-    file = pathlib.Path(folder) / "request.binpb"
-    file.write_bytes(request)
-    command = [sys.executable, "-m", "benchmarks.load", address, str(file)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    processes = [subprocess.Popen(command, cwd=ROOT, **pipes) for _ in range(count)]
-
-    def ask(seconds):
-        for process in processes:
-            process.stdin.write(f"{seconds}\n")
-            process.stdin.flush()
-        return np.sum([list(map(int, one.stdout.readline().split())) for one in processes], axis=0)
-
-    try:
-        ask(0.5)
-        yield ask
-    finally:
-        for process in processes:
-            process.communicate()
-
-
-def request_for(images):
-    """Returns the bytes of a PredictRequest."""
-    request = PredictRequest()
-    request.model_spec.name = "gated"
-    request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto(images))
-    return request.SerializeToString()
+SWAPS = 3
+BATCHING = ROOT / "serving/batching_parameters.txt"
 
 
 def measure_latency(model, images, folder):
@@ -138,9 +65,7 @@ def measure_latency(model, images, folder):
 
 def measure_throughput(model, images, folder):
     """Prints images per second of several clients beside those of the session on its own."""
-    parameters = pathlib.Path(folder) / "batching_parameters.txt"
-    parameters.write_text(BATCHING)
-    batching = ("--enable_batching", f"--batching_parameters_file={parameters}")
+    batching = ("--enable_batching", f"--batching_parameters_file={BATCHING}")
     runs = {f"direct, {size} at once": direct(model, images[:size]) for size in DIRECT_BATCHES}
     with contextlib.ExitStack() as stack:
         for size in CLIENT_BATCHES:
@@ -186,7 +111,7 @@ def embedded(ask, process, size):
 
     def run(seconds):
         cpu, start = cpu_seconds(process), time.perf_counter()
-        answered, failed = ask(seconds)
+        answered, failed, _ = ask(seconds).sum(axis=0)
         if failed:
             raise RuntimeError(f"{failed} requests failed.")
         passed = time.perf_counter() - start
@@ -198,6 +123,28 @@ def embedded(ask, process, size):
 def cpu_seconds(process):
     times = process.cpu_times()
     return times.user + times.system
+
+
+def measure_swaps(version, images, folder):
+    """Prints what becomes of requests while versions are swapped."""
+    rows = []
+    request = request_for(images[:1])
+    with serving(folder) as (address, _), clients(address, request, folder, CLIENTS.value) as ask:
+        for swaps in (0, SWAPS):
+            swapping = threading.Thread(target=swap, args=(version, swaps))
+            swapping.start()
+            answered, failed, slowest = ask(SECONDS.value * (SWAPS + 1)).T
+            swapping.join()
+            rows.append([swaps, int(sum(answered)), int(sum(failed)), f"{1e3 * max(slowest):.0f}"])
+    print(table(rows, ["swaps", "requests", "failed", "slowest, ms"]), "\n", flush=True)
+
+
+def swap(version, count):
+    """Publishes so many copies of a version, one after the other."""
+    for number in range(2, count + 2):
+        time.sleep(SECONDS.value)
+        unfinished = shutil.copytree(version, version.with_name(f".tmp-{number}"))
+        unfinished.rename(version.with_name(str(number)))
 
 
 def measure_memory(images, folder):
@@ -233,6 +180,8 @@ def main(_):
                 measure_latency(model, images, folder)
             if "throughput" in PARTS.value:
                 measure_throughput(model, images, folder)
+            if "swaps" in PARTS.value:
+                measure_swaps(version, images, folder)
             if "memory" in PARTS.value:
                 measure_memory(images, folder)
 

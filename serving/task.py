@@ -6,15 +6,21 @@ import time
 import grpc
 from refused import Refused
 
-# gRPC reports about 9e18 s for a call without a deadline.
+# gRPC reports about 9e18 s, or None, for a call without a deadline.
 NO_DEADLINE_SECONDS = 1e9
 
 
 class Task:
     """A request in the queue.
 
-    Attributes:
+    Args:
+        model: `Model`.
+        signature: its name.
+        inputs: NumPy arrays by name, checked.
         rows: number of its images; None: it is not merged with others.
+        seconds: until its caller's deadline.
+
+    Attributes:
         key: equal for tasks that may be merged.
         outputs, error: what came of it, once it is `done`.
     """
@@ -22,7 +28,8 @@ class Task:
     def __init__(self, model, signature, inputs, rows, seconds):
         self.model, self.signature, self.inputs, self.rows = model, signature, inputs, rows
         self.queued = time.monotonic()
-        self.deadline = self.queued + seconds if seconds < NO_DEADLINE_SECONDS else None
+        has_deadline = seconds is not None and seconds < NO_DEADLINE_SECONDS
+        self.deadline = self.queued + seconds if has_deadline else None
         shapes = [(name, array.shape[1:]) for name, array in sorted(inputs.items())]
         self.key = id(self) if rows is None else (id(model), signature, tuple(shapes))
         self.outputs = self.error = None

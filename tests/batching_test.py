@@ -258,7 +258,7 @@ def test_what_nobody_waits_for_is_not_run(serve, held, merging):
         held.gate.clear()
         first = begin(predict(image_bytes=jpegs(1)))
         held.wait_for_runs(1)
-        late = begin(predict(image_bytes=jpegs(2)), timeout=0.3)
+        late = begin(predict(image_bytes=jpegs(2)), timeout=1)
         cancelled = begin(predict(image_bytes=jpegs(3)))
         awaited = begin(predict(image_bytes=jpegs(4)), timeout=None)
         wait_until(lambda: waiting(embedded) == 3)

@@ -92,12 +92,12 @@ def test_the_script_serves_and_swaps_until_it_is_told_to_end(version, tmp_path, 
             wait_for_line(process, "other, version 2: AVAILABLE")
             wait_for_line(process, "other, version 1: END")
             # What is in flight is finished.
-            many = predict(image_bytes=jpegs(1) * 300)
+            many = predict(image_bytes=jpegs(1) * 1500)
             many.model_spec.name = "other"
             begun = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict.future(many)
-            time.sleep(0.1)
+            time.sleep(0.5)
             process.send_signal(signal.SIGTERM)
-            assert len(arrays(begun.result())["status"]) == 300
+            assert len(arrays(begun.result())["status"]) == 1500
         assert process.wait(timeout=30) == 0
         assert process.stdout.read() == "Stopped.\n"
 
