@@ -10,6 +10,7 @@ import numpy as np
 import psutil
 import tensorflow as tf
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
 from tfgates.data.preprocess import Preprocessing
 from tfgates.export.savedmodel import ServedModel, publish
@@ -20,13 +21,18 @@ CLASSES = 10
 
 
 def export(case, folder):
-    """Exports a network with random weights; returns the path of the version."""
-    name, size = case.split(":")
-    network = NETWORKS[name](
-        CLASSES, gate="dependent", seed=1, input_shape=(int(size), int(size), 3)
-    )
+    """Exports a network with random weights, and warm-up requests; returns the version's path."""
+    name, size = case.split(":")[0], int(case.split(":")[1])
+    network = NETWORKS[name](CLASSES, gate="dependent", seed=1, input_shape=(size, size, 3))
     labels = [f"class {index}" for index in range(CLASSES)]
-    return publish(ServedModel(network, Preprocessing(int(size)), labels), folder)
+    version = publish(ServedModel(network, Preprocessing(size), labels), folder)
+    file = version / "assets.extra/tf_serving_warmup_requests"
+    file.parent.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(file)) as records:
+        for images in (jpegs(1, size), jpegs(8, size)):
+            log = PredictionLog(predict_log=PredictLog(request=request_for(images)))
+            records.write(log.SerializeToString())
+    return version
 
 
 def jpegs(count, size):
@@ -56,7 +62,7 @@ def serving(folder, *arguments):
 def clients(address, request, folder, count):
     """Starts client processes; gives a function seconds -> what each prints, [count, 3]."""
     file = pathlib.Path(folder) / "request.binpb"
-    file.write_bytes(request)
+    file.write_bytes(request.SerializeToString())
     command = [sys.executable, "-m", "benchmarks.load", address, str(file)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     processes = [subprocess.Popen(command, cwd=ROOT, **pipes) for _ in range(count)]
@@ -76,8 +82,8 @@ def clients(address, request, folder, count):
 
 
 def request_for(images):
-    """Returns the bytes of a PredictRequest."""
+    """Returns a PredictRequest."""
     request = PredictRequest()
     request.model_spec.name = "gated"
     request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto(images))
-    return request.SerializeToString()
+    return request

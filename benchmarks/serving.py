@@ -46,7 +46,8 @@ BATCHING = ROOT / "serving/batching_parameters.txt"
 def measure_latency(model, images, folder):
     """Prints what one request of one image takes, with a server and without."""
     with serving(folder) as (address, _), grpc.insecure_channel(address) as channel:
-        predict, request = channel.unary_unary(PREDICT), request_for(images[:1])
+        predict = channel.unary_unary(PREDICT)
+        request = request_for(images[:1]).SerializeToString()
         seconds = interleaved(
             {
                 "direct": lambda: model.run("serving_default", {"image_bytes": images[:1]}),
@@ -151,7 +152,7 @@ def measure_memory(images, folder):
     """Prints the memory of the server over many requests of one to eight images."""
     with serving(folder) as (address, process), grpc.insecure_channel(address) as channel:
         predict = channel.unary_unary(PREDICT)
-        requests = [request_for(images[:size]) for size in (1, 2, 4, 8)]
+        requests = [request_for(images[:size]).SerializeToString() for size in (1, 2, 4, 8)]
         rows = []
         for sent in range(REQUESTS.value + 1):
             if sent % (REQUESTS.value // 10) == 0:

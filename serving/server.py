@@ -8,6 +8,7 @@ tests; production is tensorflow/serving.
 """
 
 import functools
+import gc
 import signal
 import sys
 import threading
@@ -100,6 +101,8 @@ def main():
     # Until requests are served there is nothing to be finished.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     tf.get_logger().setLevel("ERROR")
+    # Collecting an unloaded graph would look at all of TensorFlow, for half a second.
+    gc.freeze()
     models = Models()
     watcher = Watcher(
         models,

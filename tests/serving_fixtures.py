@@ -126,11 +126,11 @@ class Embedded:
         address: HOST:PORT.
     """
 
-    def __init__(self, configs, merging=None, load=server.load, bound=100, **of_watcher):
+    def __init__(self, configs, merging=None, load=server.load, threads=1, bound=100, **of_watcher):
         self.models = Models()
         self.watcher = Watcher(self.models, load, **of_watcher)
         self.watcher.configure(configs)
-        self.queue = Queue(merging or batching.Batching(threads=1), bool(merging), bound)
+        self.queue = Queue(merging or batching.Batching(threads=threads), bool(merging), bound)
         self.server = server.Server(self.models, self.watcher, self.queue)
         self.address = f"127.0.0.1:{self.server.port}"
 

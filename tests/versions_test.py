@@ -181,7 +181,7 @@ def test_a_request_in_flight_outlives_its_version(folder):
         return model
 
     with (
-        serving(config.one_model("gated", str(base)), load=load) as embedded,
+        serving(config.one_model("gated", str(base)), load=load, threads=2) as embedded,
         calling(embedded.address) as begin,
     ):
         in_flight = begin(predict(image_bytes=jpegs(1)))
