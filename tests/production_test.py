@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 import yaml
-from examples import ROOT
+from examples import ROOT, run_script
 from serving_fixtures import SERVING, batching, config, server
 
 COMPOSE = SERVING / "docker-compose.yml"
@@ -33,6 +33,14 @@ def containers():
         "docker": (service["image"], service["command"]),
         "kubernetes": (container["image"], container["args"]),
     }
+
+
+def test_the_descriptor_is_compiled_from_the_proto(tmp_path):
+    compiled = tmp_path / "config.binpb"
+    # In this process the compiler's protobuf would meet TensorFlow's, and crash.
+    arguments = [f"-I{SERVING / 'config'}", "--include_imports", f"--descriptor_set_out={compiled}"]
+    assert run_script("-m", "grpc_tools.protoc", *arguments, "config.proto").returncode == 0
+    assert compiled.read_bytes() == (SERVING / "config/config.binpb").read_bytes()
 
 
 def test_the_models_are_parsed():

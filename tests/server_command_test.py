@@ -77,7 +77,7 @@ def wait_for_line(process, pattern):
     raise AssertionError(f"There is no line {pattern}.")
 
 
-def test_the_script_serves_and_swaps_until_it_is_told_to_end(version, tmp_path, ask):
+def test_the_script_serves_and_swaps_until_it_is_told_to_end(version, tmp_path):
     shutil.copytree(version, tmp_path / "1")
     flags = [f"--model_base_path={tmp_path}", "--model_name=other", "--mixed_precision="]
     with started(*flags) as (process, line):

@@ -52,27 +52,28 @@ def folder(tmp_path, version):
     return add
 
 
-def model_configs(text):
-    return config.models(config.text_format.Parse(text, config.ModelServerConfig()))
-
-
 def one_config(folder, rest="", name="gated"):
     return f'config {{ name: "{name}" base_path: "{folder}" model_platform: "tensorflow" {rest} }}'
 
 
 def configs(*texts):
-    return model_configs(f"model_config_list {{ {' '.join(texts)} }}")
+    text = f"model_config_list {{ {' '.join(texts)} }}"
+    return config.models(config.text_format.Parse(text, config.ModelServerConfig()))
 
 
 def states(embedded, name="gated"):
     return {number: version.state for number, version in embedded.models.versions(name).items()}
 
 
-def answering(begin, model_spec):
-    """Returns the number of the version that answers."""
+def predict_of(model_spec):
     request = predict(image_bytes=jpegs(1))
     request.model_spec.CopyFrom(model_spec)
-    return begin(request).result().model_spec.version.value
+    return request
+
+
+def answering(begin, model_spec):
+    """Returns the number of the version that answers."""
+    return begin(predict_of(model_spec)).result().model_spec.version.value
 
 
 @pytest.mark.parametrize(
@@ -123,12 +124,6 @@ def test_models_versions_and_labels_are_told_apart(folder, ask):
         ]
         answer = arrays(begin(predict(image_bytes=jpegs(8))).result())
         assert_same(answer, ask("serving_default", image_bytes=jpegs(8)))
-
-
-def predict_of(model_spec):
-    request = predict(image_bytes=jpegs(1))
-    request.model_spec.CopyFrom(model_spec)
-    return request
 
 
 def test_a_version_swap_under_load_fails_no_request(folder):
