@@ -1,91 +1,125 @@
-"""A SavedModel under a name, and the requests that TensorFlow Serving refuses of it."""
+"""One version of a model, in a TensorFlow session of its own, as in TensorFlow Serving."""
 
+import os
 import pathlib
 
-import grpc
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
+from refused import CODES, Refused, invalid
+from tensorflow.core.protobuf import rewriter_config_pb2
 
 from tfgates.errors import UserError
 
-CODES = {code.value[0]: code for code in grpc.StatusCode}
+tf1 = tf.compat.v1
 
 
-class Refused(Exception):
-    """A request that the real server refuses with this status."""
+def session_config(intra_op=1, inter_op=0, mixed_precision=""):
+    """Returns the `ConfigProto` of a version's session.
 
-    def __init__(self, code, message):
-        super().__init__(message)
-        self.code = code
-
-
-def invalid(message):
-    return Refused(grpc.StatusCode.INVALID_ARGUMENT, message)
+    Args:
+        intra_op: threads of one operation.
+        inter_op: operations that run side by side; 0: as many as cores. An exported network runs
+            image by image in a loop, so this is what spreads a batch over the cores.
+        mixed_precision: "bfloat16" computes convolutions in it, "" all in float32.
+    """
+    config = tf1.ConfigProto(
+        intra_op_parallelism_threads=intra_op,
+        inter_op_parallelism_threads=inter_op or os.cpu_count() or 1,
+        # Without it the first session of the process would set the number for all.
+        use_per_session_threads=True,
+    )
+    if mixed_precision:
+        rewrites = config.graph_options.rewrite_options
+        rewrites.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
+    return config
 
 
 class Model:
-    """A SavedModel under a name.
+    """A SavedModel, loaded.
 
     Args:
         name: under which clients ask for it.
         path: of its folder, named by the version.
+        config: `ConfigProto` of the session.
 
     Raises:
         UserError: there is no readable SavedModel.
     """
 
-    def __init__(self, name, path):
+    def __init__(self, name, path, config=None):
         path = pathlib.Path(path)
         self.name = name
         self.version = int(path.name)
+        self._session = tf1.Session(graph=tf.Graph(), config=config or session_config())
         try:
-            # Its functions live as long as the object does.
-            self._loaded = tf.saved_model.load(str(path))
-            saved = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+            with self._session.graph.as_default():
+                loaded = tf1.saved_model.load(self._session, [tf.saved_model.SERVING], str(path))
         except Exception as error:
+            self._session.close()
             reason = " ".join(str(error).split())[:200]
             raise UserError(
                 f"{path} holds no readable SavedModel: {reason}. Export the run again."
             ) from error
-        self.signature_defs = dict(saved.meta_graphs[0].signature_def)
+        self.signature_defs = dict(loaded.signature_def)
 
-    def has(self, signature):
-        return signature in self._loaded.signatures
+    def check(self, signature, inputs):
+        """Refuses inputs that are not those of a signature.
 
-    def run(self, signature, inputs):
+        Args:
+            signature: its name.
+            inputs: NumPy arrays by name.
+
+        Raises:
+            Refused: names, types or shapes are others.
+        """
+        expected = self.signature_defs[signature].inputs
+        _check_names(inputs, expected)
+        for name, info in expected.items():
+            dtype, shape = tf.as_dtype(info.dtype), tf.TensorShape(info.tensor_shape)
+            value = inputs[name]
+            received = tf.as_dtype(value.dtype)
+            if received != dtype or not shape.is_compatible_with(value.shape):
+                raise invalid(
+                    f"Input {name} has type {dtype.name} and shape {shape}. "
+                    f"Received: type {received.name}, shape {value.shape}."
+                )
+
+    def run(self, signature, inputs, timeout=None):
         """Runs a signature.
 
         Args:
             signature: its name.
-            inputs: tensors by name.
+            inputs: NumPy arrays by name, checked.
+            timeout: seconds after which the run is given up; None: never.
 
         Returns:
-            Tensors by name.
+            NumPy arrays by name: all outputs of the signature.
 
         Raises:
-            Refused: the inputs are not those of the signature, or the graph refuses their values.
+            Refused: the graph refuses the values, or the time is up.
         """
-        specs = self._loaded.signatures[signature].structured_input_signature[1]
-        _check_names(inputs, specs)
-        for name, spec in specs.items():
-            value = inputs[name]
-            if value.dtype != spec.dtype or not spec.shape.is_compatible_with(value.shape):
-                raise invalid(
-                    f"Input {name} has type {spec.dtype.name} and shape {spec.shape}. "
-                    f"Received: type {value.dtype.name}, shape {value.shape}."
-                )
+        definition = self.signature_defs[signature]
+        outputs = {name: info.name for name, info in definition.outputs.items()}
+        feed = {definition.inputs[name].name: value for name, value in inputs.items()}
+        options = None
+        if timeout is not None:
+            options = tf1.RunOptions(timeout_in_ms=max(1, round(1e3 * timeout)))
         try:
-            return self._loaded.signatures[signature](**inputs)
+            return self._session.run(outputs, feed, options)
         except tf.errors.OpError as error:
-            raise Refused(CODES[error.error_code], error.message) from error
+            message = error.message.removeprefix("Graph execution error:").strip()
+            raise Refused(CODES[error.error_code], message) from error
+
+    def close(self):
+        """Frees the memory; no request may be running."""
+        self._session.close()
 
 
-def _check_names(inputs, specs):
-    if set(inputs) == set(specs):
+def _check_names(inputs, expected):
+    if set(inputs) == set(expected):
         return
-    extra, missing = sorted(set(inputs) - set(specs)), sorted(set(specs) - set(inputs))
+    extra, missing = sorted(set(inputs) - set(expected)), sorted(set(expected) - set(inputs))
     raise invalid(
-        f"input size does not match signature: {len(inputs)}!={len(specs)} "
-        f"len({{{','.join(sorted(inputs))}}}) != len({{{','.join(sorted(specs))}}}). "
+        f"input size does not match signature: {len(inputs)}!={len(expected)} "
+        f"len({{{','.join(sorted(inputs))}}}) != len({{{','.join(sorted(expected))}}}). "
         f"Sent extra: {{{','.join(extra)}}}. Missing but required: {{{','.join(missing)}}}."
     )

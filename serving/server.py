@@ -1,99 +1,211 @@
-"""Serves an exported model over gRPC, as TensorFlow Serving does.
+"""Serves exported models over gRPC, as TensorFlow Serving does.
 
     python serving/server.py --model_base_path=runs/demo/export
 
-Speaks TensorFlow Serving's PredictionService (Predict, Classify, GetModelMetadata) and ModelService
-(GetModelStatus), with its status codes and messages. It is the default on machines without docker,
-and the double of the real server in the tests; production is tensorflow/serving.
+A small double of tensorflow_model_server: the same calls, flags, text files, status codes and
+messages. It is the default on machines without docker and the double of the real server in the
+tests; production is tensorflow/serving.
 """
 
-import pathlib
+import functools
+import gc
 import signal
+import sys
 import threading
 from concurrent import futures
 
 import grpc
+import options
 import tensorflow as tf
-from absl import flags
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_health.v1.health_pb2 import HealthCheckResponse
 from model import Model
+from models import Models
+from queueing import Queue
+from refused import Refused
 from services import ModelService, PredictionService
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+from tensorflow_serving.apis.get_model_status_pb2 import ModelVersionStatus
+from warmup import warm_up
+from watcher import Watcher
 
 from tfgates import command
 from tfgates.errors import UserError
 
-BASE_PATH = flags.DEFINE_string(
-    "model_base_path", None, "Folder of integer versions; the highest is served.", required=True
+# What a stop waits for requests in flight; Kubernetes kills after 30 s.
+GRACE_SECONDS = 25
+# For what does not wait: status, health, and refusals.
+SPARE_THREADS = 4
+SERVICES = (
+    "",
+    "tensorflow.serving.PredictionService",
+    "tensorflow.serving.ModelService",
 )
-NAME = flags.DEFINE_string("model_name", "gated", "Name under which clients ask for the model.")
-PORT = flags.DEFINE_integer(
-    "port", 8500, "Port on 127.0.0.1; 0: any free one.", lower_bound=0, upper_bound=65535
-)
-
-THREADS = 4
-GRACE_SECONDS = 5
 
 
-def main():
-    # Images run side by side in the graph's loop, each on one thread.
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    model = Model(NAME.value, latest_version(BASE_PATH.value))
-    server, port = start(model, PORT.value)
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    print(f"Serving {model.name}, version {model.version}, on 127.0.0.1:{port}", flush=True)
-    stopped.wait()
-    server.stop(GRACE_SECONDS).wait()
-    print("Stopped.", flush=True)
-
-
-def latest_version(base_path):
-    """Returns the path of the highest integer version in a folder.
-
-    Raises:
-        UserError: there is none.
-    """
-    folder = pathlib.Path(base_path)
-    versions = [path for path in folder.glob("*") if path.name.isdecimal() and path.is_dir()]
-    if not versions:
-        raise UserError(
-            f"--model_base_path={folder} holds no model version, a folder named by a number. "
-            "Make one with python -m tfgates.tools.export --run=runs/NAME."
-        )
-    return max(versions, key=lambda path: int(path.name))
-
-
-def start(model, port):
-    """Starts a server on the loopback interface.
+class Server:
+    """A gRPC server of `Models`, started.
 
     Args:
-        model: `Model`.
-        port: of 127.0.0.1; 0 takes any free one.
-
-    Returns:
-        The started `grpc.Server`, and its port.
+        models: `Models`.
+        watcher: `Watcher` that loads them.
+        queue: `Queue` through which predictions go.
+        host: address to listen on.
+        port: of the host; 0 takes any free one, which is the attribute `port` then.
+        credentials: `grpc.ServerCredentials`; None: without TLS.
 
     Raises:
         UserError: the port is taken.
     """
-    server = grpc.server(
-        futures.ThreadPoolExecutor(THREADS),
-        # Without so_reuseport=0 a second server would silently share the port.
-        options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)],
+
+    def __init__(self, models, watcher, queue, host="127.0.0.1", port=0, credentials=None):
+        self._server = grpc.server(
+            futures.ThreadPoolExecutor(queue.bound + SPARE_THREADS),
+            # Without so_reuseport=0 a second server would silently share the port.
+            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)],
+        )
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+            PredictionService(models, queue), self._server
+        )
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(
+            ModelService(models, watcher), self._server
+        )
+        self._health = health.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        for service in SERVICES:
+            self._health.set(service, HealthCheckResponse.SERVING)
+        self.port = self._listen(host, port, credentials)
+        self._server.start()
+
+    def stop(self, grace):
+        """Takes no further requests, and gives those in flight so many seconds."""
+        self._health.enter_graceful_shutdown()
+        self._server.stop(grace).wait()
+
+    def _listen(self, host, port, credentials):
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            if credentials:
+                return self._server.add_secure_port(address, credentials)
+            return self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            reason = f"{port} is taken on {host}, or {host} is no address of this machine"
+            if credentials:
+                reason += ", or the key or the certificate of --ssl_config_file is none"
+            raise UserError(
+                f"--port={reason}. Stop what listens there, or choose another port."
+            ) from error
+
+
+def main():
+    # Until requests are served there is nothing to be finished.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    tf.get_logger().setLevel("ERROR")
+    # Collecting an unloaded graph would look at all of TensorFlow, for half a second.
+    gc.freeze()
+    models = Models()
+    watcher = Watcher(
+        models,
+        functools.partial(load, config=options.session(), warm=options.WARMUP.value),
+        retries=options.RETRIES.value,
+        retry_seconds=options.RETRY_MICROS.value / 1e6,
+        early_labels=options.EARLY_LABELS.value,
     )
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(model), server
-    )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(model), server)
+    configs, credentials = options.model_configs(), options.credentials()
+    queue = Queue(options.batching(), options.BATCHING.value, options.MAX_THREADS.value)
     try:
-        bound = server.add_insecure_port(f"127.0.0.1:{port}")
-    except RuntimeError:
-        bound = 0
-    if not bound:
-        raise UserError(f"--port={port} is taken. Stop what listens there, or choose another port.")
-    server.start()
-    return server, bound
+        watcher.configure(configs)
+    except Refused as error:
+        raise UserError(str(error)) from error
+    server = Server(models, watcher, queue, options.HOST.value, options.PORT.value, credentials)
+    print(f"Serving {_describe(models)}, on {options.HOST.value}:{server.port}", flush=True)
+    models.report = _report
+    stopped = stopped_by_signal()
+    threads = [
+        repeat(watcher.poll, options.FOLDER_POLL.value, stopped),
+        repeat(lambda: reload(watcher), options.CONFIG_POLL.value, stopped),
+    ]
+    stopped.wait()
+    server.stop(GRACE_SECONDS)
+    for thread in threads:
+        thread.join()
+    queue.close()
+    print("Stopped.", flush=True)
+
+
+def load(name, path, config=None, warm=True):
+    """Loads a version and warms it up; arguments and errors are those of `Model` and `warm_up`."""
+    model = Model(name, path, config)
+    if warm:
+        try:
+            warm_up(model, path)
+        except UserError:
+            model.close()
+            raise
+    return model
+
+
+def reload(watcher):
+    """Reads the file of the models again; what is wrong with it changes nothing."""
+    try:
+        watcher.configure(options.model_configs())
+    except (UserError, Refused) as error:
+        print(f"server.py: {error}", file=sys.stderr, flush=True)
+
+
+def repeat(action, seconds, stopped):
+    """Starts a thread that calls an action every so many seconds, until an event is set.
+
+    Args:
+        action: function without arguments.
+        seconds: 0: it is never called.
+        stopped: `threading.Event`.
+
+    Returns:
+        The thread.
+    """
+
+    def loop():
+        while seconds and not stopped.wait(seconds):
+            action()
+
+    thread = threading.Thread(target=loop, daemon=True)
+    thread.start()
+    return thread
+
+
+def stopped_by_signal():
+    """Returns an event that the first SIGTERM or SIGINT sets; the second one ends the process."""
+    stopped = threading.Event()
+    signals = (signal.SIGTERM, signal.SIGINT)
+
+    def stop(*_):
+        for number in signals:
+            signal.signal(number, signal.SIG_DFL)
+        stopped.set()
+
+    for number in signals:
+        signal.signal(number, stop)
+    return stopped
+
+
+def _describe(models):
+    parts = []
+    for name in models.names():
+        numbers = models.available(name)
+        plural = "s" if len(numbers) > 1 else ""
+        parts.append(f"{name}, version{plural} {' and '.join(map(str, numbers))}")
+    return "; ".join(parts)
+
+
+def _report(version):
+    line = (
+        f"{version.name}, version {version.number}: {ModelVersionStatus.State.Name(version.state)}"
+    )
+    if version.error:
+        print(f"server.py: {line}: {version.error}", file=sys.stderr, flush=True)
+    else:
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 PYTEST_DONT_REWRITE: there is no assertion here.
 """
 
+import contextlib
 import pathlib
 import sys
 
@@ -18,6 +19,7 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 from tensorflow_serving.apis.classification_pb2 import ClassificationRequest
 from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest
 from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
+from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest
@@ -29,7 +31,12 @@ from tfgates.networks.cifar_resnet import cifar_resnet
 # No package: its scripts find each other in the folder of the one that is run.
 sys.path.insert(0, str(ROOT / "serving"))
 
+import batching
+import config
 import server
+from models import Models
+from queueing import Queue
+from watcher import Watcher
 
 SERVING = ROOT / "serving"
 BROKEN = b"These bytes are no image."
@@ -101,24 +108,49 @@ def ask(version):
     return ask_directly
 
 
-@pytest.fixture(scope="session")
-def model(version):
-    """The exported model, as the server holds it."""
-    return server.Model("gated", version)
+def assert_same(answer, expected):
+    """The same names with the same values; scores but for rounding."""
+    np.testing.assert_equal(sorted(answer), sorted(expected))
+    for name, array in answer.items():
+        np.testing.assert_equal(array.dtype, expected[name].dtype)
+        if name == "scores":
+            np.testing.assert_allclose(array, expected[name], rtol=1e-5)
+        else:
+            np.testing.assert_array_equal(array, expected[name])
 
 
-@pytest.fixture(scope="session")
-def address(model):
-    """HOST:PORT of a server of the exported model, in this process."""
-    running, port = server.start(model, 0)
-    yield f"127.0.0.1:{port}"
-    running.stop(None).wait()
+class Embedded:
+    """The embedded server in this process.
+
+    Attributes:
+        models, watcher, queue, server: its parts.
+        address: HOST:PORT.
+    """
+
+    def __init__(self, configs, merging=None, load=server.load, threads=1, bound=100, **of_watcher):
+        self.models = Models()
+        self.watcher = Watcher(self.models, load, **of_watcher)
+        self.watcher.configure(configs)
+        self.queue = Queue(merging or batching.Batching(threads=threads), bool(merging), bound)
+        self.server = server.Server(self.models, self.watcher, self.queue)
+        self.address = f"127.0.0.1:{self.server.port}"
 
 
-@pytest.fixture(scope="session")
-def begin(address):
-    """Function request -> the call of its kind, begun with TensorFlow Serving's own stubs."""
-    with grpc.insecure_channel(address) as channel:
+@contextlib.contextmanager
+def serving(*arguments, **options):
+    """Runs an `Embedded` while the block runs."""
+    embedded = Embedded(*arguments, **options)
+    try:
+        yield embedded
+    finally:
+        embedded.server.stop(10)
+        embedded.queue.close()
+
+
+@contextlib.contextmanager
+def calling(address):
+    """Gives a function request -> the call of its kind, begun with TensorFlow Serving's stubs."""
+    with grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
         prediction = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         models = model_service_pb2_grpc.ModelServiceStub(channel)
         methods = {
@@ -127,8 +159,30 @@ def begin(address):
             RegressionRequest: prediction.Regress,
             GetModelMetadataRequest: prediction.GetModelMetadata,
             GetModelStatusRequest: models.GetModelStatus,
+            ReloadConfigRequest: models.HandleReloadConfigRequest,
         }
-        yield lambda request: methods[type(request)].future(request, timeout=60)
+        yield lambda request, timeout=60: methods[type(request)].future(request, timeout=timeout)
+
+
+def refusal(begun):
+    """Returns the status code and the message with which a call is refused."""
+    with pytest.raises(grpc.RpcError) as error:
+        begun.result()
+    return error.value.code(), error.value.details()
+
+
+@pytest.fixture(scope="session")
+def address(version):
+    """HOST:PORT of a server of the exported model, in this process."""
+    with serving(config.one_model("gated", str(version.parent))) as embedded:
+        yield embedded.address
+
+
+@pytest.fixture(scope="session")
+def begin(address):
+    """Function request -> the call of its kind, begun."""
+    with calling(address) as begin_call:
+        yield begin_call
 
 
 @pytest.fixture(scope="session")

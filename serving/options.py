@@ -1,0 +1,126 @@
+"""The flags of server.py, named as those of tensorflow_model_server, and what they ask for."""
+
+import config
+from absl import flags
+from batching import Batching
+from model import session_config
+
+from tfgates.errors import UserError
+
+HOST = flags.DEFINE_string(
+    "host",
+    "127.0.0.1",
+    "Address to listen on. 0.0.0.0 lets every host in that reaches this one: there is no password, "
+    "and callers may have other folders loaded. Use --ssl_config_file with client_verify then.",
+)
+PORT = flags.DEFINE_integer(
+    "port", 8500, "Port to listen on; 0: any free one.", lower_bound=0, upper_bound=65535
+)
+SSL_CONFIG_FILE = flags.DEFINE_string(
+    "ssl_config_file", None, "TLS: an SSLConfig in text format, with the texts of the PEM files."
+)
+MAX_THREADS = flags.DEFINE_integer(
+    "grpc_max_threads",
+    100,
+    "Predictions that run or wait, each on a thread; more are refused with RESOURCE_EXHAUSTED.",
+    lower_bound=1,
+)
+BASE_PATH = flags.DEFINE_string("model_base_path", None, "Folder of integer versions of one model.")
+NAME = flags.DEFINE_string("model_name", "gated", "Name under which clients ask for that model.")
+CONFIG_FILE = flags.DEFINE_string(
+    "model_config_file",
+    None,
+    "Several models: a ModelServerConfig in text format; the two flags above do not count then.",
+)
+CONFIG_POLL = flags.DEFINE_integer(
+    "model_config_file_poll_wait_seconds",
+    0,
+    "Seconds after which that file is read again; 0: it is read once.",
+    lower_bound=0,
+)
+FOLDER_POLL = flags.DEFINE_integer(
+    "file_system_poll_wait_seconds",
+    1,
+    "Seconds after which the folders are looked at again for new versions; 0: once.",
+    lower_bound=0,
+)
+EARLY_LABELS = flags.DEFINE_boolean(
+    "allow_version_labels_for_unavailable_models",
+    True,
+    "Whether a new label may name a version that is not loaded yet, as all labels do when the "
+    "server starts. tensorflow_model_server refuses it unless this is passed.",
+)
+RETRIES = flags.DEFINE_integer(
+    "max_num_load_retries",
+    5,
+    "How often a version that cannot be loaded is tried again.",
+    lower_bound=0,
+)
+RETRY_MICROS = flags.DEFINE_integer(
+    "load_retry_interval_micros", 60_000_000, "Microseconds between two of these.", lower_bound=0
+)
+WARMUP = flags.DEFINE_boolean(
+    "enable_model_warmup", True, "Replay assets.extra/tf_serving_warmup_requests of each version."
+)
+BATCHING = flags.DEFINE_boolean("enable_batching", False, "Merge requests of several callers.")
+BATCHING_FILE = flags.DEFINE_string(
+    "batching_parameters_file", None, "How: BatchingParameters in text format."
+)
+INTRA_OP = flags.DEFINE_integer(
+    "tensorflow_intra_op_parallelism",
+    1,
+    "Threads of one operation. An exported network runs image by image: the cores share images.",
+    lower_bound=1,
+)
+INTER_OP = flags.DEFINE_integer(
+    "tensorflow_inter_op_parallelism",
+    0,
+    "Operations that run side by side; 0: as many as cores.",
+    lower_bound=0,
+)
+MIXED_PRECISION = flags.DEFINE_enum(
+    "mixed_precision", "", ["", "bfloat16"], "Type in which convolutions compute; unset: float32."
+)
+
+
+def model_configs():
+    """Returns the list of `ModelConfig`."""
+    if CONFIG_FILE.value:
+        return config.models(
+            config.read(config.ModelServerConfig, CONFIG_FILE.value, "model_config_file")
+        )
+    if not (BASE_PATH.value and NAME.value):
+        raise UserError(
+            "There is no model to serve. Pass --model_base_path=runs/NAME/export with its "
+            "--model_name, or --model_config_file=models.config."
+        )
+    return config.one_model(NAME.value, BASE_PATH.value)
+
+
+def session():
+    """Returns the `ConfigProto` of the sessions."""
+    return session_config(INTRA_OP.value, INTER_OP.value, MIXED_PRECISION.value)
+
+
+def batching():
+    """Returns the `Batching`."""
+    if not BATCHING_FILE.value:
+        return Batching()
+    if not BATCHING.value:
+        raise UserError(
+            f"--batching_parameters_file={BATCHING_FILE.value} asks for --enable_batching. "
+            "Pass both or neither."
+        )
+    parameters = config.read(
+        config.BatchingParameters, BATCHING_FILE.value, "batching_parameters_file"
+    )
+    return Batching.from_parameters(parameters)
+
+
+def credentials():
+    """Returns the `grpc.ServerCredentials`; None: without TLS."""
+    if not SSL_CONFIG_FILE.value:
+        return None
+    return config.credentials(
+        config.read(config.SSLConfig, SSL_CONFIG_FILE.value, "ssl_config_file")
+    )
