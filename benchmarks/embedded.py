@@ -10,10 +10,13 @@ import numpy as np
 import psutil
 import tensorflow as tf
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
-from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
+from tfgates import costs
 from tfgates.data.preprocess import Preprocessing
-from tfgates.export.savedmodel import ServedModel, publish
+from tfgates.export import warmup
+from tfgates.export.publish import publish
+from tfgates.export.savedmodel import ServedModel
+from tfgates.export.skipping import best_skip
 from tfgates.networks import NETWORKS
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -25,14 +28,9 @@ def export(case, folder):
     name, size = case.split(":")[0], int(case.split(":")[1])
     network = NETWORKS[name](CLASSES, gate="dependent", seed=1, input_shape=(size, size, 3))
     labels = [f"class {index}" for index in range(CLASSES)]
-    version = publish(ServedModel(network, Preprocessing(size), labels), folder)
-    file = version / "assets.extra/tf_serving_warmup_requests"
-    file.parent.mkdir(exist_ok=True)
-    with tf.io.TFRecordWriter(str(file)) as records:
-        for images in (jpegs(1, size), jpegs(8, size)):
-            log = PredictionLog(predict_log=PredictLog(request=request_for(images)))
-            records.write(log.SerializeToString())
-    return version
+    skip = best_skip(costs.count(network, (size, size, 3)))
+    model = ServedModel(network, Preprocessing(size), labels, skip=skip)
+    return publish(model, folder, extras={warmup.FILE: warmup.requests(size, tau=0.5)})
 
 
 def jpegs(count, size):

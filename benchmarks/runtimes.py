@@ -1,6 +1,6 @@
 """The plain network in other runtimes, where they are installed.
 
-pip install onnxruntime tf2onnx openvino
+pip install -c constraints.txt -e ".[runtimes]"
 """
 
 import importlib.util

@@ -22,7 +22,7 @@ from absl import app, flags
 
 from benchmarks.embedded import ROOT, clients, export, jpegs, request_for, serving
 from benchmarks.load import PREDICT
-from benchmarks.timing import hardware, interleaved, table
+from tfgates.report.timing import hardware, interleaved, table
 
 sys.path.insert(0, str(ROOT / "serving"))
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.skipping
     python -m benchmarks.skipping --networks=cifar_resnet110:32 --batches=1 --rates=0.5
-    python -m benchmarks.skipping --tables=runtimes     # pip install onnxruntime tf2onnx openvino
+    python -m benchmarks.skipping --tables=runtimes     # pip install -e ".[runtimes]"
 
 A network is NAME:PIXELS. Weights are random and the decisions are forced: at a rate of 0.4 each
 image runs another 40 % of the blocks, drawn anew at each call. The gates are computed all the same.

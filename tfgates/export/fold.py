@@ -157,7 +157,7 @@ def _operation(layer) -> Operation:
 
 
 def _kernel_and_bias(layer):
-    kernel = np.float32(convert_to_numpy(layer.kernel))
+    kernel = np.asarray(convert_to_numpy(layer.kernel), "float32")
     bias = convert_to_numpy(layer.bias) if layer.use_bias else np.zeros(kernel.shape[-1])
     return kernel, np.float32(bias)
 
