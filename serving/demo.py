@@ -13,14 +13,14 @@ import tensorflow as tf
 from absl import flags
 
 from tfgates import command
-from tfgates.data.datasets import open_dataset
 from tfgates.data.preprocess import decode
 from tfgates.errors import UserError
+from tfgates.results import open_data
 from tfgates.run_folder import RunFolder
 
 RUN = flags.DEFINE_string("run", None, "The run folder, with an export.", required=True)
 flags.register_validator("run", bool, "is a run folder, as runs/NAME.")
-DATA_DIR = flags.DEFINE_string("data_dir", "", "As of train.py.")
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets, where it has moved.")
 
 HERE = pathlib.Path(__file__).parent
 IMAGES = 8
@@ -48,11 +48,11 @@ def main():
 
 def write_images(run):
     """Writes the first eight test images of a run's data set as JPEG files; returns their paths."""
-    name, labels, _ = run.load_data()
+    _, labels, _ = run.load_data()
     folder = run.path / "images"
     folder.mkdir(exist_ok=True)
     paths = []
-    records = open_dataset(name, DATA_DIR.value).records("test").take(IMAGES)
+    records = open_data(run, DATA_DIR.value).records("test").take(IMAGES)
     for index, (image_bytes, label) in enumerate(records):
         text = re.sub(r"[^a-z0-9]+", "-", labels[label].lower()).strip("-")
         path = folder / f"{index}-{text}.jpg"

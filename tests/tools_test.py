@@ -37,12 +37,12 @@ def test_the_evaluation_tool_repeats_the_table_and_sweeps_the_threshold(whole_ru
     assert "0.5,1" in line
 
 
-def test_export_and_demo_of_a_run(copied_run, small_set):
+def test_export_and_demo_of_a_run(copied_run):
     run = copied_run
     exported = run_script("-m", "tfgates.tools.export", f"--run={run.path}", "--top_k=3")
     assert exported.returncode == 0, exported.stderr
     assert f"Exported {run.export / '1'} " in exported.stdout
-    shown = run_script("serving/demo.py", f"--run={run.path}", f"--data_dir={small_set}")
+    shown = run_script("serving/demo.py", f"--run={run.path}")
     assert shown.returncode == 0, shown.stderr
     lines = shown.stdout.splitlines()
     images = sorted((run.path / "images").iterdir())
