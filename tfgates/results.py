@@ -1,6 +1,8 @@
 """The results of a run: evaluated, printed, and written to its folder."""
 
+import csv
 import dataclasses
+import json
 import sys
 
 from tfgates import costs
@@ -84,6 +86,31 @@ def open_data(run, data_dir=None):
     )
     run.require_same_data(dataset, preprocessing)
     return dataset
+
+
+def measured_at(run, tau):
+    """Reads what was measured at a threshold: of the test images, else of the validation's.
+
+    Args:
+        run: `RunFolder`.
+        tau: in (0, 1).
+
+    Returns:
+        dict of split, top1_error, top5_error, rate, macs and macs_share, or None where the run was
+        not evaluated at this threshold.
+    """
+    try:
+        for row in json.loads(run.metrics.read_text())["policies"]:
+            if row["policy"] in (f"threshold {tau:g}", "no gates"):
+                return {"split": "test", **{key: row[key] for key in sweep_report.COLUMNS}}
+        with run.tau_table.open(newline="") as file:
+            for row in csv.DictReader(file):
+                if float(row["tau"]) == tau:
+                    found = {key: float(row[key]) for key in sweep_report.COLUMNS}
+                    return {"split": "validation", **found}
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None
 
 
 def collapsed_gates(network, dataset, preprocessing, tau, share):

@@ -1,6 +1,5 @@
 """A run folder: what a training run leaves behind, and how tools read it."""
 
-import csv
 import dataclasses
 import fcntl
 import json
@@ -13,8 +12,6 @@ from tfgates.data.preprocess import Preprocessing
 from tfgates.errors import UserError
 from tfgates.training import checkpoint
 from tfgates.training.classifier import GatedClassifier
-
-MEASURED = ("top1_error", "top5_error", "rate", "macs", "macs_share")
 
 
 class RunFolder:
@@ -154,29 +151,6 @@ class RunFolder:
             return {}
         lines = self.flags.read_text().splitlines()
         return dict(line[2:].split("=", 1) for line in lines if "=" in line)
-
-    def load_measured(self, tau):
-        """Loads what was measured at a threshold: of the test images, else of the validation's.
-
-        Args:
-            tau: in (0, 1).
-
-        Returns:
-            dict of split, images, top1_error, top5_error, rate, macs and macs_share, or None where
-            the run was not evaluated at this threshold.
-        """
-        try:
-            metrics = json.loads(self.metrics.read_text())
-            for row in metrics["policies"]:
-                if row["policy"] in (f"threshold {tau:g}", "no gates"):
-                    return {"split": "test", **{key: row[key] for key in MEASURED}}
-            with self.tau_table.open(newline="") as file:
-                for row in csv.DictReader(file):
-                    if float(row["tau"]) == tau:
-                        return {"split": "validation", **{key: float(row[key]) for key in MEASURED}}
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return None
 
     def warn_if_unfinished(self):
         """Prints a line where training went on after `model` was made, and has not ended."""

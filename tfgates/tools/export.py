@@ -14,7 +14,7 @@ from tfgates.export.decode import DECODERS
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import WEIGHTS, ServedModel, is_threshold
 from tfgates.export.skipping import SKIPS, best_skip
-from tfgates.results import collapsed_gates, open_data
+from tfgates.results import collapsed_gates, measured_at, open_data
 from tfgates.run_folder import RunFolder
 
 RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
@@ -76,7 +76,7 @@ def main():
         network, preprocessing, labels, tau=TAU.value, top_k=TOP_K.value, fixed=fixed, **options
     )
     trained = {"dataset": dataset_name, "flags": run.load_flags()}
-    about = card.describe(model, network, options, trained, run.load_measured(TAU.value))
+    about = card.describe(model, network, options, trained, measured_at(run, TAU.value))
     extras = {
         "tfgates.json": card.as_json(about),
         "model_card.md": card.as_markdown(about),
