@@ -11,12 +11,10 @@ import psutil
 import tensorflow as tf
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
-from tfgates import costs
 from tfgates.data.preprocess import Preprocessing
 from tfgates.export import warmup
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel
-from tfgates.export.skipping import best_skip
 from tfgates.networks import NETWORKS
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -28,8 +26,7 @@ def export(case, folder):
     name, size = case.split(":")[0], int(case.split(":")[1])
     network = NETWORKS[name](CLASSES, gate="dependent", seed=1, input_shape=(size, size, 3))
     labels = [f"class {index}" for index in range(CLASSES)]
-    skip = best_skip(costs.count(network, (size, size, 3)))
-    model = ServedModel(network, Preprocessing(size), labels, skip=skip)
+    model = ServedModel(network, Preprocessing(size), labels)
     return publish(model, folder, extras={warmup.FILE: warmup.requests(size, tau=0.5)})
 
 

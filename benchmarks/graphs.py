@@ -58,4 +58,7 @@ def randomized(network):
             weight.assign(rng.normal(0, 0.2, weight.shape))
         elif weight.path.endswith(("moving_variance", "gamma")):
             weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+    for block in network.blocks:
+        # Else the features of a hundred layers grow beyond all numbers.
+        block.norm.gamma.assign(rng.uniform(0.1, 0.3, block.norm.gamma.shape))
     return network

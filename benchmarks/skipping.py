@@ -81,6 +81,8 @@ class Case:
         if self.rate is None:
             return "", self.macs
         decisions = np.concatenate(self.decisions)
+        # A gate of NaN would stay closed.
+        assert abs(decisions.mean() - self.rate) < 0.02, "the decisions are not those forced"
         return f"{decisions.mean():.3f}", counted.executed(decisions).mean()
 
 
@@ -130,7 +132,7 @@ def float32_cases(graphs):
 
 def bfloat16_cases(graphs):
     """Each graph in float32 and in bfloat16."""
-    skip = best_skip(graphs.costs)
+    skip = best_skip(graphs.costs.branches)
     path = graphs.skipping(graphs.network, f"bf16-{skip}", skip=skip)
     folded = graphs.skipping(graphs.plain, "bf16-folded", skip="none")
     plain = graphs.by_keras(graphs.plain, "bf16-keras")
@@ -159,7 +161,7 @@ def runtime_cases(graphs):
         f"plain, OpenVINO{HALF}": runtimes.openvino(plain, "bf16"),
     }
     cases |= {name: Case(run, macs) for name, run in others.items() if run is not None}
-    skip = best_skip(graphs.costs)
+    skip = best_skip(graphs.costs.branches)
     path = graphs.skipping(graphs.network, "runtimes-skip", skip=skip)
     for suffix, half in (("", False), (HALF, True)):
         served = Served(path, THREADS[skip], bfloat16=half)

@@ -58,7 +58,7 @@ CASES = {
     "loop": {"gate": "dependent", "skip": "loop"},
     "gather": {"gate": "dependent", "skip": "gather"},
     "masked": {"gate": "dependent", "skip": "none"},
-    "variables": {"gate": "dependent", "weights": "variables"},
+    "variables": {"gate": "dependent", "skip": "loop", "weights": "variables"},
     "independent": {"gate": "independent", "skip": "gather", "weights": "variables"},
     "no gates": {"gate": "none", "decode": "strict"},
 }

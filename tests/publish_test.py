@@ -20,7 +20,6 @@ from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.networks.resnet import resnet
 
 LABELS = [f"class {index}" for index in range(10)]
-OPTIONS = {"skip": "gather", "weights": "const", "decode": "robust"}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +32,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def model(network):
-    return ServedModel(network, PREPROCESSING, LABELS, fixed={1: False}, **OPTIONS)
+    return ServedModel(network, PREPROCESSING, LABELS, fixed={1: False})
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +41,7 @@ def published(network, model, tmp_path_factory):
     trained = {"dataset": "my_set:1.0.0", "flags": {"seed": "1"}}
     measured = {"split": "test", "top1_error": 11.75, "top5_error": 0.35, "rate": 0.5}
     measured |= {"macs": 6.2e6, "macs_share": 0.5}
-    about = card.describe(model, network, OPTIONS, trained, measured)
+    about = card.describe(model, network, trained, measured)
     extras = {
         "tfgates.json": card.as_json(about),
         "model_card.md": card.as_markdown(about),
@@ -100,7 +99,7 @@ def test_the_model_card_is_filled_in(published, network):
 
 
 def test_an_unmeasured_threshold_is_said_to_be(model, network):
-    about = card.describe(model, network, OPTIONS, {"dataset": "x", "flags": {}}, None)
+    about = card.describe(model, network, {"dataset": "x", "flags": {}}, None)
     assert "not measured at this tau" in card.as_markdown(about).decode()
 
 

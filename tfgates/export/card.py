@@ -7,13 +7,12 @@ import tfgates
 from tfgates.export.decode import MAX_PIXELS
 
 
-def describe(model, network, options, trained, measured):
+def describe(model, network, trained, measured):
     """Describes an export, as a dict that is written as JSON.
 
     Args:
         model: `ServedModel`.
         network: the `GatedNetwork` that it was made of.
-        options: how it was exported: skip, weights, decode.
         trained: what it was trained on and with: dataset, flags.
         measured: of the run at this threshold, before gates were fixed: split, top1_error and
             top5_error in percent, rate, macs; None where it was not evaluated.
@@ -26,7 +25,9 @@ def describe(model, network, options, trained, measured):
         "policy": "threshold",
         "tau": model.tau,
         "fixed_gates": {str(gate): decision for gate, decision in sorted(model.fixed.items())},
-        **options,
+        "skip": model.skip,
+        "weights": model.weights,
+        "decode": model.decode,
         "top_k": model.top_k,
         "preprocessing": dataclasses.asdict(model.preprocessing),
         "max_pixels": MAX_PIXELS,

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tfgates import costs
 from tfgates.export.decode import DECODERS, GOOD, MAX_PIXELS, TOO_LARGE, UNREADABLE
 from tfgates.export.network import SkippingNetwork
-from tfgates.export.skipping import SKIPS
+from tfgates.export.skipping import SKIPS, best_skip
 from tfgates.gates import IndependentGate
 from tfgates.policies import log_odds
 
@@ -36,7 +36,7 @@ class ServedModel(tf.Module):
         labels: names of the K classes.
         tau: threshold of the gates, in (0, 1), of all signatures but `predict_tau`.
         top_k: number of classes in an answer, from 1; more than K are K.
-        skip: a key of `SKIPS`, how closed blocks are skipped.
+        skip: a key of `SKIPS`, how closed blocks are skipped; "auto" is `best_skip`.
         weights: "const": in the graph, fastest; "variables": beside it, which takes less memory.
         decode: a key of `DECODERS`. "robust": a bad image gets its own status; "strict": it fails
             the request.
@@ -45,6 +45,8 @@ class ServedModel(tf.Module):
 
     Attributes:
         fixed: all decisions that are made, bool by index of the gate.
+        skip: how closed blocks are skipped, a key of `SKIPS`.
+        weights, decode, tau, top_k, labels, preprocessing: as they were given.
         costs: `Costs` of the network.
 
     The graph computes in float32. It equals a float32 network to 1e-5; one that was trained in
@@ -62,7 +64,7 @@ class ServedModel(tf.Module):
         *,
         tau=0.5,
         top_k=5,
-        skip="loop",
+        skip="auto",
         weights="const",
         decode="robust",
         fixed=None,
@@ -76,7 +78,7 @@ class ServedModel(tf.Module):
             raise ValueError(f"`tau` is a probability in (0, 1), in float32. Received: {tau}.")
         if top_k < 1:
             raise ValueError(f"`top_k` is at least 1. Received: {top_k}.")
-        choices = (("skip", skip, SKIPS), ("weights", weights, WEIGHTS))
+        choices = (("skip", skip, ("auto", *SKIPS)), ("weights", weights, WEIGHTS))
         for name, value, known in (*choices, ("decode", decode, DECODERS)):
             if value not in known:
                 raise ValueError(f"`{name}` is one of {', '.join(known)}. Received: {value!r}.")
@@ -84,13 +86,15 @@ class ServedModel(tf.Module):
         self.labels = tuple(labels)
         self.tau = tau
         self.top_k = min(top_k, len(labels))
-        self.skip = skip
         self.fixed = _decided(network, tau, fixed or {})
         self.costs = costs.count(network, (preprocessing.size, preprocessing.size, 3))
-        self._decode = DECODERS[decode]
+        branches = enumerate(self.costs.branches)
+        live = [branch for gate, branch in branches if gate not in self.fixed]
+        self.skip = best_skip(live) if skip == "auto" else skip
+        self.weights, self.decode = weights, decode
         self._variables = []
         place = np.asarray if weights == "const" else self._variable
-        self._network = SkippingNetwork(network, skip, self.fixed, place)
+        self._network = SkippingNetwork(network, self.skip, self.fixed, place)
         images = tf.TensorSpec([None, preprocessing.size, preprocessing.size, 3], tf.float32)
         vector = tf.TensorSpec([None], tf.float32)
         texts = tf.TensorSpec([None], tf.string)
@@ -123,7 +127,7 @@ class ServedModel(tf.Module):
         tf.debugging.assert_equal(
             tf.size(tau), tf.size(image_bytes), "tau has one number for each image"
         )
-        images, codes = self._decode(image_bytes, self.preprocessing)
+        images, codes = DECODERS[self.decode](image_bytes, self.preprocessing)
         statuses = [STATUS_OF_CODE[code] for code in sorted(STATUS_OF_CODE)]
         return self._answer(images, tau, tf.gather(statuses, codes))
 

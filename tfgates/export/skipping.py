@@ -99,17 +99,16 @@ def select(block, features, averages, opened):
 SKIPS = {"loop": loop, "gather": batch(gather), "none": batch(select)}
 
 
-def best_skip(costs):
+def best_skip(branches):
     """Chooses how closed blocks are skipped best, by the size of the branches.
 
     An image alone costs small blocks more than it would in a batch, so they are run for several
     images together; large ones lose more by gathering.
 
     Args:
-        costs: `Costs` of the network.
+        branches: multiply-adds of the branches that a gate may close; none is a plain network.
 
     Returns:
         A key of `SKIPS`.
     """
-    branches = costs.branches or (0,)
-    return "loop" if sum(branches) / len(branches) >= LARGE_BRANCH else "gather"
+    return "loop" if branches and sum(branches) / len(branches) >= LARGE_BRANCH else "gather"

@@ -7,13 +7,13 @@ Writes the next version to RUN/export/, for TensorFlow Serving or serving/server
 
 from absl import flags
 
-from tfgates import command, costs
+from tfgates import command
 from tfgates.errors import UserError
 from tfgates.export import card, warmup
 from tfgates.export.decode import DECODERS
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import WEIGHTS, ServedModel, is_threshold
-from tfgates.export.skipping import SKIPS, best_skip
+from tfgates.export.skipping import SKIPS
 from tfgates.results import collapsed_gates, measured_at, open_data
 from tfgates.run_folder import RunFolder
 
@@ -69,22 +69,32 @@ def main():
     if FIX.value is not None and network.num_gates:
         dataset = open_data(run, DATA_DIR.value)
         fixed = collapsed_gates(network, dataset, preprocessing, TAU.value, FIX.value)
-    size = preprocessing.size
-    skip = best_skip(costs.count(network, (size, size, 3))) if SKIP.value == "auto" else SKIP.value
-    options = {"skip": skip, "weights": WEIGHTS_IN.value, "decode": DECODE.value}
     model = ServedModel(
-        network, preprocessing, labels, tau=TAU.value, top_k=TOP_K.value, fixed=fixed, **options
+        network,
+        preprocessing,
+        labels,
+        tau=TAU.value,
+        top_k=TOP_K.value,
+        skip=SKIP.value,
+        weights=WEIGHTS_IN.value,
+        decode=DECODE.value,
+        fixed=fixed,
     )
     trained = {"dataset": dataset_name, "flags": run.load_flags()}
-    about = card.describe(model, network, options, trained, measured_at(run, TAU.value))
+    about = card.describe(model, network, trained, measured_at(run, TAU.value))
     extras = {
         "tfgates.json": card.as_json(about),
         "model_card.md": card.as_markdown(about),
-        warmup.FILE: warmup.requests(size, TAU.value),
+        warmup.FILE: warmup.requests(preprocessing.size, TAU.value),
     }
     version = publish(model, run.export, VERSION.value, extras)
+    show(version, model)
+
+
+def show(version, model):
+    """Prints what was exported."""
     megabytes = sum(path.stat().st_size for path in version.rglob("*") if path.is_file()) / 1e6
-    print(f"Exported {version} ({megabytes:.1f} MB), skip: {skip}.")
+    print(f"Exported {version} ({megabytes:.1f} MB), skip: {model.skip}.")
     if model.fixed:
         opened = [f"{gate:02d}" for gate, decision in sorted(model.fixed.items()) if decision]
         closed = [f"{gate:02d}" for gate, decision in sorted(model.fixed.items()) if not decision]
