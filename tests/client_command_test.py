@@ -18,10 +18,11 @@ from examples import ROOT
 from serving_fixtures import BROKEN, jpegs
 from stub_server import CLIENT, IMAGES, echo, in_turn, run_client, stub_server
 
+from tfgates.export.savedmodel import BAD_IMAGE
+
 pytest_plugins = ["serving_fixtures", "stub_server"]
 
 HEADER = ["file", "label", "score", "gates", "M multiply-adds"]
-UNREADABLE = "INVALID_ARGUMENT: not a readable JPEG or PNG image; send the bytes of an image file"
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +82,7 @@ def test_a_broken_and_a_missing_file_leave_their_neighbours_alone(client, ask, i
     paths[0].unlink()
     expected[0] = [str(paths[0]), "NOT_FOUND: No such file or directory"]
     paths[3].write_bytes(BROKEN)
-    expected[3] = [str(paths[3]), UNREADABLE]
+    expected[3] = [str(paths[3]), BAD_IMAGE]
     finished = client(*paths)
     assert rows(finished) == expected
     assert finished.returncode == 1
@@ -111,7 +112,7 @@ def test_json_holds_the_top_classes(client, ask, image_files, kind):
         records = [json.loads(line) for line in text.splitlines()]
     answer = ask("serving_default", image_bytes=[path.read_bytes() for path in paths])
     assert [record["file"] for record in records] == [str(path) for path in paths]
-    assert [record["status"] for record in records] == ["OK", UNREADABLE, "OK"]
+    assert [record["status"] for record in records] == ["OK", BAD_IMAGE, "OK"]
     assert [record["macs"] for record in records] == [answer["macs"][0], None, answer["macs"][2]]
     assert (records[1]["label"], records[1]["score"], records[1]["top"]) == (None, None, [])
     for index in (0, 2):

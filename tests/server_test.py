@@ -90,7 +90,7 @@ INVALID_REQUESTS = [
     (
         predict("", ["gates", "zz"], image_bytes=[b""]),
         "output tensor alias not found in signature: zz Outputs expected to be in the set "
-        "{class_ids,classes,gates,macs,scores,status}.",
+        "{class_ids,classes,gates,macs,macs_full,scores,status}.",
     ),
     (
         predict("", ["gates", "macs", "gates"], image_bytes=[b""]),
@@ -169,7 +169,7 @@ def test_no_images_get_no_answers(call):
     answer = arrays(call(predict(image_bytes=tensor("string", 0))))
     shapes = {name: array.shape for name, array in answer.items()}
     ranked = dict.fromkeys(["classes", "scores", "class_ids"], (0, 5))
-    assert shapes == {**ranked, "gates": (0, 3), "macs": (0,), "status": (0,)}
+    assert shapes == {**ranked, "gates": (0, 3), "macs": (0,), "macs_full": (0,), "status": (0,)}
 
 
 def test_the_output_filter_selects(call, ask):

@@ -307,7 +307,7 @@ def test_a_version_without_saved_model_is_refused(tmp_path):
 
 
 def write_warm_up(path, *records):
-    (path / "assets.extra").mkdir()
+    (path / "assets.extra").mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path / "assets.extra/tf_serving_warmup_requests")) as file:
         for record in records:
             file.write(record)
