@@ -7,10 +7,12 @@ import tensorflow as tf
 from examples import STATISTICS, real_images, small_network
 
 from tfgates.data.preprocess import Preprocessing
+from tfgates.losses import per_batch
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Expected
 from tfgates.training import classifier as classifier_module
-from tfgates.training.classifier import GatedClassifier, GateRates
+from tfgates.training.classifier import GatedClassifier
+from tfgates.training.rates import GateRates
 
 
 def compiled(network, learning_rate=0.1, **arguments):
@@ -155,7 +157,7 @@ def test_the_per_batch_loss_alone_reaches_the_target_rate(target):
         with tf.GradientTape() as tape:
             decisions = network(images, training=True)[1]
             rates = classifier_module.global_rates(decisions)
-            loss = classifier_module.TARGET_LOSSES["per_batch"](rates, target)
+            loss = per_batch(rates, target)
         weights = [w for block in network.blocks for w in block.gate.trainable_variables]
         optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
         return tf.reduce_mean(rates)

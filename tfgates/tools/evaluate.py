@@ -36,7 +36,7 @@ def main():
     network = classifier.network
     dataset = open_data(run, DATA_DIR.value)
     with datasets.readable(dataset):
-        evaluate_run(run, network, dataset, preprocessing, SPLIT.value, classifier.mean_target)
+        evaluate_run(run, network, dataset, preprocessing, SPLIT.value, classifier.target.final)
         if taus and network.num_gates:
             sweep_run(run, network, dataset, preprocessing, taus)
 
