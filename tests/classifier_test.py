@@ -11,6 +11,7 @@ from tfgates.losses import per_batch
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Expected
 from tfgates.training import classifier as classifier_module
+from tfgates.training.callbacks import EpochSchedule
 from tfgates.training.classifier import GatedClassifier
 from tfgates.training.rates import GateRates
 
@@ -35,7 +36,7 @@ def batches(steps, size=8, images=16, classes=10):
     return tf.data.Dataset.from_tensor_slices(data).batch(images, drop_remainder=True)
 
 
-def trained_weights(strategy, target_loss):
+def trained_weights(strategy, target_loss, schedule=None):
     """Trains 10 steps with deterministic gates in float64; returns all weights."""
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
@@ -48,8 +49,9 @@ def trained_weights(strategy, target_loss):
             target_weight=5.0,
             weight_decay=1e-3,
             train_policy=Expected(),
+            schedule=schedule,
         )
-    history = classifier.fit(batches(10), epochs=1, verbose=0).history
+    history = classifier.fit(batches(5), epochs=2, verbose=0, callbacks=[EpochSchedule()]).history
     return [
         np.asarray(weight.numpy()) for weight in classifier.weights if "state" not in weight.path
     ], history

@@ -36,11 +36,15 @@ class GatedNetwork(keras.Model):
         return sum(block.gate is not None for block in self.blocks)
 
     @property
+    def has_learned_gates(self):
+        """Whether there are gates, and other ones than those of stochastic depth."""
+        gates = [block.gate for block in self.blocks if block.gate is not None]
+        return any(not isinstance(gate, FixedGate) for gate in gates)
+
+    @property
     def inference_policy(self):
         """`Threshold(0.5)`; for stochastic depth, whose gates learn nothing, `Expected()`."""
-        gates = [block.gate for block in self.blocks if block.gate is not None]
-        fixed = gates and all(isinstance(gate, FixedGate) for gate in gates)
-        return Expected() if fixed else Threshold()
+        return Expected() if self.num_gates and not self.has_learned_gates else Threshold()
 
     @property
     def num_classes(self):

@@ -37,7 +37,7 @@ def main():
     dataset = open_data(run, DATA_DIR.value)
     with datasets.readable(dataset):
         evaluate_run(run, network, dataset, preprocessing, SPLIT.value, classifier.target.final)
-        if taus and network.num_gates:
+        if taus and network.has_learned_gates:
             sweep_run(run, network, dataset, preprocessing, taus)
 
 
