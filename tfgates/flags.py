@@ -8,10 +8,10 @@ from tfgates.data.strong_augment import MIXES
 from tfgates.losses import PENALTIES, TARGET_LOSSES
 from tfgates.networks import NETWORKS
 from tfgates.networks.residual import GATE_KINDS
+from tfgates.target_flags import TARGET_SCHEDULES
 
 MANY = 10**7
 UNITS = ("blocks", "multiply_adds")
-TARGET_SCHEDULES = ("constant", "annealed", "moving_average", "exponential_moving_average")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 

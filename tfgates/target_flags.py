@@ -91,19 +91,22 @@ def _check_annealing(settings, defaults):
 
 def schedule(settings):
     """Returns the `Schedule` of the flags."""
-    targets = {
-        "constant": Constant(),
-        "annealed": Annealed(_stages(settings), settings.anneal_epochs),
-        "moving_average": MovingAverage(settings.target_window),
-        "exponential_moving_average": ExponentialMovingAverage(settings.target_momentum),
-    }
-    return Schedule(
-        targets[settings.target_schedule], settings.relax_epochs, settings.sample_epochs
-    )
+    target = TARGET_SCHEDULES[settings.target_schedule](settings)
+    return Schedule(target, settings.relax_epochs, settings.sample_epochs)
 
 
 def _stages(settings):
     return settings.anneal_targets or annealing_stages(settings.target_rate, settings.anneal_step)
+
+
+TARGET_SCHEDULES = {
+    "constant": lambda settings: Constant(),
+    "annealed": lambda settings: Annealed(_stages(settings), settings.anneal_epochs),
+    "moving_average": lambda settings: MovingAverage(settings.target_window),
+    "exponential_moving_average": lambda settings: ExponentialMovingAverage(
+        settings.target_momentum
+    ),
+}
 
 
 def always_open(settings):
