@@ -7,7 +7,7 @@ from typing import Any
 from absl import flags
 
 from tfgates.errors import UserError
-from tfgates.flags import MANY
+from tfgates.flags import MANY, OF_RUN
 from tfgates.networks import NUM_BLOCKS
 
 # What may change when a run is resumed: how long, where and on how many devices it goes on, and
@@ -82,14 +82,16 @@ class TrainConfig:
 
     def _check(self):
         """Refuses flags that do not go together."""
-        blocks = NUM_BLOCKS[self.network]
+        if self.network.startswith(OF_RUN):
+            self._check_network_of_run()
         if self.block_targets and self.gate == "none":
             raise UserError(
                 "--block_targets belongs to a network with gates. Received: --gate=none as well."
             )
-        if self.block_targets and len(self.block_targets) != blocks:
+        if self.block_targets and len(self.block_targets) != NUM_BLOCKS[self.network]:
             raise UserError(
-                f"--block_targets has one target for each of the {blocks} blocks of "
+                "--block_targets has one target for each of the "
+                f"{NUM_BLOCKS[self.network]} blocks of "
                 f"{self.network}. Received: {len(self.block_targets)} targets."
             )
         if self.warmup_epochs and self.warmup_epochs >= min((self.epochs, *self.decay_epochs)):
@@ -97,6 +99,18 @@ class TrainConfig:
                 "--warmup_epochs ends before the last epoch and before the first of "
                 f"--decay_epochs. Received: --warmup_epochs={self.warmup_epochs}."
             )
+
+    def _check_network_of_run(self):
+        """Refuses what a network that is trained already has brought with it."""
+        brought = {"init_from": "weights", "block_targets": "gates", "statistics": "statistics"}
+        for name, what in brought.items():
+            value = getattr(self, name)
+            if value and value != "auto":
+                value = value if isinstance(value, str) else ",".join(value)
+                raise UserError(
+                    f"--network={self.network} brings its own {what}. Received: --{name}={value}. "
+                    f"Leave out --{name}."
+                )
 
     @property
     def initial_learning_rate(self):
