@@ -155,14 +155,14 @@ def build_classifier(settings, num_classes, steps, statistics):
     """Builds and compiles the `GatedClassifier`, under the current strategy."""
     network = build_network(settings, num_classes, statistics)
     size = settings.image_size
-    branches = costs.count(network, (size, size, 3)).branches
+    removable = costs.count(network, (size, size, 3)).removable
     classifier = GatedClassifier(
         network,
         target_loss=settings.target_loss,
         target_rate=target_flags.gate_targets(settings),
         target_weight=0 if settings.gate == "stochastic_depth" else settings.target_weight,
         target_penalty=settings.target_penalty,
-        gate_weights=branches if settings.target_unit == "multiply_adds" else None,
+        gate_weights=removable if settings.target_unit == "multiply_adds" else None,
         schedule=target_flags.schedule(settings),
         weight_decay=settings.weight_decay,
         decayed=settings.decayed,

@@ -10,7 +10,7 @@ from processes import forked
 from tfgates import from_run
 from tfgates.errors import UserError
 from tfgates.init_from import initialize
-from tfgates.inference.prune import prune
+from tfgates.pruning import prune
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Threshold
 from tfgates.run_folder import RunFolder

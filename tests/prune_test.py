@@ -13,7 +13,7 @@ from tfgates.blocks import GatedBlock
 from tfgates.data.preprocess import Preprocessing
 from tfgates.export.savedmodel import ServedModel
 from tfgates.gates import FixedGate
-from tfgates.inference.prune import merge_expected, one_sided, prune, thresholded_rates
+from tfgates.pruning import merge_expected, one_sided, prune, thresholded_rates
 from tfgates.policies import Expected, Threshold
 from tfgates.run_folder import RunFolder
 from tfgates.training.classifier import GatedClassifier

@@ -14,14 +14,18 @@ class Costs:
     """The multiply-adds of one image through a gated network.
 
     Attributes:
-        always: what runs for every image: stem, shortcuts, head and branches without a gate.
-        gates: of each gate, [G]; a gate runs for every image.
-        branches: of the branch behind each gate, [G]; it runs where the gate is open.
+        always: what runs for every image: stem, shortcuts, head, branches without a gate, and
+            those whose filters are masked group by group.
+        gates: of each gate; it runs for every image.
+        branches: what a closed decision leaves out, [G]: the branch behind its gate; of a group of
+            filters nothing, until it is pruned.
+        removable: what goes with each decision once it is closed for good, [G].
     """
 
     always: int
     gates: tuple[int, ...]
     branches: tuple[int, ...]
+    removable: tuple[int, ...]
 
     @property
     def ungated(self):
@@ -54,19 +58,41 @@ def count(network, input_shape):
     shape = (1, *input_shape)
     always = multiply_adds(network.stem, shape)
     shape = network.stem.compute_output_shape(shape)
-    gates, branches = [], []
+    gates, branches, removable = [], [], []
     for block in network.blocks:
-        branch = 0 if block.branch is None else multiply_adds(block.branch, shape)
+        of_layers = _of_layers(block.layers_of_branch, shape)
         if block.shortcut is not None:
             always += multiply_adds(block.shortcut, shape)
-        if block.gate is None:
-            always += branch
+        if block.num_gates == 1 and block.tail is None:
+            branches.append(sum(of_layers))
+            removable.append(sum(of_layers))
         else:
+            always += sum(of_layers)
+            branches += [0] * block.num_gates
+            removable += _of_groups(block, of_layers)
+        if block.gate is not None:
             gates.append(multiply_adds(block.gate, shape))
-            branches.append(branch)
         shape = block.compute_output_shape(shape)
     always += multiply_adds(network.head, shape)
-    return Costs(always, tuple(gates), tuple(branches))
+    return Costs(always, tuple(gates), tuple(branches), tuple(removable))
+
+
+def _of_layers(layers, shape):
+    found = []
+    for layer in layers:
+        found.append(multiply_adds(layer, shape))
+        shape = layer.compute_output_shape(shape)
+    return found
+
+
+def _of_groups(block, of_layers):
+    """Of each group of filters: its share of the convolutions that write and read them."""
+    if not block.num_gates:
+        return []
+    norm = len(block.branch.layers)
+    writing = [macs for macs in of_layers[:norm] if macs][-1:]
+    reading = [macs for macs in of_layers[norm:] if macs][:1]
+    return [(sum(writing) + sum(reading)) // block.num_gates] * block.num_gates
 
 
 def multiply_adds(layer, input_shape):

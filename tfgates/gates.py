@@ -26,19 +26,25 @@ class DependentGate(keras.layers.Layer):
         units: width of the hidden layer, at least 1.
         odds: initial (off, on) biases; the default opens a new gate with sigmoid(1.9) = 0.87.
         synchronized: batch norm over all replicas instead of over each one's share.
+        groups: number of decisions, one for each group of filters; 1 for the whole block.
 
     Call arguments:
         inputs: [B, H, W, C], the features that enter the block.
         training: batch norm uses the statistics of the batch.
 
-    Returns, when called: logits [B].
+    Returns, when called: logits [B], or [B, groups] of several groups.
     """
 
-    def __init__(self, units=16, odds=(0.1, 2.0), synchronized=False, dtype=None, **kwargs):
+    def __init__(
+        self, units=16, odds=(0.1, 2.0), synchronized=False, groups=1, dtype=None, **kwargs
+    ):
         super().__init__(dtype=_gate_dtype(dtype), **kwargs)
-        if units < 1:
-            raise ValueError(f"`units` is at least 1. Received: units={units}.")
+        if units < 1 or groups < 1:
+            raise ValueError(
+                f"`units` and `groups` are at least 1. Received: units={units}, groups={groups}."
+            )
         self.units = units
+        self.groups = groups
         self.odds = tuple(odds)
         self.synchronized = synchronized
         self.hidden = keras.layers.Dense(
@@ -57,9 +63,9 @@ class DependentGate(keras.layers.Layer):
             dtype=self.dtype_policy,
         )
         self.off_on = keras.layers.Dense(
-            2,
+            2 * groups,
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),
-            bias_initializer=keras.initializers.Constant(list(self.odds)),
+            bias_initializer=keras.initializers.Constant(list(self.odds) * groups),
             name="off_on",
             dtype=self.dtype_policy,
         )
@@ -75,14 +81,17 @@ class DependentGate(keras.layers.Layer):
                 layer.build(shape)
 
     def call(self, inputs, training=False):
-        hidden = self.norm(self.hidden(_average(inputs)), training=training)
-        # The difference of the two outputs of `off_on`, without a matrix product for two columns.
-        weights = self.off_on.kernel[:, 1] - self.off_on.kernel[:, 0]
-        bias = self.off_on.bias[1] - self.off_on.bias[0]
-        return ops.sum(ops.relu(hidden) * weights, axis=-1) + bias
+        hidden = ops.relu(self.norm(self.hidden(_average(inputs)), training=training))
+        # The differences of the outputs of `off_on`, (off, on) of each group.
+        weights = self.off_on.kernel[:, 1::2] - self.off_on.kernel[:, 0::2]
+        bias = self.off_on.bias[1::2] - self.off_on.bias[0::2]
+        if self.groups == 1:
+            # Without a matrix product for one column.
+            return ops.sum(hidden * weights[:, 0], axis=-1) + bias[0]
+        return ops.matmul(hidden, weights) + bias
 
     def compute_output_shape(self, input_shape):
-        return (input_shape[0],)
+        return _logits_shape(input_shape, self.groups)
 
     def get_config(self):
         return {
@@ -90,7 +99,12 @@ class DependentGate(keras.layers.Layer):
             "units": self.units,
             "odds": self.odds,
             "synchronized": self.synchronized,
+            "groups": self.groups,
         }
+
+
+def _logits_shape(input_shape, groups):
+    return (input_shape[0],) if groups == 1 else (input_shape[0], groups)
 
 
 def _average(features):
@@ -104,30 +118,35 @@ class IndependentGate(keras.layers.Layer):
 
     Args:
         odds: its initial value; the default opens a new gate with sigmoid(3.9) = 0.98.
+        groups: number of decisions, one for each group of filters; 1 for the whole block.
 
     Call arguments:
         inputs: [B, ...]; only B is used.
 
-    Returns, when called: logits [B].
+    Returns, when called: logits [B], or [B, groups] of several groups.
     """
 
-    def __init__(self, odds=3.9, dtype=None, **kwargs):
+    def __init__(self, odds=3.9, groups=1, dtype=None, **kwargs):
         super().__init__(dtype=_gate_dtype(dtype), **kwargs)
         self.odds = odds
+        self.groups = groups
 
     def build(self, input_shape):
         self.log_odds = self.add_weight(
-            name="log_odds", shape=(), initializer=keras.initializers.Constant(self.odds)
+            name="log_odds",
+            shape=() if self.groups == 1 else (self.groups,),
+            initializer=keras.initializers.Constant(self.odds),
         )
 
     def call(self, inputs, training=False):
-        return ops.broadcast_to(self.log_odds, (ops.shape(inputs)[0],))
+        shape = _logits_shape((ops.shape(inputs)[0],), self.groups)
+        return ops.broadcast_to(self.log_odds, shape)
 
     def compute_output_shape(self, input_shape):
-        return (input_shape[0],)
+        return _logits_shape(input_shape, self.groups)
 
     def get_config(self):
-        return {**super().get_config(), "odds": self.odds}
+        return {**super().get_config(), "odds": self.odds, "groups": self.groups}
 
 
 @keras.saving.register_keras_serializable(package="tfgates")
@@ -148,6 +167,7 @@ class FixedGate(keras.layers.Layer):
 
     def __init__(self, probability, dtype=None, **kwargs):
         super().__init__(dtype=_gate_dtype(dtype), **kwargs)
+        self.groups = 1
         if not 0 < probability < 1:
             raise ValueError(f"`probability` is in (0, 1). Received: {probability}.")
         self.probability = float(probability)

@@ -21,8 +21,8 @@ class GatedNetwork(keras.Model):
         policy: what opens the gates; by default `Sample()` in training, else `inference_policy`.
         training: whether batch norm uses the statistics of the batch.
 
-    Returns, when called: class logits [B, K] and decisions [B, G], one column for each block that
-    has a gate, in the order of the chain.
+    Returns, when called: class logits [B, K] and decisions [B, G], a column for each block that has
+    a gate, or for each group of its filters, in the order of the chain.
     """
 
     def __init__(self, stem, blocks, head, **kwargs):
@@ -33,7 +33,8 @@ class GatedNetwork(keras.Model):
 
     @property
     def num_gates(self):
-        return sum(block.gate is not None for block in self.blocks)
+        """The number of decisions on an image, G."""
+        return sum(block.num_gates for block in self.blocks)
 
     @property
     def has_learned_gates(self):
@@ -70,11 +71,11 @@ class GatedNetwork(keras.Model):
         for block in self.blocks:
             features, opened = block(features, policy=policy, training=training)
             if opened is not None:
-                decisions.append(opened)
+                decisions.append(ops.reshape(opened, (-1, block.num_gates)))
         logits = self.head(features, training=training)
         if not decisions:
             return logits, ops.zeros((ops.shape(images)[0], 0), logits.dtype)
-        return logits, ops.stack(decisions, axis=-1)
+        return logits, ops.concatenate(decisions, axis=-1)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

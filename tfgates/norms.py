@@ -17,7 +17,8 @@ class GatedNormalization(keras.layers.BatchNormalization):
 
     Call arguments:
         inputs: [B, H, W, C].
-        decisions: [B]; None leaves the output as it is.
+        decisions: [B], or [B, groups] of groups of neighbouring filters, as large as each other;
+            None leaves the output as it is.
         training: whether to use, and to learn, the moments of the batch.
 
     Returns, when called: features of the shape of the inputs.
@@ -46,7 +47,12 @@ class GatedNormalization(keras.layers.BatchNormalization):
                 moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
         scale = self.gamma * ops.rsqrt(variance + self.epsilon)
         shift = self.beta - mean * scale
-        decisions = ops.reshape(ops.cast(decisions, features.dtype), (-1, 1, 1, 1))
+        decisions = ops.cast(decisions, features.dtype)
+        if len(decisions.shape) == 2:
+            channels = features.shape[-1] // decisions.shape[1]
+            decisions = ops.repeat(decisions, channels, axis=1)[:, None, None, :]
+        else:
+            decisions = ops.reshape(decisions, (-1, 1, 1, 1))
         return ops.cast(features * (decisions * scale) + decisions * shift, self.compute_dtype)
 
     def get_config(self):

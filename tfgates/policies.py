@@ -2,8 +2,9 @@
 
 A policy is a small immutable object that is passed down the call and applied to the logits of each
 gate: `decisions = policy(logits, noise)`. `noise` is a callable, logits -> Logistic(0, 1) draws of
-their shape; only `Sample` calls it. Logits have shape [B]; decisions have the same shape and are
-float32, or float64 where the logits are: half precision rounds probabilities near 0 and 1 away.
+their shape; only `Sample` calls it. Logits have shape [B], or [B, groups] of a gate that decides on
+groups of filters; decisions have the same shape and are float32, or float64 where the logits are:
+half precision rounds probabilities near 0 and 1 away.
 """
 
 import dataclasses
@@ -66,7 +67,11 @@ class Threshold:
 
     def __call__(self, logits, noise=None):
         logits = _at_least_float32(logits)
-        return ops.cast(logits > ops.cast(log_odds(self.tau), logits.dtype), logits.dtype)
+        odds = ops.cast(log_odds(self.tau), logits.dtype)
+        if len(odds.shape) < len(logits.shape) and len(odds.shape) == 1:
+            # One tau for each image, and several groups of filters.
+            odds = odds[:, None]
+        return ops.cast(logits > odds, logits.dtype)
 
 
 @dataclasses.dataclass(frozen=True)

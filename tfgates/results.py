@@ -11,7 +11,7 @@ from tfgates import costs
 from tfgates.data import batches, datasets
 from tfgates.errors import UserError
 from tfgates.inference.evaluate import evaluate, sweep
-from tfgates.inference.prune import one_sided
+from tfgates.pruning import one_sided
 from tfgates.report import sweep as sweep_report
 from tfgates.report import tables
 from tfgates.run_folder import write_json

@@ -7,7 +7,6 @@ import pathlib
 import keras
 import tensorflow as tf
 
-from tfgates.blocks import GatedBlock
 from tfgates.network import GatedNetwork
 from tfgates.training.classifier import GatedClassifier
 
@@ -82,10 +81,7 @@ def in_turn(served, images, batch):
 
 def without_gates(network):
     """Returns the same network, with the same weights, in which every block is always run."""
-    blocks = [
-        GatedBlock(block.branch, block.norm, block.shortcut, name=block.name)
-        for block in network.blocks
-    ]
+    blocks = [block if block.gate is None else block.without_gate() for block in network.blocks]
     return GatedNetwork(network.stem, blocks, network.head, name=network.name)
 
 

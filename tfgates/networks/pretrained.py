@@ -109,7 +109,7 @@ def torchvision_table(network):
     ]
     table = _numbered(network.stem.layers, "conv{}", "bn{}")
     for place, block in zip(places, network.blocks, strict=True):
-        layers = [*block.branch.layers, block.norm]
+        layers = block.layers_of_branch
         table |= _numbered(layers, place + "conv{}", place + "bn{}")
         if block.shortcut is not None:
             down = place + "downsample."

@@ -18,7 +18,7 @@ from tfgates.errors import UserError
 from tfgates.export.savedmodel import is_threshold
 from tfgates.flags import OF_RUN
 from tfgates.from_run import gate_kind
-from tfgates.inference.prune import merge_expected, one_sided, prune, thresholded_rates
+from tfgates.pruning import merge_expected, one_sided, prune, thresholded_rates
 from tfgates.report.tables import gate_bars
 from tfgates.results import open_data
 from tfgates.run_folder import RunFolder

@@ -1,9 +1,12 @@
 """Pruning: gates that hardly look at the image become structure (section 3.2, mode collapse)."""
 
+import itertools
+
 import numpy as np
 import tensorflow as tf
 
 from tfgates.blocks import GatedBlock
+from tfgates.filters import slice_block
 from tfgates.gates import FixedGate
 from tfgates.network import GatedNetwork
 from tfgates.norms import GatedNormalization
@@ -14,11 +17,13 @@ def prune(network, fixed):
     """Makes decisions for good: closed branches go, open ones lose their gate.
 
     Where the decisions hold, the smaller network equals the thresholded one. A closed block with an
-    identity shortcut goes altogether; one with a projection keeps that alone.
+    identity shortcut goes altogether; one with a projection keeps that alone. Of closed groups of
+    filters the convolutions that write and read them are sliced.
 
     Args:
         network: built `GatedNetwork`; it stays as it is, and shares its layers with the result.
-        fixed: decisions, bool by index of the gate; the other gates stay.
+        fixed: decisions, bool by index; the other gates stay, and so do those of which not every
+            group of filters is decided.
 
     Returns:
         A built `GatedNetwork` whose blocks have kept their names.
@@ -30,18 +35,42 @@ def prune(network, fixed):
         raise ValueError(
             f"`fixed` has indices of the {network.num_gates} gates. Received: {sorted(fixed)}."
         )
-    gates = iter(range(network.num_gates))
-    decided = [None if block.gate is None else fixed.get(next(gates)) for block in network.blocks]
-    left = [_pruned(*pair) for pair in zip(network.blocks, decided, strict=True)]
+    left = [
+        _pruned(block, [fixed.get(index) for index in indices])
+        for block, indices in zip(network.blocks, indices_of_gates(network), strict=True)
+    ]
     return _chain(network, [block for block in left if block is not None])
+
+
+def indices_of_gates(network):
+    """Returns the indices of the decisions of each block of a network, a list of ranges."""
+    ends = np.cumsum([0, *(block.num_gates for block in network.blocks)]).tolist()
+    return [range(*pair) for pair in itertools.pairwise(ends)]
+
+
+def fully_decided(network, fixed):
+    """Returns the decisions that `prune` makes: those of gates of which no group is undecided."""
+    return {
+        index: fixed[index]
+        for indices in indices_of_gates(network)
+        if fixed.keys() >= set(indices)
+        for index in indices
+    }
 
 
 def _pruned(block, opened):
     """Returns what is left of a block; None where that is nothing."""
-    if opened is None:
+    if not opened or None in opened:
         return block
-    if opened:
-        return GatedBlock(block.branch, block.norm, block.shortcut, name=block.name)
+    if all(opened):
+        return block.without_gate()
+    if any(opened):
+        return slice_block(block, opened)
+    if block.tail is not None:
+        raise ValueError(
+            f"One group of the filters of {block.name} stays open, for they have no shortcut. "
+            f"Received: {opened}."
+        )
     if block.shortcut is None:
         # What enters a block went through a ReLU: closed, it is the identity.
         return None
@@ -71,7 +100,7 @@ def _expected(block):
     norm.set_weights(block.norm.get_weights())
     for weight in (norm.gamma, norm.beta):
         weight.assign(weight * block.gate.probability)
-    return GatedBlock(block.branch, norm, block.shortcut, name=block.name)
+    return GatedBlock(block.branch, norm, block.shortcut, tail=block.tail, name=block.name)
 
 
 def _chain(network, blocks):
