@@ -70,7 +70,7 @@ def test_a_row_for_each_file_in_order(client, ask, image_files):
     mean = answer["macs"].mean() / 1e6
     assert re.fullmatch(
         rf"40 images, 0 failed, [\d.,]+ images/s, {mean:.2f} M multiply-adds on average"
-        r"(, \d+\.\d% saved)?\n",
+        r"(, \d+\.\d % saved)?\n",
         finished.stderr,
     )
     assert finished.returncode == 0
@@ -143,7 +143,7 @@ def test_the_summary_names_the_saved_share_where_the_model_sends_the_full_cost(f
 
     with stub_server(full) as address:
         finished = run_client(address, *files)
-    assert finished.stderr.endswith(" images/s, 3.00 M multiply-adds on average, 25.0% saved\n")
+    assert finished.stderr.endswith(" images/s, 3.00 M multiply-adds on average, 25.0 % saved\n")
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
