@@ -14,8 +14,9 @@ def describe(model, network, trained, measured):
         model: `ServedModel`.
         network: the `GatedNetwork` that it was made of.
         trained: what it was trained on and with: dataset, flags.
-        measured: of the run at this threshold, before gates were fixed: split, top1_error and
-            top5_error in percent, rate, macs; None where it was not evaluated.
+        measured: of the run at this threshold: split, top1_error and top5_error in percent, rate,
+            macs, and whether it was measured before dependent gates were fixed; None where it was
+            not evaluated.
     """
     return {
         "tfgates": tfgates.__version__,
@@ -113,10 +114,11 @@ def as_markdown(about):
 def _measured(measured):
     if measured is None:
         return "| error, expected multiply-adds | not measured at this tau |"
+    before = ", before gates were fixed" if measured["before_fixing"] else ""
     return (
         f"| top-1, top-5 error | {measured['top1_error']:.2f} %, {measured['top5_error']:.2f} % "
-        f"on the {measured['split']} images |\n"
-        f"| rate | {measured['rate']:.3f} of the gates open |\n"
+        f"on the {measured['split']} images{before} |\n"
+        f"| rate | {measured['rate']:.3f} of the gates open{before} |\n"
         f"| expected multiply-adds | {measured['macs'] / 1e6:,.2f} M, "
-        f"{100 * measured['macs_share']:.1f} % of every block |"
+        f"{100 * measured['macs_share']:.1f} % of every block{before} |"
     )

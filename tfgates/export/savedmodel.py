@@ -11,9 +11,7 @@ from tfgates.gates import IndependentGate
 from tfgates.policies import log_odds
 
 OK = "OK"
-BAD_IMAGE = (
-    "INVALID_ARGUMENT: not a readable image; send the bytes of a JPEG, PNG, BMP or WebP"
-)
+BAD_IMAGE = "INVALID_ARGUMENT: not a readable image; send the bytes of a JPEG, PNG, BMP or WebP"
 LARGE_IMAGE = (
     f"INVALID_ARGUMENT: an image has at most {MAX_PIXELS // 10**6} million pixels; scale it down"
 )

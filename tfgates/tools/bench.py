@@ -130,9 +130,10 @@ def recommendation(ways, seconds):
     if skip is None:
         return "\nThe network without gates is the fastest here: its gates do not pay at this size."
     half = " --mixed_precision=bfloat16" if HALF.value == "bfloat16" else ""
+    tau = "" if TAU.value == TAU.default else f" --tau={TAU.value:g}"
     return (
         f"\nLeast process CPU time, {ratios[best]:.2f} of the network without gates:\n"
-        f"  python -m tfgates.tools.export --run={RUN.value} --skip={skip}\n"
+        f"  python -m tfgates.tools.export --run={RUN.value} --skip={skip}{tau}\n"
         f"  server flags: --tensorflow_intra_op_parallelism={intra} "
         f"--tensorflow_inter_op_parallelism={inter}{half}"
     )

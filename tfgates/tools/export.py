@@ -81,7 +81,10 @@ def main():
         fixed=fixed,
     )
     trained = {"dataset": dataset_name, "flags": run.load_flags()}
-    about = card.describe(model, network, trained, measured_at(run, TAU.value))
+    measured = measured_at(run, TAU.value)
+    if measured is not None:
+        measured["before_fixing"] = bool(fixed)
+    about = card.describe(model, network, trained, measured)
     extras = {
         "tfgates.json": card.as_json(about),
         "model_card.md": card.as_markdown(about),
