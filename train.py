@@ -14,7 +14,7 @@ import tensorflow as tf
 from absl import flags
 
 import tfgates.flags
-from tfgates import command, init_from
+from tfgates import command, costs, init_from, target_flags
 from tfgates.config import TrainConfig
 from tfgates.data import batches, datasets
 from tfgates.data.preprocess import STATISTICS, Preprocessing, measure
@@ -24,7 +24,13 @@ from tfgates.networks import NETWORKS
 from tfgates.results import EVALUATION_BATCH
 from tfgates.run_folder import RunFolder
 from tfgates.training import checkpoint
-from tfgates.training.callbacks import ProgressBar, RateLog, StopAtDivergence, keep_rows
+from tfgates.training.callbacks import (
+    EpochSchedule,
+    ProgressBar,
+    RateLog,
+    StopAtDivergence,
+    keep_rows,
+)
 from tfgates.training.checkpoint import Checkpoint
 from tfgates.training.classifier import GatedClassifier
 from tfgates.training.schedule import StepDecay
@@ -128,17 +134,22 @@ def build_classifier(settings, num_classes, steps, statistics):
     network = NETWORKS[settings.network](
         num_classes,
         gate=settings.gate,
-        always_open=settings.always_open,
+        always_open=target_flags.always_open(settings),
+        last_probability=settings.last_probability,
         seed=settings.seed,
         synchronized=tf.distribute.has_strategy(),
         statistics=statistics,
         input_shape=(size, size, 3),
     )
+    branches = costs.count(network, (size, size, 3)).branches
     classifier = GatedClassifier(
         network,
         target_loss=settings.target_loss,
-        target_rate=settings.gate_targets,
-        target_weight=settings.target_weight,
+        target_rate=target_flags.gate_targets(settings),
+        target_weight=0 if settings.gate == "stochastic_depth" else settings.target_weight,
+        target_penalty=settings.target_penalty,
+        gate_weights=branches if settings.target_unit == "multiply_adds" else None,
+        schedule=target_flags.schedule(settings),
         weight_decay=settings.weight_decay,
         decayed=settings.decayed,
     )
@@ -213,6 +224,7 @@ def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
             keras.callbacks.CSVLogger(run.log, append=True),
             keras.callbacks.TensorBoard(run.tensorboard, write_graph=False),
             RateLog(run.rates, every=max(1, steps // 20), first_step=first_epoch * steps),
+            EpochSchedule(),
             StopAtDivergence(),
             Checkpoint(run.checkpoints, run.log),
         ],

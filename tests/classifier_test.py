@@ -7,10 +7,13 @@ import tensorflow as tf
 from examples import STATISTICS, real_images, small_network
 
 from tfgates.data.preprocess import Preprocessing
+from tfgates.losses import per_batch
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Expected
 from tfgates.training import classifier as classifier_module
-from tfgates.training.classifier import GatedClassifier, GateRates
+from tfgates.training.callbacks import EpochSchedule
+from tfgates.training.classifier import GatedClassifier
+from tfgates.training.rates import GateRates
 
 
 def compiled(network, learning_rate=0.1, **arguments):
@@ -33,7 +36,7 @@ def batches(steps, size=8, images=16, classes=10):
     return tf.data.Dataset.from_tensor_slices(data).batch(images, drop_remainder=True)
 
 
-def trained_weights(strategy, target_loss):
+def trained_weights(strategy, target_loss, schedule=None):
     """Trains 10 steps with deterministic gates in float64; returns all weights."""
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
@@ -46,8 +49,9 @@ def trained_weights(strategy, target_loss):
             target_weight=5.0,
             weight_decay=1e-3,
             train_policy=Expected(),
+            schedule=schedule,
         )
-    history = classifier.fit(batches(10), epochs=1, verbose=0).history
+    history = classifier.fit(batches(5), epochs=2, verbose=0, callbacks=[EpochSchedule()]).history
     return [
         np.asarray(weight.numpy()) for weight in classifier.weights if "state" not in weight.path
     ], history
@@ -155,7 +159,7 @@ def test_the_per_batch_loss_alone_reaches_the_target_rate(target):
         with tf.GradientTape() as tape:
             decisions = network(images, training=True)[1]
             rates = classifier_module.global_rates(decisions)
-            loss = classifier_module.TARGET_LOSSES["per_batch"](rates, target)
+            loss = per_batch(rates, target)
         weights = [w for block in network.blocks for w in block.gate.trainable_variables]
         optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
         return tf.reduce_mean(rates)

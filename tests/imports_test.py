@@ -11,11 +11,12 @@ ROOT = pathlib.Path(__file__).parents[1]
 # Each room may import from the rooms of earlier lines, and from its own where it is a folder.
 LAYERS = [
     {"errors"},
-    {"noise", "norms", "losses", "data", "policies", "gates"},
+    {"noise", "norms", "losses", "schedules", "data", "policies", "gates"},
     {"costs", "blocks"},
     {"network"},
     {"networks"},
     {"training", "inference", "export", "report"},
+    {"target_flags"},
     {"flags"},
     {"config", "run_folder", "command"},
     {"results", "init_from", "speed"},

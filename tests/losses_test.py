@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgates.losses import per_batch, per_gate, weight_penalty
+from tfgates.losses import (
+    PENALTIES,
+    constant_quadratic,
+    per_batch,
+    per_gate,
+    reversed_quadratic,
+    weight_penalty,
+)
 
 DECISIONS = (np.random.default_rng(0).random((32, 5)) < [0.1, 0.3, 0.5, 0.9, 1.0]).astype("float64")
 
@@ -27,6 +34,47 @@ def test_a_target_for_each_gate():
     rates = np.array([0.2, 0.8])
     np.testing.assert_allclose(per_gate(rates, np.array([0.2, 1.0])), 0.02)
     np.testing.assert_allclose(per_batch(rates, np.array([0.2, 1.0])), 0.01)
+
+
+def test_only_an_excess_costs_and_in_reverse_only_a_lack():
+    excess = np.array([-0.5, -0.1, 0.0, 0.1, 0.5])
+    np.testing.assert_allclose(constant_quadratic(excess), [0, 0, 0, 0.01, 0.25])
+    np.testing.assert_allclose(reversed_quadratic(excess), [0.25, 0.01, 0, 0, 0])
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("target", [0.0, 0.3, 0.6, 1.0])
+def test_piecewise_losses_of_both_scopes(penalty, target):
+    images, gates = DECISIONS.shape
+    sides = {"quadratic": (1, 1), "constant_quadratic": (0, 1), "reversed_quadratic": (1, 0)}
+    below, above = sides[penalty]
+
+    def cost(rate):
+        return (target - rate) ** 2 * (above if rate > target else below)
+
+    of_gates = sum(cost(sum(DECISIONS[:, g]) / images) for g in range(gates)) / gates
+    of_batch = cost(DECISIONS.sum() / (images * gates))
+    rates = DECISIONS.mean(0)
+    found = per_gate(rates, target, PENALTIES[penalty])
+    np.testing.assert_allclose(found, of_gates, rtol=1e-6, atol=1e-12)
+    found = per_batch(rates, target, PENALTIES[penalty])
+    np.testing.assert_allclose(found, of_batch, rtol=1e-6, atol=1e-12)
+
+
+def test_with_weights_the_target_is_a_share_of_the_compute():
+    macs = np.array([10, 40, 40, 5, 5])
+    executed = (DECISIONS * macs).sum() / (len(DECISIONS) * macs.sum())
+    found = per_batch(DECISIONS.mean(0), 0.4, weights=macs)
+    np.testing.assert_allclose(found, (0.4 - executed) ** 2, rtol=1e-6)
+    half_of_the_compute = per_batch(np.array([0.0, 1.0, 0.0, 1.0, 1.0]), 0.5, weights=macs)
+    np.testing.assert_allclose(half_of_the_compute, 0, atol=1e-12)
+
+
+def test_below_its_target_a_gate_feels_nothing():
+    rates = tf.Variable([0.2, 0.9])
+    with tf.GradientTape() as tape:
+        loss = per_gate(rates, 0.5, constant_quadratic)
+    np.testing.assert_allclose(tape.gradient(loss, rates), [0, 0.4], rtol=1e-6)
 
 
 def test_collapsed_gates_cost_nothing_per_batch_and_a_quarter_per_gate():

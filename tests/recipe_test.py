@@ -7,7 +7,7 @@ import tensorflow as tf
 from classifier_test import batches, compiled
 from examples import randomize, small_network, train_settings
 
-from tfgates import losses
+from tfgates import losses, target_flags
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Expected
 from tfgates.training.recalibrate import recalibrate
@@ -70,19 +70,21 @@ def test_a_list_of_targets_has_one_for_each_gate(target_loss):
     decisions = tf.constant([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
     rates = np.array([1.0, 0.5, 0.5])
     expected = 2.0 * float(losses.TARGET_LOSSES[target_loss](rates, np.array(LISTED)))
-    assert float(classifier._target_loss(decisions, None)) == pytest.approx(expected, rel=1e-6)
+    assert float(classifier.target.loss(tf.reduce_mean(decisions, axis=0))) == pytest.approx(
+        expected, rel=1e-6
+    )
     log = classifier.fit(batches(1), verbose=0).history
     assert log["target_rate"] == pytest.approx([np.mean(LISTED)])
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(classifier))
-    assert again.target_rate == list(LISTED)
+    assert again.get_config()["target_rate"] == list(LISTED)
     with pytest.raises(ValueError, match=r"each of the 3 gates.*\[0.5, 0.5\]"):
         compiled(network, target_rate=[0.5, 0.5])
 
 
 def test_the_targets_of_convnet_aig_open_six_blocks_for_good():
     found = train_settings("--flagfile=flags/r50_aig.cfg", "--target_rate=0.4")
-    assert found.always_open == (0, 1, 3, 7, 13, 15)
-    assert found.gate_targets == [0.8, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.7]
+    assert target_flags.always_open(found) == (0, 1, 3, 7, 13, 15)
+    assert target_flags.gate_targets(found) == [0.8, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.7]
     network = cifar_resnet(14, 10, always_open=(0, 5))
     assert network.num_gates == 4
 

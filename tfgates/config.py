@@ -6,9 +6,9 @@ from typing import Any
 
 from absl import flags
 
+from tfgates import target_flags
 from tfgates.errors import UserError
 from tfgates.flags import MANY
-from tfgates.networks import NUM_BLOCKS
 
 # What may change when a run is resumed: how long, where and on how many devices it goes on, and
 # what comes after the last epoch.
@@ -41,10 +41,21 @@ class TrainConfig:
     network: str
     init_from: str
     gate: str
+    last_probability: float
     target_loss: str
     target_rate: float
     block_targets: tuple[str, ...]
     target_weight: float
+    target_penalty: str
+    target_unit: str
+    target_schedule: str
+    anneal_step: float
+    anneal_epochs: int
+    anneal_targets: tuple[float, ...]
+    target_window: int
+    target_momentum: float
+    relax_epochs: int
+    sample_epochs: int
     epochs: int
     batch_size: int
     steps_per_epoch: int
@@ -75,23 +86,18 @@ class TrainConfig:
             field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(cls)
         }
         values["decay_epochs"] = _increasing(values["decay_epochs"])
-        values["block_targets"] = _targets(values["block_targets"])
+        for name, read in (
+            ("block_targets", target_flags.read_block_targets),
+            ("anneal_targets", target_flags.read_anneal_targets),
+        ):
+            values[name] = read(values[name])
         settings = cls(**values)
-        settings._check()
+        settings._check({name: flags.FLAGS[name].default for name in values})
         return settings
 
-    def _check(self):
+    def _check(self, defaults):
         """Refuses flags that do not go together."""
-        blocks = NUM_BLOCKS[self.network]
-        if self.block_targets and self.gate == "none":
-            raise UserError(
-                "--block_targets belongs to a network with gates. Received: --gate=none as well."
-            )
-        if self.block_targets and len(self.block_targets) != blocks:
-            raise UserError(
-                f"--block_targets has one target for each of the {blocks} blocks of "
-                f"{self.network}. Received: {len(self.block_targets)} targets."
-            )
+        target_flags.check(self, defaults)
         if self.warmup_epochs and self.warmup_epochs >= min((self.epochs, *self.decay_epochs)):
             raise UserError(
                 "--warmup_epochs ends before the last epoch and before the first of "
@@ -102,26 +108,6 @@ class TrainConfig:
     def initial_learning_rate(self):
         """The learning rate after the warm-up: with linear scaling that of a batch of 256."""
         return self.learning_rate * (self.batch_size / 256 if self.linear_scaling else 1)
-
-    @property
-    def always_open(self):
-        """The indices of the blocks that get no gate: those with target 1 in `block_targets`."""
-        return tuple(
-            index
-            for index, target in enumerate(self.block_targets)
-            if target != "t" and float(target) == 1
-        )
-
-    @property
-    def gate_targets(self):
-        """The target rate of all gates, or a list of one for each of them."""
-        if not self.block_targets:
-            return self.target_rate
-        return [
-            self.target_rate if target == "t" else float(target)
-            for index, target in enumerate(self.block_targets)
-            if index not in self.always_open
-        ]
 
     def as_flagfile(self):
         """Returns the text of a flag file that repeats this run."""
@@ -179,17 +165,3 @@ def _increasing(texts):
             f"Received: {','.join(texts)}."
         )
     return epochs
-
-
-def _targets(texts):
-    for text in texts:
-        try:
-            sound = text == "t" or 0 <= float(text) <= 1
-        except ValueError:
-            sound = False
-        if not sound:
-            raise UserError(
-                "--block_targets are rates in [0, 1], or t for --target_rate, as 1,1,0.8,t,t. "
-                f"Received: {text!r}."
-            )
-    return tuple(texts)

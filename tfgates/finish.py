@@ -47,9 +47,9 @@ def finish(settings, dataset, preprocessing, run):
     run.save_classifier(classifier, run.model)
     run.trained.unlink()
     network = classifier.network
-    evaluate_run(run, network, dataset, preprocessing, "test", classifier.mean_target)
+    evaluate_run(run, network, dataset, preprocessing, "test", classifier.target.final)
     if network.num_gates:
-        _draw(run, classifier.mean_target)
+        _draw(run, classifier.target.final)
 
 
 def _recalibrate(network, settings, dataset, preprocessing):

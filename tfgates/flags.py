@@ -5,11 +5,13 @@ from absl import flags
 from tfgates.data.augment import WINDOWS
 from tfgates.data.preprocess import RESIZES, STATISTICS
 from tfgates.data.strong_augment import MIXES
-from tfgates.gates import GATES
-from tfgates.losses import TARGET_LOSSES
+from tfgates.losses import PENALTIES, TARGET_LOSSES
 from tfgates.networks import NETWORKS
+from tfgates.networks.residual import GATE_KINDS
+from tfgates.target_flags import TARGET_SCHEDULES
 
 MANY = 10**7
+UNITS = ("blocks", "multiply_adds")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -18,6 +20,8 @@ def define_flags():
     _define_data_flags()
     _define_augmentation_flags()
     _define_method_flags()
+    _define_target_flags()
+    _define_schedule_flags()
     _define_optimizer_flags()
     _define_end_flags()
     _define_machine_flags()
@@ -73,9 +77,17 @@ def _define_method_flags():
     flags.DEFINE_enum(
         "gate",
         "dependent",
-        [*GATES, "none"],
-        "Gates: dependent on the features, independent of them, or none: the plain network.",
+        list(GATE_KINDS),
+        "Gates: dependent on the features, independent of them, with the fixed probabilities of "
+        "stochastic depth, or none: the plain network.",
     )
+    flags.DEFINE_float(
+        "last_probability", 0.5, "Of stochastic depth: the probability of the last block (p_L)."
+    )
+    _check("last_probability", lambda value: 0 < value < 1, "is a probability in (0, 1), as 0.5")
+
+
+def _define_target_flags():
     flags.DEFINE_enum(
         "target_loss",
         "per_batch",
@@ -96,6 +108,50 @@ def _define_method_flags():
     )
     flags.DEFINE_float("target_weight", 1.0, "Factor of the target loss (lambda).")
     _check("target_weight", lambda value: 0 <= value <= 1e6, "is from 0 to 1e6, as 1")
+    flags.DEFINE_enum(
+        "target_penalty",
+        "quadratic",
+        list(PENALTIES),
+        "Of a rate away from its target: on both sides; above it only; or (reversed) below only.",
+    )
+    flags.DEFINE_enum(
+        "target_unit",
+        "blocks",
+        list(UNITS),
+        "What --target_rate is a share of: the blocks, or the multiply-adds behind the gates.",
+    )
+
+
+def _define_schedule_flags():
+    flags.DEFINE_enum(
+        "target_schedule",
+        "constant",
+        list(TARGET_SCHEDULES),
+        "The target over training: constant; annealed from 1 down to --target_rate; or variable, "
+        "a moving average of the rates of the last batches, which each epoch begins anew.",
+    )
+    flags.DEFINE_float("anneal_step", 0.05, "By how much annealing lowers the target at a time.")
+    _check("anneal_step", lambda value: 0.001 <= value <= 1, "is from 0.001 to 1, as 0.05")
+    flags.DEFINE_integer("anneal_epochs", 5, "Epochs of each target of annealing.")
+    _check("anneal_epochs", lambda value: 1 <= value <= MANY, "is a number of epochs, as 5")
+    flags.DEFINE_list(
+        "anneal_targets",
+        [],
+        "The targets of annealing instead of --anneal_step, separated by commas, the last one "
+        "--target_rate: 1,0.95,0.9,0.85,0.8.",
+    )
+    flags.DEFINE_integer("target_window", 1, "Batches of --target_schedule=moving_average.")
+    _check("target_window", lambda value: 1 <= value <= MANY, "is a number of batches, as 10")
+    flags.DEFINE_float("target_momentum", 0.9, "Of --target_schedule=exponential_moving_average.")
+    _check("target_momentum", lambda value: 0 <= value < 1, "is in [0, 1), as 0.9")
+    flags.DEFINE_integer(
+        "relax_epochs", 0, "Epochs in which the per-gate loss gives way to the per-batch loss."
+    )
+    _check("relax_epochs", lambda value: 0 <= value <= MANY, "is 0 or a number of epochs, as 10")
+    flags.DEFINE_integer(
+        "sample_epochs", 0, "Epochs after which the noise of the gates is off; 0: never."
+    )
+    _check("sample_epochs", lambda value: 0 <= value <= MANY, "is 0 or a number of epochs, as 30")
 
 
 def _define_optimizer_flags():

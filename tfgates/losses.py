@@ -1,36 +1,66 @@
 """Target losses: how far the rates of the gates are from the target rate.
 
 Pure functions of `rates` [G], the mean decision of each gate over the global batch, each in [0, 1];
-and of `target`, the wanted share of executed blocks, a scalar or one number per gate [G].
+of `target`, the wanted share of executed blocks, a scalar or one number per gate [G]; and of the
+penalty of an excess, rate - target.
 """
 
 from keras import ops
 
 
-def per_gate(rates, target):
-    """L_G = mean over gates of (t - rate)^2, ConvNet-AIG's loss (section 2.1).
+def quadratic(excess):
+    """excess^2: too many blocks cost as much as too few (sections 2.1, 3.1)."""
+    return ops.square(excess)
+
+
+def constant_quadratic(excess):
+    """0 up to the target, then excess^2: running fewer blocks is free (section S2.2)."""
+    return ops.square(ops.relu(excess))
+
+
+def reversed_quadratic(excess):
+    """excess^2 up to the target, then 0: running more blocks is free, as of exits (section 5)."""
+    return ops.square(ops.relu(-excess))
+
+
+PENALTIES = {
+    "quadratic": quadratic,
+    "constant_quadratic": constant_quadratic,
+    "reversed_quadratic": reversed_quadratic,
+}
+
+
+def per_gate(rates, target, penalty=quadratic):
+    """L_G = mean over gates of penalty(rate - t), ConvNet-AIG's loss (section 2.1).
 
     Args:
         rates: [G], in [0, 1].
         target: scalar or [G], in [0, 1].
+        penalty: function of the excess of each gate, see `PENALTIES`.
 
     Returns:
         Scalar; 0 when every gate is open at the target rate.
     """
-    return ops.mean(ops.square(target - rates))
+    return ops.mean(penalty(rates - target))
 
 
-def per_batch(rates, target):
-    """L_B = (t - mean over gates and images of z)^2, the paper's loss (section 3.1).
+def per_batch(rates, target, penalty=quadratic, weights=None):
+    """L_B = penalty(mean over gates and images of z - t), the paper's loss (section 3.1).
 
     Args:
         rates: [G], in [0, 1].
         target: scalar or [G], in [0, 1].
+        penalty: function of the excess, see `PENALTIES`.
+        weights: [G], not negative, the weight of each gate in the mean. With the multiply-adds of
+            the branches the target is a share of compute, not of blocks. None weighs all alike.
 
     Returns:
         Scalar; 0 when the batch as a whole runs the target share of its blocks.
     """
-    return ops.square(ops.mean(target - rates))
+    excess = ops.convert_to_tensor(rates - target)
+    if weights is None:
+        return penalty(ops.mean(excess))
+    return penalty(ops.average(excess, weights=ops.cast(weights, excess.dtype)))
 
 
 TARGET_LOSSES = {"per_batch": per_batch, "per_gate": per_gate}

@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from tfgates.policies import Sample, Threshold
+from tfgates.gates import FixedGate
+from tfgates.policies import Expected, Sample, Threshold
 
 
 @keras.saving.register_keras_serializable(package="tfgates")
@@ -17,7 +18,7 @@ class GatedNetwork(keras.Model):
 
     Call arguments:
         images: [B, H, W, C].
-        policy: what opens the gates; by default `Sample()` in training, else `Threshold(0.5)`.
+        policy: what opens the gates; by default `Sample()` in training, else `inference_policy`.
         training: whether batch norm uses the statistics of the batch.
 
     Returns, when called: class logits [B, K] and decisions [B, G], one column for each block that
@@ -33,6 +34,17 @@ class GatedNetwork(keras.Model):
     @property
     def num_gates(self):
         return sum(block.gate is not None for block in self.blocks)
+
+    @property
+    def has_learned_gates(self):
+        """Whether there are gates, and other ones than those of stochastic depth."""
+        gates = [block.gate for block in self.blocks if block.gate is not None]
+        return any(not isinstance(gate, FixedGate) for gate in gates)
+
+    @property
+    def inference_policy(self):
+        """`Threshold(0.5)`; for stochastic depth, whose gates learn nothing, `Expected()`."""
+        return Expected() if self.num_gates and not self.has_learned_gates else Threshold()
 
     @property
     def num_classes(self):
@@ -52,7 +64,7 @@ class GatedNetwork(keras.Model):
 
     def call(self, images, policy=None, training=False):
         if policy is None:
-            policy = Sample() if training else Threshold()
+            policy = Sample() if training else self.inference_policy
         features = self.stem(images, training=training)
         decisions = []
         for block in self.blocks:

@@ -24,11 +24,18 @@ class Sample:
 
     Binary Gumbel-softmax at temperature 1, straight through: the value is the hard 0 or 1, the
     gradient that of the relaxed sample sigmoid(logits + noise) (section 2.1).
+
+    Args:
+        noise_scale: factor of the noise, a number or a tensor; 0 decides as `Threshold(0.5)` does,
+            and keeps the gradient.
     """
+
+    noise_scale: Any = 1.0
 
     def __call__(self, logits, noise):
         logits = _at_least_float32(logits)
-        noisy = logits + ops.cast(noise(logits), logits.dtype)
+        draws = ops.cast(noise(logits), logits.dtype)
+        noisy = logits + ops.cast(self.noise_scale, logits.dtype) * draws
         relaxed = ops.sigmoid(noisy)
         hard = ops.cast(noisy > 0, logits.dtype)
         # The bracket is exactly 0, so the sum is exactly `hard`; the usual

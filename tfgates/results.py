@@ -56,8 +56,8 @@ def sweep_run(run, network, dataset, preprocessing, taus):
     Raises:
         UserError: the network has no gates.
     """
-    if not network.num_gates:
-        raise UserError(f"{run.path} is a network without gates: it has no threshold to sweep.")
+    if not network.has_learned_gates:
+        raise UserError(f"{run.path} is a network without learned gates: no threshold to sweep.")
     size = dataset.size("validation")
     print(f"\nThresholds on {size} validation images:", flush=True)
     images = _batches(dataset, "validation", preprocessing)
@@ -100,8 +100,10 @@ def measured_at(run, tau):
         not evaluated at this threshold.
     """
     try:
-        for row in json.loads(run.metrics.read_text())["policies"]:
-            if row["policy"] in (f"threshold {tau:g}", "no gates"):
+        for index, row in enumerate(json.loads(run.metrics.read_text())["policies"]):
+            # Stochastic depth is served as it is evaluated first, with expected branches.
+            own = index == 0 and row["policy"] in ("no gates", "expected")
+            if own or row["policy"] == f"threshold {tau:g}":
                 return {"split": "test", **{key: row[key] for key in sweep_report.COLUMNS}}
         with run.tau_table.open(newline="") as file:
             for row in csv.DictReader(file):

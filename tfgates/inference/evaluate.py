@@ -20,9 +20,11 @@ def evaluate(network, batches, progress=None):
         progress: function called with the number of passes done and of all passes; or None.
 
     Returns:
-        List of `Result`. A network without gates has one policy, "no gates".
+        List of `Result`, the policy of the network's own inference first. A network without gates
+        has one policy, "no gates"; one with stochastic depth has no threshold.
     """
-    total = PASSES + 3 if network.num_gates else 1
+    by_threshold = network.inference_policy == Threshold()
+    total = PASSES + 2 + by_threshold if network.num_gates else 1
     done = 0
 
     @functools.cache
@@ -39,13 +41,15 @@ def evaluate(network, batches, progress=None):
 
     if not network.num_gates:
         return [result("no gates", [run(AlwaysOpen())])]
-    threshold = run(Threshold(0.5))
+    threshold = [result("threshold 0.5", [run(Threshold())])] if by_threshold else []
     samples = [run(Sample()) for _ in range(PASSES)]
-    return [
-        result("threshold 0.5", [threshold]),
+    stochastic = [
         result(f"stochastic, {PASSES} passes", samples),
         result("always open", [run(AlwaysOpen())]),
-        result("expected", [run(Expected())]),
+    ]
+    expected = [result("expected", [run(Expected())])]
+    return [
+        *(threshold + stochastic + expected if by_threshold else expected + stochastic),
         result(f"ensemble of the {PASSES}, mean", [averaged(samples)]),
         result(f"ensemble of the {PASSES}, vote", [voted(samples)]),
     ]

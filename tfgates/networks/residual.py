@@ -4,9 +4,11 @@ import keras
 import numpy as np
 
 from tfgates.blocks import GatedBlock
-from tfgates.gates import GATES
+from tfgates.gates import GATES, FixedGate, linear_decay
 from tfgates.network import GatedNetwork
 from tfgates.norms import GatedNormalization
+
+GATE_KINDS = (*GATES, "stochastic_depth", "none")
 
 
 def residual_network(
@@ -19,6 +21,7 @@ def residual_network(
     *,
     gate="dependent",
     always_open=(),
+    last_probability=0.5,
     seed=None,
     synchronized=False,
     statistics=None,
@@ -34,8 +37,10 @@ def residual_network(
             of which the last is a `GatedNormalization`, and its number of output channels.
         num_classes: number of classes K, at least 2.
         input_shape: (H, W, C) of the images.
-        gate: "dependent", "independent", or "none" for the plain network.
+        gate: "dependent", "independent", "stochastic_depth" for fixed probabilities that decay
+            linearly with the depth, or "none" for the plain network.
         always_open: indices of blocks that get no gate.
+        last_probability: of stochastic depth, that of the last block, in (0, 1).
         seed: integer that seeds the noise of all gates; None takes one from Python's generator.
         synchronized: batch norm over all replicas instead of over each one's share.
         statistics: mean and std of each channel, on pixels in [0, 1]: the network takes raw
@@ -48,8 +53,8 @@ def residual_network(
     Raises:
         ValueError: an unknown gate, or an index of no block.
     """
-    if gate not in (*GATES, "none"):
-        raise ValueError(f"`gate` is one of {', '.join(GATES)}, none. Received: gate={gate!r}.")
+    if gate not in GATE_KINDS:
+        raise ValueError(f"`gate` is one of {', '.join(GATE_KINDS)}. Received: gate={gate!r}.")
     first = [] if statistics is None else [_standardization(*statistics)]
     stem = keras.Sequential([*first, *stem(synchronized)], name="stem")
     stem.build((None, *input_shape))
@@ -64,6 +69,7 @@ def residual_network(
         for count, width, first in stages
         for index in range(count)
     ]
+    probabilities = linear_decay(len(plan), last_probability)
     blocks = []
     for index, (width, strides) in enumerate(plan):
         (*layers, norm), outputs = branch(width, strides, synchronized)
@@ -73,7 +79,9 @@ def residual_network(
                 branch=keras.Sequential(layers, name="branch"),
                 norm=norm,
                 shortcut=_projection(outputs, strides, synchronized) if projects else None,
-                gate=None if index in always_open else _gate(gate, synchronized),
+                gate=None
+                if index in always_open
+                else _gate(gate, synchronized, probabilities[index]),
                 seed=noise_seeds[index],
                 name=f"block_{index:02d}",
             )
@@ -137,9 +145,11 @@ def _projection(width, strides, synchronized):
     return keras.Sequential([conv(width, 1, strides), norm(synchronized)], name="shortcut")
 
 
-def _gate(kind, synchronized):
+def _gate(kind, synchronized, probability):
     if kind == "none":
         return None
+    if kind == "stochastic_depth":
+        return FixedGate(probability)
     if kind == "dependent":
         return GATES[kind](synchronized=synchronized)
     return GATES[kind]()

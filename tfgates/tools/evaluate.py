@@ -36,8 +36,8 @@ def main():
     network = classifier.network
     dataset = open_data(run, DATA_DIR.value)
     with datasets.readable(dataset):
-        evaluate_run(run, network, dataset, preprocessing, SPLIT.value, classifier.mean_target)
-        if taus and network.num_gates:
+        evaluate_run(run, network, dataset, preprocessing, SPLIT.value, classifier.target.final)
+        if taus and network.has_learned_gates:
             sweep_run(run, network, dataset, preprocessing, taus)
 
 

@@ -74,6 +74,13 @@ class RateLog(keras.callbacks.Callback):
             csv.writer(file).writerow(row)
 
 
+class EpochSchedule(keras.callbacks.Callback):
+    """Sets the targets, the target loss and the noise of the gates to those of each epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.target.begin_epoch(epoch)
+
+
 class StopAtDivergence(keras.callbacks.Callback):
     """Ends a run whose loss is no longer a number; its last checkpoint stays.
 

@@ -1,0 +1,97 @@
+"""Stochastic depth: its probabilities, and its mathematics against keras-cv's layer."""
+
+import keras
+import keras_cv
+import numpy as np
+import pytest
+import tensorflow as tf
+from examples import randomize, small_network
+
+from tfgates.gates import FixedGate, linear_decay
+from tfgates.inference.evaluate import evaluate
+from tfgates.networks.cifar_resnet import cifar_resnet
+from tfgates.policies import AlwaysOpen, Expected, Sample
+
+
+def images(count, size=8):
+    rng = np.random.default_rng(5)
+    return rng.normal(size=(count, size, size, 3)).astype("float32")
+
+
+def test_probabilities_decay_linearly_from_one():
+    assert linear_decay(4, 0.5) == [0.875, 0.75, 0.625, 0.5]
+    # ResNet-110 of the paper that proposed it: 54 blocks, p_L = 0.5, on average 0.745 of them.
+    assert np.mean(linear_decay(54, 0.5)) == pytest.approx(0.7454, abs=5e-5)
+
+
+def test_the_network_has_them_and_learns_none():
+    network = cifar_resnet(14, 10, gate="stochastic_depth", last_probability=0.4)
+    found = [block.gate.probability for block in network.blocks]
+    assert found == pytest.approx([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
+    plain = cifar_resnet(14, 10, gate="none")
+    assert len(network.trainable_variables) == len(plain.trainable_variables)
+    assert network.inference_policy == Expected()
+    assert not network.has_learned_gates
+
+
+@pytest.mark.parametrize("probability", [0, 1, -0.1, 1.5])
+def test_other_probabilities_are_refused(probability):
+    with pytest.raises(ValueError, match=r"in \(0, 1\)"):
+        FixedGate(probability)
+
+
+@pytest.mark.parametrize("probability", [0.3, 0.8])
+def test_expected_is_the_inference_of_keras_cv(probability):
+    rng = np.random.default_rng(0)
+    shortcut, branch = rng.normal(size=(2, 16, 4, 4, 8)).astype("float32")
+    logits = FixedGate(probability)(shortcut)
+    theirs = keras_cv.layers.StochasticDepth(1 - probability)([shortcut, branch], training=False)
+    ours = shortcut + Expected()(logits).numpy()[:, None, None, None] * branch
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_training_samples_as_keras_cv_does():
+    count, probability = 1000, 0.3
+    shortcut = np.zeros((count, 1, 1, 1), "float32")
+    layer = keras_cv.layers.StochasticDepth(1 - probability)
+    draws = [
+        np.ravel(layer([shortcut[:1], shortcut[:1] + 1], training=True))[0] for _ in range(count)
+    ]
+    logits = FixedGate(probability)(shortcut)
+    noise = np.random.default_rng(1).logistic(size=count).astype("float32")
+    ours = Sample()(logits, lambda _: noise).numpy()
+    assert set(draws) == set(ours.tolist()) == {0.0, 1.0}
+    bound = 4 * np.sqrt(probability * (1 - probability) / count)
+    assert abs(np.mean(draws) - probability) < bound
+    assert abs(np.mean(ours) - probability) < bound
+
+
+def test_inference_scales_each_branch():
+    network = randomize(small_network("stochastic_depth"))
+    logits, decisions = network(images(4))
+    np.testing.assert_allclose(decisions, [linear_decay(3, 0.5)] * 4, rtol=1e-6)
+    for block in network.blocks:
+        for weight in (block.norm.gamma, block.norm.beta):
+            weight.assign(weight * block.gate.probability)
+    opened, _ = network(images(4), policy=AlwaysOpen())
+    np.testing.assert_allclose(logits, opened, rtol=1e-4, atol=1e-5)
+
+
+def test_it_is_evaluated_by_its_own_policy_and_has_no_threshold():
+    network = randomize(small_network("stochastic_depth"))
+    data = (images(20), np.arange(20) % 10, np.ones(20, "float32"))
+    results = evaluate(network, tf.data.Dataset.from_tensor_slices(data).batch(10))
+    assert [result.policy for result in results][:3] == [
+        "expected",
+        "stochastic, 5 passes",
+        "always open",
+    ]
+    assert results[0].rate == pytest.approx(np.mean(linear_decay(3, 0.5)))
+    assert results[0].macs_share == 1
+
+
+def test_a_saved_gate_keeps_its_probability():
+    gate = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(FixedGate(0.7))
+    )
+    assert gate.probability == 0.7

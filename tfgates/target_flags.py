@@ -1,0 +1,169 @@
+"""What the flags of a training run say of its target, and which of them go together."""
+
+from tfgates.errors import UserError
+from tfgates.gates import GATES, linear_decay
+from tfgates.networks import NUM_BLOCKS
+from tfgates.schedules import (
+    Annealed,
+    Constant,
+    ExponentialMovingAverage,
+    MovingAverage,
+    Schedule,
+    annealing_stages,
+)
+
+LEARNED = tuple(GATES)
+# Each of these flags means something with some values of another one alone.
+BELONGS = {
+    "last_probability": ("gate", ("stochastic_depth",)),
+    "block_targets": ("gate", LEARNED),
+    "target_penalty": ("gate", LEARNED),
+    "target_unit": ("gate", LEARNED),
+    "target_schedule": ("gate", LEARNED),
+    "relax_epochs": ("gate", LEARNED),
+    "sample_epochs": ("gate", LEARNED),
+    "anneal_step": ("target_schedule", ("annealed",)),
+    "anneal_epochs": ("target_schedule", ("annealed",)),
+    "anneal_targets": ("target_schedule", ("annealed",)),
+    "target_window": ("target_schedule", ("moving_average",)),
+    "target_momentum": ("target_schedule", ("exponential_moving_average",)),
+}
+OF_THE_BATCH = ("target_unit", "relax_epochs")
+
+
+def check(settings, defaults):
+    """Refuses flags of the target that do not go together.
+
+    Args:
+        settings: `TrainConfig`.
+        defaults: values of the flags that were not given, by name.
+
+    Raises:
+        UserError: names them, and the way out.
+    """
+    belongs = [
+        *BELONGS.items(),
+        *((name, ("target_loss", ("per_batch",))) for name in OF_THE_BATCH),
+    ]
+    for name, (owner, values) in belongs:
+        value = getattr(settings, name)
+        if value not in (defaults[name], ()) and getattr(settings, owner) not in values:
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            raise UserError(
+                f"--{name} belongs to --{owner}={' or '.join(values)}. Received: --{name}={text} "
+                f"with --{owner}={getattr(settings, owner)}. Leave one of them out."
+            )
+    blocks = NUM_BLOCKS[settings.network]
+    if settings.block_targets and len(settings.block_targets) != blocks:
+        raise UserError(
+            f"--block_targets has one target for each of the {blocks} blocks of "
+            f"{settings.network}. Received: {len(settings.block_targets)} targets."
+        )
+    for name in ("relax_epochs", "sample_epochs"):
+        if getattr(settings, name) >= settings.epochs:
+            raise UserError(
+                f"--{name} ends before the last epoch. Received: --{name}="
+                f"{getattr(settings, name)} of --epochs={settings.epochs}. Pass less, or 0."
+            )
+    if settings.target_schedule == "annealed":
+        _check_annealing(settings, defaults)
+
+
+def _check_annealing(settings, defaults):
+    stages = settings.anneal_targets
+    if stages and settings.anneal_step != defaults["anneal_step"]:
+        raise UserError(
+            "--anneal_targets names the targets that --anneal_step would make. Received: both. "
+            "Leave one of them out."
+        )
+    if stages and (min(stages) < settings.target_rate or stages[-1] != settings.target_rate):
+        raise UserError(
+            f"--anneal_targets ends with --target_rate, here {settings.target_rate:g}, and none is "
+            f"below it. Received: {','.join(f'{stage:g}' for stage in stages)}."
+        )
+    last = (len(_stages(settings)) - 1) * settings.anneal_epochs
+    if last >= settings.epochs:
+        raise UserError(
+            f"Annealing comes to --target_rate after {last} epochs, and --epochs={settings.epochs}."
+            " Pass more --epochs, less --anneal_epochs, or a larger --anneal_step."
+        )
+
+
+def schedule(settings):
+    """Returns the `Schedule` of the flags."""
+    target = TARGET_SCHEDULES[settings.target_schedule](settings)
+    return Schedule(target, settings.relax_epochs, settings.sample_epochs)
+
+
+def _stages(settings):
+    return settings.anneal_targets or annealing_stages(settings.target_rate, settings.anneal_step)
+
+
+TARGET_SCHEDULES = {
+    "constant": lambda settings: Constant(),
+    "annealed": lambda settings: Annealed(_stages(settings), settings.anneal_epochs),
+    "moving_average": lambda settings: MovingAverage(settings.target_window),
+    "exponential_moving_average": lambda settings: ExponentialMovingAverage(
+        settings.target_momentum
+    ),
+}
+
+
+def always_open(settings):
+    """Returns the indices of the blocks that get no gate: those with target 1 in block_targets."""
+    return tuple(
+        index
+        for index, target in enumerate(settings.block_targets)
+        if target != "t" and float(target) == 1
+    )
+
+
+def gate_targets(settings):
+    """Returns the target rate of all gates, or a list of one for each of them."""
+    if settings.gate == "stochastic_depth":
+        # What is not learned is at its target.
+        return linear_decay(NUM_BLOCKS[settings.network], settings.last_probability)
+    if not settings.block_targets:
+        return settings.target_rate
+    opened = always_open(settings)
+    return [
+        settings.target_rate if target == "t" else float(target)
+        for index, target in enumerate(settings.block_targets)
+        if index not in opened
+    ]
+
+
+def read_block_targets(texts):
+    """Reads --block_targets.
+
+    Raises:
+        UserError: one is neither a rate nor t.
+    """
+    for text in texts:
+        if text != "t" and _rate(text) is None:
+            raise UserError(
+                "--block_targets are rates in [0, 1], or t for --target_rate, as 1,1,0.8,t,t. "
+                f"Received: {text!r}."
+            )
+    return tuple(texts)
+
+
+def read_anneal_targets(texts):
+    """Reads --anneal_targets.
+
+    Raises:
+        UserError: one is no rate.
+    """
+    for text in texts:
+        if _rate(text) is None:
+            raise UserError(
+                f"--anneal_targets are rates in [0, 1], as 1,0.95,0.9,0.85,0.8. Received: {text!r}."
+            )
+    return tuple(map(float, texts))
+
+
+def _rate(text):
+    try:
+        return float(text) if 0 <= float(text) <= 1 else None
+    except ValueError:
+        return None
