@@ -14,12 +14,13 @@ import tensorflow as tf
 from absl import flags
 
 import tfgates.flags
-from tfgates import command, costs, init_from, target_flags
+from tfgates import command, costs, from_run, init_from, target_flags
 from tfgates.config import TrainConfig
 from tfgates.data import batches, datasets
 from tfgates.data.preprocess import STATISTICS, Preprocessing, measure
 from tfgates.errors import UserError
 from tfgates.finish import finish, training_batches
+from tfgates.flags import OF_RUN
 from tfgates.networks import NETWORKS
 from tfgates.results import EVALUATION_BATCH
 from tfgates.run_folder import RunFolder
@@ -51,6 +52,8 @@ def main():
 
     dataset = datasets.open_dataset(settings.dataset, settings.data_dir)
     steps = steps_of_an_epoch(settings, dataset, strategy.num_replicas_in_sync)
+    if settings.network.startswith(OF_RUN):
+        from_run.check(settings, len(dataset.labels))
     claimed = claim_run(settings, is_chief(strategy))
     with datasets.readable(dataset), one_writer(strategy, claimed.path) as folder:
         run = RunFolder(folder)
@@ -123,24 +126,35 @@ def choose_statistics(settings, dataset, preprocessing):
     """Returns the mean and std with which the network standardizes raw pixels."""
     if settings.statistics in STATISTICS:
         return STATISTICS[settings.statistics]
+    if settings.network.startswith(OF_RUN):
+        return from_run.pixel_statistics(settings)
     if settings.statistics == "auto" and settings.init_from:
         return init_from.pixel_statistics(settings.init_from)
     return measure(dataset.records("train"), preprocessing)
 
 
-def build_classifier(settings, num_classes, steps, statistics):
-    """Builds and compiles the `GatedClassifier`, under the current strategy."""
+def build_network(settings, num_classes, statistics):
+    """Builds the `GatedNetwork`, a new one or that of another run."""
+    synchronized = tf.distribute.has_strategy()
+    if settings.network.startswith(OF_RUN):
+        return from_run.load(settings, synchronized)
     size = settings.image_size
-    network = NETWORKS[settings.network](
+    return NETWORKS[settings.network](
         num_classes,
         gate=settings.gate,
         always_open=target_flags.always_open(settings),
         last_probability=settings.last_probability,
         seed=settings.seed,
-        synchronized=tf.distribute.has_strategy(),
+        synchronized=synchronized,
         statistics=statistics,
         input_shape=(size, size, 3),
     )
+
+
+def build_classifier(settings, num_classes, steps, statistics):
+    """Builds and compiles the `GatedClassifier`, under the current strategy."""
+    network = build_network(settings, num_classes, statistics)
+    size = settings.image_size
     branches = costs.count(network, (size, size, 3)).branches
     classifier = GatedClassifier(
         network,

@@ -8,7 +8,7 @@ from absl import flags
 
 from tfgates import target_flags
 from tfgates.errors import UserError
-from tfgates.flags import MANY
+from tfgates.flags import MANY, OF_RUN
 
 # What may change when a run is resumed: how long, where and on how many devices it goes on, and
 # what comes after the last epoch.
@@ -97,12 +97,26 @@ class TrainConfig:
 
     def _check(self, defaults):
         """Refuses flags that do not go together."""
+        if self.network.startswith(OF_RUN):
+            self._check_network_of_run()
         target_flags.check(self, defaults)
         if self.warmup_epochs and self.warmup_epochs >= min((self.epochs, *self.decay_epochs)):
             raise UserError(
                 "--warmup_epochs ends before the last epoch and before the first of "
                 f"--decay_epochs. Received: --warmup_epochs={self.warmup_epochs}."
             )
+
+    def _check_network_of_run(self):
+        """Refuses what a network that is trained already has brought with it."""
+        brought = {"init_from": "weights", "block_targets": "gates", "statistics": "statistics"}
+        for name, what in brought.items():
+            value = getattr(self, name)
+            if value and value != "auto":
+                value = value if isinstance(value, str) else ",".join(value)
+                raise UserError(
+                    f"--network={self.network} brings its own {what}. Received: --{name}={value}. "
+                    f"Leave out --{name}."
+                )
 
     @property
     def initial_learning_rate(self):

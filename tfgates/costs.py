@@ -56,7 +56,7 @@ def count(network, input_shape):
     shape = network.stem.compute_output_shape(shape)
     gates, branches = [], []
     for block in network.blocks:
-        branch = multiply_adds(block.branch, shape)
+        branch = 0 if block.branch is None else multiply_adds(block.branch, shape)
         if block.shortcut is not None:
             always += multiply_adds(block.shortcut, shape)
         if block.gate is None:
@@ -64,7 +64,7 @@ def count(network, input_shape):
         else:
             gates.append(multiply_adds(block.gate, shape))
             branches.append(branch)
-        shape = block.branch.compute_output_shape(shape)
+        shape = block.compute_output_shape(shape)
     always += multiply_adds(network.head, shape)
     return Costs(always, tuple(gates), tuple(branches))
 

@@ -12,6 +12,8 @@ from tfgates.target_flags import TARGET_SCHEDULES
 
 MANY = 10**7
 UNITS = ("blocks", "multiply_adds")
+# --network=run:PATH is the network of a run folder.
+OF_RUN = "run:"
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -55,7 +57,8 @@ def _define_data_flags():
         "auto",
         ["auto", "measured", *STATISTICS],
         "Mean and std with which the network standardizes pixels: measured on the training "
-        "images, or the published ones; auto: those of --init_from, else measured.",
+        "images, or the published ones; auto: those of --init_from or --network=run:PATH, else "
+        "measured.",
     )
 
 
@@ -67,7 +70,17 @@ def _define_augmentation_flags():
 
 
 def _define_method_flags():
-    flags.DEFINE_enum("network", "cifar_resnet20", list(NETWORKS), "The network.")
+    flags.DEFINE_string(
+        "network",
+        "cifar_resnet20",
+        f"The network: {', '.join(NETWORKS)}; or run:PATH, that of another run folder, weights and "
+        "all, to train it further as tools.prune has left it.",
+    )
+    _check(
+        "network",
+        lambda value: value in NETWORKS or value.startswith(OF_RUN),
+        f"is {', '.join(NETWORKS)}, or run:PATH of a run folder",
+    )
     flags.DEFINE_string(
         "init_from",
         "",

@@ -100,6 +100,11 @@ def _load_run(network, run):
             f"{folder} was trained with another network. Received: --network={network.name}. "
             f"Pass --network={source.name}, or name another run."
         )
+    if _places(source) != _places(network):
+        raise UserError(
+            f"{folder} is a pruned network, without some blocks of {network.name}. Pass "
+            f"--network=run:{folder} instead of --init_from={folder}."
+        )
     parts = [(source.stem, network.stem)]
     for theirs, own in zip(source.blocks, network.blocks, strict=True):
         parts += [(theirs.branch, own.branch), (theirs.norm, own.norm)]
@@ -123,6 +128,10 @@ def _load_run(network, run):
         own.assign(np.asarray(theirs))
     fresh_gates = network.num_gates - source.num_gates
     return summary(network, f"the run {folder}", source.num_classes, fresh_gates)
+
+
+def _places(network):
+    return [(block.name, block.branch is None) for block in network.blocks]
 
 
 def _require_same_gates(theirs, own, folder):

@@ -58,7 +58,7 @@ class GatedNetwork(keras.Model):
         for block in self.blocks:
             if not block.built:
                 block.build(shape)
-            shape = block.branch.compute_output_shape(shape)
+            shape = block.compute_output_shape(shape)
         if not self.head.built:
             self.head.build(shape)
 

@@ -5,10 +5,13 @@ import dataclasses
 import json
 import sys
 
+import numpy as np
+
 from tfgates import costs
 from tfgates.data import batches, datasets
 from tfgates.errors import UserError
 from tfgates.inference.evaluate import evaluate, sweep
+from tfgates.inference.prune import one_sided
 from tfgates.report import sweep as sweep_report
 from tfgates.report import tables
 from tfgates.run_folder import write_json
@@ -60,11 +63,29 @@ def sweep_run(run, network, dataset, preprocessing, taus):
         raise UserError(f"{run.path} is a network without learned gates: no threshold to sweep.")
     size = dataset.size("validation")
     print(f"\nThresholds on {size} validation images:", flush=True)
-    images = _batches(dataset, "validation", preprocessing)
-    results = sweep(network, images, taus, show_passes)
+    results = sweep_validation(network, dataset, preprocessing, taus, show_passes)
     sweep_report.write_csv(results, run.tau_table)
     sweep_report.draw(results, run.tau_picture)
     print(f"\n{tables.policies(results, 'tau')}\n\nWritten: {run.tau_table}, {run.tau_picture}")
+
+
+def sweep_validation(network, dataset, preprocessing, taus, progress=None):
+    """Evaluates thresholds on the validation split; one of a network without gates is any.
+
+    Returns:
+        List of `Result`, one for each threshold.
+    """
+    with datasets.readable(dataset):
+        images = _batches(dataset, "validation", preprocessing)
+        return sweep(network, images, taus, progress)
+
+
+def validation_images(dataset, preprocessing, count):
+    """Returns raw validation images, float32 [count, size, size, 3]; few are repeated."""
+    with datasets.readable(dataset):
+        records = dataset.records("validation").take(count)
+        images = np.stack([preprocessing(image).numpy() for image, _ in records])
+    return np.resize(images, (count, *images.shape[1:]))
 
 
 def open_data(run, data_dir=None):
@@ -128,15 +149,8 @@ def collapsed_gates(network, dataset, preprocessing, tau, share):
     Returns:
         Their decision, bool by index of the gate.
     """
-    with datasets.readable(dataset):
-        images = _batches(dataset, "validation", preprocessing)
-        (found,) = sweep(network, images, [tau])
-    decided = {gate: rate >= 0.5 for gate, rate in enumerate(found.gate_rates)}
-    return {
-        gate: decision
-        for gate, decision in decided.items()
-        if max(found.gate_rates[gate], 1 - found.gate_rates[gate]) >= share
-    }
+    (found,) = sweep_validation(network, dataset, preprocessing, [tau])
+    return one_sided(found.gate_rates, 1 - share)
 
 
 def _batches(dataset, split, preprocessing):

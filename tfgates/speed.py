@@ -1,5 +1,6 @@
 """Served graphs and the plain network as Keras exports it, ready to be timed side by side."""
 
+import itertools
 import os
 import pathlib
 
@@ -60,6 +61,23 @@ class Served:
 
     def close(self):
         self._session.close()
+
+
+def in_turn(served, images, batch):
+    """Returns a function that classifies the next `batch` of the images at each call.
+
+    Args:
+        served: `Served` with the signature "predict_images", or what `export_with_keras` made.
+        images: [N, H, W, C].
+        batch: number of images, at most N.
+    """
+    starts = itertools.cycle(range(0, len(images) - batch + 1, batch))
+
+    def call():
+        first = next(starts)
+        served(images=images[first : first + batch])
+
+    return call
 
 
 def without_gates(network):

@@ -53,7 +53,8 @@ def check(settings, defaults):
                 f"--{name} belongs to --{owner}={' or '.join(values)}. Received: --{name}={text} "
                 f"with --{owner}={getattr(settings, owner)}. Leave one of them out."
             )
-    blocks = NUM_BLOCKS[settings.network]
+    # Another run's network, which block_targets are refused with, is not among them.
+    blocks = NUM_BLOCKS.get(settings.network)
     if settings.block_targets and len(settings.block_targets) != blocks:
         raise UserError(
             f"--block_targets has one target for each of the {blocks} blocks of "

@@ -76,6 +76,23 @@ def training_batches(
     return tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch).prefetch(2)
 
 
+def calibration_batches(dataset, preprocessing, count, batch_size=256):
+    """Returns training images without augmentation, fitted as in evaluation.
+
+    Args:
+        dataset: `ImageDataset` or `FolderDataset`.
+        preprocessing: `Preprocessing`.
+        count: number of images, the first ones in the order of seed 0.
+        batch_size: images of a batch.
+
+    Returns:
+        `tf.data.Dataset` of raw pixels, float32 [B, H, W, 3].
+    """
+    records = dataset.records("train", order=0).take(count)
+    images = records.map(lambda image_bytes, _: preprocessing(image_bytes), tf.data.AUTOTUNE)
+    return images.batch(batch_size).prefetch(2)
+
+
 def evaluation_batches(dataset, split, preprocessing, batch_size, one_hot=False, share=WHOLE):
     """Returns every image of a split once, in batches of one size.
 

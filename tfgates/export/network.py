@@ -123,8 +123,9 @@ class Block:
 
 
 def _block(block, fixed, place):
+    gone = block.branch is None or fixed is False
     return Block(
-        branch=None if fixed is False else fold([*block.branch.layers, block.norm], place),
+        branch=None if gone else fold([*block.branch.layers, block.norm], place),
         shortcut=None if block.shortcut is None else fold(block.shortcut.layers, place),
         logit=None if block.gate is None or fixed is not None else _logit(block.gate, place),
     )

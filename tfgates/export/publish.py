@@ -46,6 +46,11 @@ def publish(model, folder, version=None, extras=None):
     return published
 
 
+def megabytes(version):
+    """Returns the size of all files of a version, in 10^6 bytes."""
+    return sum(path.stat().st_size for path in version.rglob("*") if path.is_file()) / 1e6
+
+
 def _write(model, folder, extras):
     with tempfile.TemporaryDirectory() as temporary:
         labels = pathlib.Path(temporary) / "labels.txt"

@@ -59,7 +59,7 @@ def residual_network(
     stem = keras.Sequential([*first, *stem(synchronized)], name="stem")
     stem.build((None, *input_shape))
     channels = stem.output_shape[-1]
-    noise_seeds = _noise_seeds(seed, sum(count for count, _, _ in stages))
+    noise_seeds = noise_streams(seed, sum(count for count, _, _ in stages))
     if not set(always_open) <= set(range(len(noise_seeds))):
         raise ValueError(
             f"`always_open` are indices below {len(noise_seeds)}. Received: {always_open}."
@@ -155,8 +155,8 @@ def _gate(kind, synchronized, probability):
     return GATES[kind]()
 
 
-def _noise_seeds(seed, count):
-    """One independent stream of noise for each block, the same for the same seed."""
+def noise_streams(seed, count):
+    """Returns seeds of independent noise, one for each block, the same for the same seed."""
     if seed is None:
         return [None] * count
     return np.random.SeedSequence(seed).generate_state(count) >> 1

@@ -7,21 +7,26 @@ turn, beside the same network without gates as Keras itself exports it. Prints r
 time, which is what a busy server pays, and of wall time.
 """
 
-import itertools
 import tempfile
 
 import numpy as np
 from absl import flags, logging
 
 from tfgates import command
-from tfgates.data import datasets
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel, is_threshold
 from tfgates.export.skipping import SKIPS
 from tfgates.report.timing import hardware, interleaved, ratio, table
-from tfgates.results import open_data
+from tfgates.results import open_data, validation_images
 from tfgates.run_folder import RunFolder
-from tfgates.speed import SIDE_BY_SIDE, WIDE, Served, export_with_keras, without_gates
+from tfgates.speed import (
+    SIDE_BY_SIDE,
+    WIDE,
+    Served,
+    export_with_keras,
+    in_turn,
+    without_gates,
+)
 
 RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
 BATCHES = flags.DEFINE_list("batches", ["1", "8", "32"], "Images in a request.")
@@ -51,7 +56,8 @@ def main():
     _, labels, preprocessing = run.load_data()
     network = run.load_classifier().network
     batches = sorted({int(text) for text in BATCHES.value})
-    images = validation_images(run, preprocessing, 2 * batches[-1])
+    dataset = open_data(run, DATA_DIR.value)
+    images = validation_images(dataset, preprocessing, 2 * batches[-1])
     with tempfile.TemporaryDirectory() as folder:
         shape = images.shape[1:]
         plain = Served(export_with_keras(without_gates(network), shape, f"{folder}/plain"), WIDE)
@@ -67,15 +73,6 @@ def main():
     print(recommendation(ways, seconds))
 
 
-def validation_images(run, preprocessing, count):
-    """Returns up to `count` raw validation images, float32 [N, size, size, 3]; few are repeated."""
-    dataset = open_data(run, DATA_DIR.value)
-    with datasets.readable(dataset):
-        records = dataset.records("validation").take(count)
-        images = np.stack([preprocessing(image).numpy() for image, _ in records])
-    return np.resize(images, (count, *images.shape[1:]))
-
-
 def describe(ways, images, costs):
     """Says what the gates do on these images."""
     served = next(served for served, skip, _ in ways.values() if skip is not None)
@@ -89,18 +86,7 @@ def describe(ways, images, costs):
 
 def measure(ways, images, batch):
     """Times all ways at one batch size and prints their table; returns the seconds by name."""
-    starts = range(0, len(images) - batch + 1, batch)
-
-    def calls(served):
-        turn = itertools.cycle(starts)
-
-        def call():
-            first = next(turn)
-            served(images=images[first : first + batch])
-
-        return call
-
-    runs = {name: calls(served) for name, (served, _, _) in ways.items()}
+    runs = {name: in_turn(served, images, batch) for name, (served, _, _) in ways.items()}
     seconds = interleaved(runs, ROUNDS.value, CALLS.value)
     rows = []
     for name in ways:

@@ -11,7 +11,7 @@ from tfgates import command
 from tfgates.errors import UserError
 from tfgates.export import card, warmup
 from tfgates.export.decode import DECODERS
-from tfgates.export.publish import publish
+from tfgates.export.publish import megabytes, publish
 from tfgates.export.savedmodel import WEIGHTS, ServedModel, is_threshold
 from tfgates.export.skipping import SKIPS
 from tfgates.results import collapsed_gates, measured_at, open_data
@@ -96,8 +96,7 @@ def main():
 
 def show(version, model):
     """Prints what was exported."""
-    megabytes = sum(path.stat().st_size for path in version.rglob("*") if path.is_file()) / 1e6
-    print(f"Exported {version} ({megabytes:.1f} MB), skip: {model.skip}.")
+    print(f"Exported {version} ({megabytes(version):.1f} MB), skip: {model.skip}.")
     if model.fixed:
         opened = [f"{gate:02d}" for gate, decision in sorted(model.fixed.items()) if decision]
         closed = [f"{gate:02d}" for gate, decision in sorted(model.fixed.items()) if not decision]

@@ -1,0 +1,65 @@
+"""Two networks side by side, as they are served: size, work, time and error."""
+
+import tempfile
+
+import numpy as np
+
+from tfgates.export.publish import megabytes, publish
+from tfgates.export.savedmodel import ServedModel
+from tfgates.report.timing import interleaved, ratio, table
+from tfgates.results import sweep_validation, validation_images
+from tfgates.speed import WIDE, Served, in_turn
+
+BATCHES = (1, 8)
+IMAGES, ROUNDS, CALLS = 64, 9, 8
+
+
+def compare(before, after, dataset, preprocessing, tau):
+    """Measures two networks on the validation split, and their exports on this machine.
+
+    Args:
+        before, after: built `GatedNetwork`s.
+        dataset: `ImageDataset` or `FolderDataset`, whose validation images are classified.
+        preprocessing: `Preprocessing`.
+        tau: threshold of both.
+
+    Returns:
+        Text of several lines, a table.
+    """
+    networks = (before, after)
+    found = [sweep_validation(one, dataset, preprocessing, [tau])[0] for one in networks]
+    images = validation_images(dataset, preprocessing, IMAGES)
+    with tempfile.TemporaryDirectory() as folder:
+        models = [
+            ServedModel(one, preprocessing, dataset.labels, tau=tau, top_k=1) for one in networks
+        ]
+        paths = [publish(model, f"{folder}/{index}") for index, model in enumerate(models)]
+        sizes = [megabytes(path) for path in paths]
+        times = _times([Served(path, WIDE, "predict_images") for path in paths], images)
+    rows = [
+        ["gates", *(str(one.num_gates) for one in networks), ""],
+        _row("parameters", [one.count_params() for one in networks], ","),
+        _row("M multiply-adds, mean", [one.macs / 1e6 for one in found], ".2f"),
+        _row("exported, MB", sizes, ".2f"),
+        *times,
+        _row("top-1 error, %", [one.top1_error for one in found], ".2f", differ=True),
+    ]
+    size = dataset.size("validation")
+    return table(rows, [f"{size} validation images, tau {tau:g}", "before", "after", "ratio"])
+
+
+def _times(served, images):
+    rows = []
+    for batch in BATCHES:
+        runs = {name: in_turn(one, images, batch) for name, one in enumerate(served)}
+        seconds = interleaved(runs, ROUNDS, CALLS)
+        means = [1e3 * np.median(seconds[name][:, 0]) / batch for name in runs]
+        row = _row(f"CPU ms an image, batch {batch}", means, ".2f")
+        rows.append([*row[:-1], ratio(seconds[1], seconds[0])])
+    return rows
+
+
+def _row(name, values, form, differ=False):
+    old, new = values
+    last = f"{new - old:+.2f}" if differ else f"{new / old:.3f}"
+    return [name, *(f"{value:{form}}" for value in values), last]

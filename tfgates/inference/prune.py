@@ -1,0 +1,112 @@
+"""Pruning: gates that hardly look at the image become structure (section 3.2, mode collapse)."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfgates.blocks import GatedBlock
+from tfgates.gates import FixedGate
+from tfgates.network import GatedNetwork
+from tfgates.norms import GatedNormalization
+from tfgates.policies import Threshold
+
+
+def prune(network, fixed):
+    """Makes decisions for good: closed branches go, open ones lose their gate.
+
+    Where the decisions hold, the smaller network equals the thresholded one. A closed block with an
+    identity shortcut goes altogether; one with a projection keeps that alone.
+
+    Args:
+        network: built `GatedNetwork`; it stays as it is, and shares its layers with the result.
+        fixed: decisions, bool by index of the gate; the other gates stay.
+
+    Returns:
+        A built `GatedNetwork` whose blocks have kept their names.
+
+    Raises:
+        ValueError: an index of no gate.
+    """
+    if not set(fixed) <= set(range(network.num_gates)):
+        raise ValueError(
+            f"`fixed` has indices of the {network.num_gates} gates. Received: {sorted(fixed)}."
+        )
+    gates = iter(range(network.num_gates))
+    decided = [None if block.gate is None else fixed.get(next(gates)) for block in network.blocks]
+    left = [_pruned(*pair) for pair in zip(network.blocks, decided, strict=True)]
+    return _chain(network, [block for block in left if block is not None])
+
+
+def _pruned(block, opened):
+    """Returns what is left of a block; None where that is nothing."""
+    if opened is None:
+        return block
+    if opened:
+        return GatedBlock(block.branch, block.norm, block.shortcut, name=block.name)
+    if block.shortcut is None:
+        # What enters a block went through a ReLU: closed, it is the identity.
+        return None
+    return GatedBlock(None, None, block.shortcut, name=block.name)
+
+
+def merge_expected(network):
+    """Moves the probabilities of stochastic depth into the weights: every branch runs, scaled.
+
+    Args:
+        network: built `GatedNetwork`; it stays as it is.
+
+    Returns:
+        A `GatedNetwork` without `FixedGate`s that equals the network under `Expected()`; the
+        network itself where it has none.
+    """
+    if not any(isinstance(block.gate, FixedGate) for block in network.blocks):
+        return network
+    return _chain(network, [_expected(block) for block in network.blocks])
+
+
+def _expected(block):
+    if not isinstance(block.gate, FixedGate):
+        return block
+    norm = GatedNormalization.from_config(block.norm.get_config())
+    norm.build((None, None, None, *block.norm.gamma.shape))
+    norm.set_weights(block.norm.get_weights())
+    for weight in (norm.gamma, norm.beta):
+        weight.assign(weight * block.gate.probability)
+    return GatedBlock(block.branch, norm, block.shortcut, name=block.name)
+
+
+def _chain(network, blocks):
+    chain = GatedNetwork(network.stem, blocks, network.head, name=network.name)
+    chain.build(network.stem.input_shape)
+    return chain
+
+
+def thresholded_rates(network, batches, tau):
+    """Measures how often each gate opens at a threshold.
+
+    Args:
+        network: built `GatedNetwork`.
+        batches: `tf.data.Dataset` of images [B, H, W, C], at least one.
+        tau: threshold in (0, 1).
+
+    Returns:
+        Rates, float64 [G].
+    """
+    opened = tf.function(lambda images: network(images, policy=Threshold(tau))[1])
+    return np.concatenate([opened(images) for images in batches]).mean(axis=0, dtype="float64")
+
+
+def one_sided(rates, min_rate):
+    """Decides the gates that decide alike for nearly all images; an independent one always does.
+
+    Args:
+        rates: of each gate, [G], in [0, 1].
+        min_rate: share of the images, in [0, 0.5], up to which the rarer decision is ignored.
+
+    Returns:
+        Their decision, bool by index of the gate.
+    """
+    return {
+        gate: bool(rate >= 0.5)
+        for gate, rate in enumerate(rates)
+        if rate <= min_rate or rate >= 1 - min_rate
+    }

@@ -1,0 +1,156 @@
+"""Prunes a run: gates that decide alike for nearly all images are decided for good.
+
+    python -m tfgates.tools.prune --run=runs/demo --output_dir=runs/demo-pruned
+
+Measures the gates on training images, writes the smaller network as a new run folder, and prints
+what that saves and what it costs. The tools take the folder like any other, and train.py trains it
+further. Independent gates, which decide alike for all images, go altogether.
+"""
+
+import numpy as np
+from absl import flags, logging
+
+from tfgates import command
+from tfgates.comparison import compare
+from tfgates.data import datasets
+from tfgates.data.batches import calibration_batches
+from tfgates.errors import UserError
+from tfgates.export.savedmodel import is_threshold
+from tfgates.flags import OF_RUN
+from tfgates.from_run import gate_kind
+from tfgates.inference.prune import merge_expected, one_sided, prune, thresholded_rates
+from tfgates.report.tables import gate_bars
+from tfgates.results import open_data
+from tfgates.run_folder import RunFolder
+from tfgates.training.classifier import GatedClassifier
+
+RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
+OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "The new run folder.", required=True)
+TAU = flags.DEFINE_float("tau", 0.5, "A gate opens where its probability is greater.")
+MIN_RATE = flags.DEFINE_float(
+    "min_rate",
+    0.001,
+    "A gate goes where at most this share of the training images decides unlike the others.",
+    lower_bound=0.0,
+    upper_bound=0.5,
+)
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets, where it has moved.")
+
+flags.register_validator("run", bool, "is a run folder, as runs/NAME.")
+flags.register_validator("output_dir", bool, "is a new folder, as runs/NAME-pruned.")
+flags.register_validator("tau", is_threshold, "is a probability in (0, 1), as 0.5.")
+
+CALIBRATION = 10_000
+# What the network has brought along, and what belongs to the start of a training.
+DROPPED = ("init_from", "block_targets", "statistics", "warmup_epochs")
+
+
+def main():
+    # The session that is timed is TensorFlow's old one, and says so each time.
+    logging.set_verbosity(logging.ERROR)
+    run, pruned_run = RunFolder(RUN.value), RunFolder(OUTPUT_DIR.value)
+    if pruned_run.path.exists():
+        raise UserError(
+            f"--output_dir is a new folder. Received: {OUTPUT_DIR.value}, which is there already. "
+            "Choose another, or remove it."
+        )
+    _, _, preprocessing = run.load_data()
+    trained = run.load_classifier().network
+    run.warn_if_unfinished()
+    dataset = open_data(run, DATA_DIR.value)
+    network = merge_expected(trained)
+    rates = measure(network, dataset, preprocessing)
+    fixed = one_sided(rates, MIN_RATE.value)
+    if network is trained and not fixed:
+        raise UserError(nothing_left(rates))
+    pruned = prune(network, fixed)
+    left = [rate for gate, rate in enumerate(rates) if gate not in fixed]
+    save(pruned_run, run, pruned, dataset, preprocessing, float(np.mean(left)) if left else 1.0)
+    print(f"\n{what_went(trained, pruned)}\n\nMeasuring both networks.", flush=True)
+    print(f"\n{compare(network, pruned, dataset, preprocessing, TAU.value)}\n")
+    print(f"Run folder: {pruned_run.path}. To train it further:\n  {to_train_further(pruned_run)}")
+
+
+def measure(network, dataset, preprocessing):
+    """Returns the rate of each gate on training images, and prints them."""
+    if not network.num_gates:
+        return []
+    count = min(CALIBRATION, dataset.size("train"))
+    print(
+        f"Rates at tau {TAU.value:g} on {count} of {dataset.size('train')} training images "
+        f"({dataset.splits['train']}, the first in the order of seed 0), without augmentation:",
+        flush=True,
+    )
+    with datasets.readable(dataset):
+        images = calibration_batches(dataset, preprocessing, count)
+        rates = thresholded_rates(network, images, TAU.value)
+    print(gate_bars(rates), flush=True)
+    return rates
+
+
+def nothing_left(rates):
+    """Says why nothing can be pruned, and what would help."""
+    if not len(rates):
+        return f"Nothing is left to prune: {RUN.value} is a network without gates."
+    rarer = np.minimum(rates, 1 - rates)
+    gate = int(np.argmin(rarer))
+    return (
+        f"Nothing is left to prune: each of the {len(rates)} gates of {RUN.value} decides by the "
+        f"image, gate {gate:02d} the least, unlike the others for {rarer[gate]:.4f} of the images. "
+        f"Received: --min_rate={MIN_RATE.value:g}. Pass more to lose some accuracy."
+    )
+
+
+def save(folder, run, network, dataset, preprocessing, target_rate):
+    """Writes the run folder: the model last, so that a folder with one is whole."""
+    folder.lock()
+    folder.write_data(dataset, preprocessing, run.load_statistics())
+    settings = {
+        "dataset": dataset.name,
+        "image_size": preprocessing.size,
+        "resize": preprocessing.resize,
+        **{name: value for name, value in run.load_flags().items() if name not in DROPPED},
+        "output_dir": folder.path,
+        "network": f"{OF_RUN}{folder.path}",
+        "gate": gate_kind(network),
+        # What runs today shall run after more training.
+        "target_rate": f"{target_rate:.4f}",
+    }
+    if DATA_DIR.value is not None:
+        settings["data_dir"] = DATA_DIR.value
+    folder.flags.write_text("".join(f"--{name}={value}\n" for name, value in settings.items()))
+    folder.save_classifier(GatedClassifier(network, target_rate=target_rate), folder.model)
+
+
+def what_went(before, after):
+    """Names the blocks by what became of them."""
+    left = {block.name: block for block in after.blocks}
+    became: dict[str, list[str]] = {
+        "Gone": [],
+        "Projection alone": [],
+        "Always run": [],
+        "Gate left": [],
+    }
+    for block in before.blocks:
+        now = left.get(block.name)
+        if now is None:
+            kind = "Gone"
+        elif now.branch is None:
+            kind = "Projection alone"
+        else:
+            kind = "Always run" if now.gate is None else "Gate left"
+        became[kind].append(block.name)
+    return "\n".join(f"{kind}: {', '.join(names) or 'none'}." for kind, names in became.items())
+
+
+def to_train_further(run):
+    """Returns a command that trains a pruned run at a low learning rate."""
+    tuned = run.path.with_name(f"{run.path.name.removesuffix('-pruned')}-tuned")
+    return (
+        f"python train.py --flagfile={run.flags} --output_dir={tuned} --epochs=2 "
+        "--decay_epochs=1 --learning_rate=0.01"
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)
