@@ -97,7 +97,7 @@ def test_the_tool_chooses_among_runs_within_multiply_adds(copied_run, other_run)
     assert about["measured"]["split"] == "validation"
     assert about["measured"]["macs"] == pytest.approx(float(best["macs"]))
     assert chosen.budget_picture.read_bytes().startswith(b"\x89PNG")
-    refused = forked(*EXPORT, *both, "--budget_macs=1e6")
+    refused = forked(*EXPORT, *both, "--budget_macs=1e5")
     assert refused.returncode == 2
     line = own_lines(refused.stderr)[-1]
     cheapest = min(found, key=lambda row: (float(row["macs"]), float(row["top1_error"])))

@@ -3,39 +3,50 @@
 import csv
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
-from examples import own_lines
+from examples import PREPROCESSING, own_lines, randomize, real_images, small_network
 from processes import forked
 
 from tfgates.policies import Threshold
 from tfgates.run_folder import RunFolder
+from tfgates.training.classifier import GatedClassifier
 
 PRUNE = ("-m", "tfgates.tools.prune")
 IMAGES = np.random.default_rng(0).integers(0, 255, (16, 32, 32, 3)).astype("float32")
 
 
-@pytest.fixture
-def one_sided(copied_run):
-    """A run whose first gate is closed and whose second one is open for every image."""
-    classifier = copied_run.load_classifier()
-    for block, odds in zip(classifier.network.blocks, (-50.0, 50.0), strict=False):
+@pytest.fixture(scope="module")
+def one_sided(whole_run, tmp_path_factory):
+    """A run whose gates are closed for every image, open for every image, and open for half."""
+    run = RunFolder(tmp_path_factory.mktemp("runs") / "large")
+    shutil.copytree(whole_run[0].path, run.path)
+    classifier = run.load_classifier()
+    network = classifier.network
+    features = network.stem(np.stack([PREPROCESSING(image) for image in real_images(64)[0]]))
+    for block, odds in zip(network.blocks[:2], (-1e4, 1e4), strict=True):
         block.gate.off_on.bias.assign([0.0, odds])
-    copied_run.save_classifier(classifier, copied_run.model)
-    return copied_run
+        features, _ = block(features, policy=Threshold())
+    off_on = network.blocks[2].gate.off_on
+    off_on.kernel.assign(np.random.default_rng(0).normal(0, 1, off_on.kernel.shape))
+    off_on.bias.assign([0.0, 0.0])
+    off_on.bias.assign([np.median(network.blocks[2].gate(features)), 0.0])
+    run.save_classifier(classifier, run.model)
+    return run
 
 
-@pytest.fixture
-def pruned(one_sided, tmp_path):
-    """The same without its first block, and its second gate; and what the tool printed."""
-    run = RunFolder(tmp_path / "small")
+@pytest.fixture(scope="module")
+def pruned(one_sided):
+    """The same without its first block and its second gate, and what the tool printed."""
+    run = RunFolder(one_sided.path.with_name("small"))
     finished = forked(*PRUNE, f"--run={one_sided.path}", f"--output_dir={run.path}")
     assert finished.returncode == 0, finished.stderr
     return run, finished.stdout
 
 
-def test_a_pruned_run(one_sided, pruned, tmp_path):
+def test_a_pruned_run(one_sided, pruned):
     run, output = pruned
     before, after = (one.load_classifier().network for one in (one_sided, run))
     for own, theirs in zip(
@@ -66,13 +77,17 @@ def test_the_folder_works_with_the_tools(pruned):
         finished = forked("-m", f"tfgates.tools.{name}", f"--run={run.path}", *flags)
         assert finished.returncode == 0, finished.stderr
         assert wanted in finished.stdout
-    again = forked(*PRUNE, f"--run={run.path}", f"--output_dir={run.path}-again", "--min_rate=0")
-    if again.returncode:
-        (line,) = own_lines(again.stderr)
-        assert "Nothing is left to prune: each of the 1 gates" in line
-        assert "--min_rate=0" in line
-        assert not run.path.with_name("small-again").exists()
-    # Every decision is made at half of the images; then there is no gate left.
+
+
+def test_a_pruned_run_is_pruned_again_until_nothing_is_left(pruned):
+    run, _ = pruned
+    again = forked(*PRUNE, f"--run={run.path}", f"--output_dir={run.path}-again")
+    assert again.returncode == 2
+    line = own_lines(again.stderr)[-1]
+    assert "Nothing is left to prune: each of the 1 gates" in line
+    assert "--min_rate=0.001" in line
+    assert not run.path.with_name("small-again").exists()
+    # Where half of the images may be ignored every gate is decided.
     plain = RunFolder(f"{run.path}-plain")
     halved = forked(*PRUNE, f"--run={run.path}", f"--output_dir={plain.path}", "--min_rate=0.5")
     assert halved.returncode == 0, halved.stderr
@@ -111,21 +126,17 @@ def test_a_pruned_run_is_trained_further_and_resumes(pruned):
     assert run.load_classifier().network.num_gates == 1
 
 
-def test_independent_gates_go_altogether(training, tmp_path):
-    run, small = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run-pruned")
-    trained = forked(*training(run.path, "--gate=independent", "--epochs=1"))
-    assert trained.returncode == 0, trained.stderr
-    classifier = run.load_classifier()
-    classifier.network.blocks[1].gate.log_odds.assign(0.0)
-    run.save_classifier(classifier, run.model)
-    # A probability of 0.5 is open at tau 0.4 and closed at tau 0.6.
-    for tau, left in (("0.4", "none"), ("0.6", "block_01")):
-        small = RunFolder(tmp_path / tau)
-        flags = (f"--run={run.path}", f"--output_dir={small.path}", f"--tau={tau}")
-        finished = forked(*PRUNE, *flags)
-        assert finished.returncode == 0, finished.stderr
-        assert f"\nProjection alone: {left}.\n" in finished.stdout
-        network = small.load_classifier().network
-        expected = classifier.network(IMAGES, policy=Threshold(float(tau)))[0]
-        np.testing.assert_allclose(network(IMAGES)[0], expected, atol=1e-5)
-        assert network.num_gates == 0
+def test_independent_gates_go_altogether(copied_run, tmp_path):
+    network = randomize(small_network("independent", size=32))
+    # A probability of 0.5 is closed at tau 0.6.
+    for block, odds in zip(network.blocks, (2.0, 0.0, 2.0), strict=True):
+        block.gate.log_odds.assign(odds)
+    copied_run.save_classifier(GatedClassifier(network), copied_run.model)
+    small = RunFolder(tmp_path / "small")
+    finished = forked(*PRUNE, f"--run={copied_run.path}", f"--output_dir={small.path}", "--tau=0.6")
+    assert finished.returncode == 0, finished.stderr
+    assert "\nProjection alone: block_01.\nAlways run: block_00, block_02.\n" in finished.stdout
+    expected, _ = network(IMAGES, policy=Threshold(0.6))
+    found, decisions = small.load_classifier().network(IMAGES)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    assert decisions.shape == (16, 0)
