@@ -84,7 +84,7 @@ class ServedModel(tf.Module):
         self.labels = tuple(labels)
         self.tau = tau
         self.top_k = min(top_k, len(labels))
-        self.fixed = _decided(network, tau, fixed or {})
+        self.fixed = {**(fixed or {}), **independent_decisions(network, tau)}
         self.costs = costs.count(network, (preprocessing.size, preprocessing.size, 3))
         branches = enumerate(self.costs.branches)
         live = [branch for gate, branch in branches if gate not in self.fixed]
@@ -179,14 +179,14 @@ def is_threshold(tau):
     return bool(0 < np.float32(tau) < 1)
 
 
-def _decided(network, tau, fixed):
+def independent_decisions(network, tau):
+    """Returns the decisions of independent gates at a threshold, bool by index of the gate."""
     gates = [block.gate for block in network.blocks if block.gate is not None]
-    independent = {
+    return {
         index: bool(float(gate.log_odds) > log_odds(tau))
         for index, gate in enumerate(gates)
         if isinstance(gate, IndependentGate)
     }
-    return {**fixed, **independent}
 
 
 def _named(spec, name):

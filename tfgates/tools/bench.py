@@ -16,6 +16,7 @@ from tfgates import command
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel, is_threshold
 from tfgates.export.skipping import SKIPS
+from tfgates.inference.prune import merge_expected
 from tfgates.report.timing import hardware, interleaved, ratio, table
 from tfgates.results import open_data, validation_images
 from tfgates.run_folder import RunFolder
@@ -54,7 +55,7 @@ def main():
     logging.set_verbosity(logging.ERROR)
     run = RunFolder(RUN.value)
     _, labels, preprocessing = run.load_data()
-    network = run.load_classifier().network
+    network = merge_expected(run.load_classifier().network)
     batches = sorted({int(text) for text in BATCHES.value})
     dataset = open_data(run, DATA_DIR.value)
     images = validation_images(dataset, preprocessing, 2 * batches[-1])
