@@ -142,6 +142,8 @@ def build_network(settings, num_classes, statistics):
     return NETWORKS[settings.network](
         num_classes,
         gate=settings.gate,
+        gated=settings.gated,
+        filter_groups=settings.filter_groups,
         always_open=target_flags.always_open(settings),
         last_probability=settings.last_probability,
         seed=settings.seed,

@@ -31,7 +31,7 @@ class Graphs:
         """Exports the network alone: images and a threshold for each image and gate."""
         module = tf.Module()
         module.network = SkippingNetwork(network, **options)
-        gates = len(module.network.columns)
+        gates = module.network.num_gates
 
         @tf.function(
             input_signature=[

@@ -24,6 +24,7 @@ from absl import app, flags
 from benchmarks import runtimes
 from benchmarks.graphs import Graphs
 from tfgates.export.skipping import best_skip
+from tfgates.pruning import prune
 from tfgates.report.timing import hardware, interleaved, ratio, table
 from tfgates.speed import SIDE_BY_SIDE, WIDE, Served
 
@@ -87,9 +88,9 @@ class Case:
         return f"{decisions.mean():.3f}", counted.executed(decisions).mean()
 
 
-def unforced(served, gates, macs):
+def unforced(served, macs):
     """Returns the case of a graph from `Graphs.skipping` of which no gate is left to be forced."""
-    none = np.zeros((1, gates), "float32")
+    none = np.zeros((1, 0), "float32")
     return Case(lambda images: served(images=images, log_odds=none.repeat(len(images), 0)), macs)
 
 
@@ -114,14 +115,13 @@ def float32_cases(graphs):
         Served(graphs.by_keras(network, "masked"), WIDE), counted.ungated
     )
     folded = graphs.skipping(graphs.plain, "folded", skip="none")
-    cases["plain, folded, constants"] = unforced(Served(folded, WIDE), 0, counted.ungated)
+    cases["plain, folded, constants"] = unforced(Served(folded, WIDE), counted.ungated)
     gates = network.num_gates
     closed = np.random.default_rng(1).permutation(gates)[: round(REMOVED * gates)]
     fixed = {gate: gate not in closed for gate in range(gates)}
-    pruned = graphs.skipping(network, "pruned", skip="none", fixed=fixed)
+    pruned = graphs.skipping(prune(network, fixed), "pruned", skip="none")
     cases[f"{len(closed)} of {gates} blocks removed"] = unforced(
         Served(pruned, WIDE),
-        gates,
         counted.ungated - sum(counted.branches[gate] for gate in closed),
     )
     for skip in ("loop", "gather"):
@@ -143,7 +143,7 @@ def bfloat16_cases(graphs):
             Served(plain, WIDE, bfloat16=half), graphs.costs.ungated
         )
         cases[f"plain, folded, constants{suffix}"] = unforced(
-            Served(folded, WIDE, bfloat16=half), 0, graphs.costs.ungated
+            Served(folded, WIDE, bfloat16=half), graphs.costs.ungated
         )
         served = Served(path, THREADS[skip], bfloat16=half)
         for rate in RATES.value:

@@ -45,6 +45,10 @@ TECHNIQUES = {
     "variable, constant-quadratic": f"{VARIABLE} --target_penalty=constant_quadratic",
     "relaxed": "--relax_epochs=2",
     "noise off": "--sample_epochs=4",
+    "output filters, dependent": "--gated=output_filters",
+    "output filters, independent": "--gated=output_filters --gate=independent",
+    "inner filters, dependent": "--gated=inner_filters",
+    "inner filters, independent": "--gated=inner_filters --gate=independent",
 }
 
 

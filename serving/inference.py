@@ -30,9 +30,11 @@ def predict(request, model, run):
             grpc.StatusCode.FAILED_PRECONDITION,
             f'Serving signature key "{signature}" not found.',
         )
+    definition = model.signature_defs[signature]
+    _check_names(request.inputs, definition.inputs)
     inputs = {name: _array(name, proto) for name, proto in request.inputs.items()}
+    names = _selected(request.output_filter, definition.outputs)
     model.check(signature, inputs)
-    names = _selected(request.output_filter, model.signature_defs[signature].outputs)
     # All outputs are computed: TensorFlow would optimise the graph anew for each selection.
     outputs = run(model, signature, inputs)
     response = predict_pb2.PredictResponse()
@@ -47,14 +49,9 @@ def classify(request, model, run):
     signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
     if signature not in model.signature_defs:
         raise invalid(f"No signature was found with the name: {signature}")
+    _check_classifies(model.signature_defs[signature])
     inputs = {"inputs": _examples(request.input)}
     model.check(signature, inputs)
-    names = sorted(model.signature_defs[signature].outputs)
-    if names != ["classes", "scores"]:
-        raise invalid(
-            "Expected classification signature outputs classes and scores. "
-            f"Received: {', '.join(names)}"
-        )
     outputs = run(model, signature, inputs)
     response = classification_pb2.ClassificationResponse()
     describe(response.model_spec, model, signature)
@@ -71,8 +68,42 @@ def describe(spec, model, signature):
     spec.version.value = model.version
 
 
+def _check_names(inputs, expected):
+    sent, wanted = sorted(inputs), sorted(expected)
+    missing = [name for name in wanted if name not in inputs]
+    if len(sent) != len(wanted):
+        extra = [name for name in sent if name not in expected]
+        raise invalid(
+            f"input size does not match signature: {len(sent)}!={len(wanted)} "
+            f"len({{{','.join(sent)}}}) != len({{{','.join(wanted)}}}). "
+            f"Sent extra: {{{','.join(extra)}}}. Missing but required: {{{','.join(missing)}}}."
+        )
+    if missing:
+        raise invalid(
+            f"Signature input alias: {missing[0]}(feed name: {expected[missing[0]].name}) not "
+            "found in request and no default value provided. Inputs expected to be in the request "
+            f"{{{','.join(sent)}}}, or default input alias set: "
+        )
+
+
+def _check_classifies(definition):
+    if len(definition.inputs) != 1:
+        raise invalid("Expected one input Tensor.")
+    if len(definition.outputs) not in (1, 2):
+        raise invalid(f"Expected one or two output Tensors, found {len(definition.outputs)}")
+    if "inputs" not in definition.inputs:
+        raise invalid(f"No classification inputs found in SignatureDef: {definition}")
+    if set(definition.outputs) != {"classes", "scores"}:
+        raise invalid(
+            "Expected classification signature outputs to contain at least one of "
+            f'"classes" or "scores". Signature was: {definition}'
+        )
+
+
 def _array(name, proto):
     try:
+        if any(dim.size < 0 for dim in proto.tensor_shape.dim):
+            raise ValueError("A tensor has no size below 0.")
         array = tf.make_ndarray(proto)
     except (ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
         raise invalid(f"tensor parsing error: {name}") from error

@@ -60,6 +60,14 @@ class Models:
             number for number, version in self.versions(name).items() if version.available
         )
 
+    def close(self):
+        """Ends all models; what they still run is cancelled."""
+        with self._changed:
+            versions = [one for many in self._versions.values() for one in many.values()]
+        for version in versions:
+            if version.model:
+                version.model.close()
+
     @contextlib.contextmanager
     def use(self, spec):
         """Gives the `Model` that a `ModelSpec` means; it stays loaded while the block runs.
@@ -84,7 +92,6 @@ class Models:
         Raises:
             Refused: there is none.
         """
-        _check_name(spec)
         versions = self.versions(spec.name)
         if spec.HasField("version"):
             number = spec.version.value
@@ -96,7 +103,8 @@ class Models:
         return [versions[number].status() for number in sorted(versions, reverse=True)]
 
     def _find(self, spec):
-        _check_name(spec)
+        if not spec.name:
+            raise invalid("ModelSpec has no name specified.")
         available = self.available(spec.name)
         if spec.HasField("version"):
             number = spec.version.value
@@ -111,8 +119,3 @@ class Models:
         if number not in available:
             raise not_found(f"Servable not found for request: Specific({spec.name}, {number})")
         return self._versions[spec.name][number]
-
-
-def _check_name(spec):
-    if not spec.name:
-        raise invalid("ModelSpec has no name specified.")

@@ -7,6 +7,7 @@ messages. It is the default on machines without docker and the double of the rea
 tests; production is tensorflow/serving.
 """
 
+import contextlib
 import functools
 import gc
 import signal
@@ -59,6 +60,7 @@ class Server:
     """
 
     def __init__(self, models, watcher, queue, host="127.0.0.1", port=0, credentials=None):
+        self._models, self._queue = models, queue
         self._server = grpc.server(
             futures.ThreadPoolExecutor(queue.bound + SPARE_THREADS),
             # Without so_reuseport=0 a second server would silently share the port.
@@ -78,9 +80,12 @@ class Server:
         self._server.start()
 
     def stop(self, grace):
-        """Takes no further requests, and gives those in flight so many seconds."""
+        """Takes no further requests, gives those in flight so many seconds, cancels the rest."""
         self._health.enter_graceful_shutdown()
         self._server.stop(grace).wait()
+        # A run that nobody waits for any longer would keep its thread.
+        self._models.close()
+        self._queue.close()
 
     def _listen(self, host, port, credentials):
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -129,8 +134,7 @@ def main():
     server.stop(GRACE_SECONDS)
     for thread in threads:
         thread.join()
-    queue.close()
-    print("Stopped.", flush=True)
+    say("Stopped.")
 
 
 def load(name, path, config=None, warm=True):
@@ -146,15 +150,14 @@ def load(name, path, config=None, warm=True):
 
 
 def reload(watcher):
-    """Reads the file of the models again; what is wrong with it changes nothing."""
-    try:
-        watcher.configure(options.model_configs())
-    except (UserError, Refused) as error:
-        print(f"server.py: {error}", file=sys.stderr, flush=True)
+    """Reads the file of the models again; a file that is refused changes nothing."""
+    watcher.configure(options.model_configs())
 
 
 def repeat(action, seconds, stopped):
     """Starts a thread that calls an action every so many seconds, until an event is set.
+
+    What goes wrong in an action is reported; the next one is tried all the same.
 
     Args:
         action: function without arguments.
@@ -167,11 +170,20 @@ def repeat(action, seconds, stopped):
 
     def loop():
         while seconds and not stopped.wait(seconds):
-            action()
+            try:
+                action()
+            except Exception as error:
+                say(f"server.py: {error}", sys.stderr)
 
     thread = threading.Thread(target=loop, daemon=True)
     thread.start()
     return thread
+
+
+def say(line, file=None):
+    """Prints a line where anyone reads it: a closed pipe or a full disk is no reason to stop."""
+    with contextlib.suppress(OSError):
+        print(line, file=file, flush=True)
 
 
 def stopped_by_signal():
@@ -203,9 +215,9 @@ def _report(version):
         f"{version.name}, version {version.number}: {ModelVersionStatus.State.Name(version.state)}"
     )
     if version.error:
-        print(f"server.py: {line}: {version.error}", file=sys.stderr, flush=True)
+        say(f"server.py: {line}: {version.error}", sys.stderr)
     else:
-        print(line, flush=True)
+        say(line)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,12 @@ def _refusing(context):
         context.abort(error.code, str(error))
 
 
+def _spec(request):
+    if not request.HasField("model_spec"):
+        raise invalid("Missing ModelSpec")
+    return request.model_spec
+
+
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Predict, Classify and GetModelMetadata; the other calls are UNIMPLEMENTED.
 
@@ -45,23 +51,29 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def _answer(self, method, request, context):
         run = functools.partial(self._queue.run, context)
-        with _refusing(context), self._models.use(request.model_spec) as model:
+        with _refusing(context), self._models.use(_spec(request)) as model:
             return method(request, model, run)
 
     def GetModelMetadata(self, request, context):
-        with _refusing(context), self._models.use(request.model_spec) as model:
+        with _refusing(context):
+            spec = _spec(request)
             if not request.metadata_field:
                 raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
             for field in request.metadata_field:
                 if field != "signature_def":
                     raise invalid(f"Metadata field {field} is not supported")
-            definitions = get_model_metadata_pb2.SignatureDefMap()
-            for name, definition in model.signature_defs.items():
-                definitions.signature_def[name].CopyFrom(definition)
-            response = get_model_metadata_pb2.GetModelMetadataResponse()
-            inference.describe(response.model_spec, model, "")
-            response.metadata["signature_def"].Pack(definitions)
-            return response
+            with self._models.use(spec) as model:
+                return _metadata(model)
+
+
+def _metadata(model):
+    definitions = get_model_metadata_pb2.SignatureDefMap()
+    for name, definition in model.signature_defs.items():
+        definitions.signature_def[name].CopyFrom(definition)
+    response = get_model_metadata_pb2.GetModelMetadataResponse()
+    inference.describe(response.model_spec, model, "")
+    response.metadata["signature_def"].Pack(definitions)
+    return response
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
@@ -78,7 +90,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
 
     def GetModelStatus(self, request, context):
         with _refusing(context):
-            statuses = self._models.statuses(request.model_spec)
+            statuses = self._models.statuses(_spec(request))
             return get_model_status_pb2.GetModelStatusResponse(model_version_status=statuses)
 
     def HandleReloadConfigRequest(self, request, context):

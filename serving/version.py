@@ -52,6 +52,7 @@ def find_versions(base_path):
         OSError: the folder cannot be read.
     """
     paths = [path for path in pathlib.Path(base_path).iterdir() if path.name.isdecimal()]
+    paths = [path for path in paths if int(path.name) < 2**63]
     return {int(path.name): path for path in paths if path.is_dir()}
 
 

@@ -39,13 +39,16 @@ class Watcher:
             configs: list of `ModelConfig`.
 
         Raises:
-            Refused: a label may not be given to its version.
-            UserError: a new model has no version, or none that can be loaded.
+            Refused: a label may not be given to its version. Nothing has changed then.
+            UserError: a model that is new, or in another folder, has no version there; nothing has
+                changed then. Or none that can be loaded: it is tried again.
         """
         with self._busy:
+            new = [config for config in configs if self._is_new(config)]
+            for config in new:
+                _check_versions(config)
             for config in configs:
                 self._check_labels(config)
-            new = [config for config in configs if config.name not in self._configs]
             self._configs = {config.name: config for config in configs}
             self._models.labels = {config.name: dict(config.version_labels) for config in configs}
             self.poll()
@@ -59,6 +62,10 @@ class Watcher:
                 self._unload_all_but(name, [])
             for config in self._configs.values():
                 self._update(config)
+
+    def _is_new(self, config):
+        known = self._configs.get(config.name)
+        return known is None or known.base_path != config.base_path
 
     def _update(self, config):
         try:
@@ -127,6 +134,14 @@ class Watcher:
         for version in self._models.versions(config.name).values():
             if version.error:
                 raise UserError(version.error)
+
+
+def _check_versions(config):
+    try:
+        paths = find_versions(config.base_path)
+    except OSError:
+        paths = {}
+    if not wanted(paths, config.model_version_policy):
         raise UserError(
             f"{config.base_path} holds no model version, a folder named by a number, for "
             f"{config.name}. Make one with python -m tfgates.tools.export --run=runs/NAME."

@@ -344,3 +344,14 @@ def test_parameters_are_those_of_tensorflow_serving():
 def test_bad_parameters_are_refused(text, message):
     with pytest.raises(UserError, match=message):
         parameters(text)
+
+
+def test_a_stop_cancels_what_outlasts_its_grace(version):
+    one = config.one_model("gated", str(version.parent))
+    with serving(one) as embedded, calling(embedded.address) as begin:
+        begun = begin(predict(image_bytes=jpegs(1) * 30_000))
+        wait_until(lambda: embedded.queue._held and not waiting(embedded))
+        start = time.monotonic()
+        embedded.server.stop(grace=0.2)
+        assert time.monotonic() - start < 5
+        assert refusal(begun)[0] in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)

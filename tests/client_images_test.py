@@ -75,6 +75,13 @@ def test_a_list_on_stdin_is_read_line_by_line(photos, monkeypatch):
     assert list(found) == names
 
 
+def test_a_name_that_no_file_can_have_is_an_image_that_cannot_be_read():
+    long = "x" * 300 + ".jpg"
+    assert list(find_images(long)) == [long]
+    (batch,) = batches([long], 1, 10)
+    assert list(batch.unread) == [0]
+
+
 def test_a_batch_ends_with_its_images_or_its_bytes(tmp_path):
     sizes = [4, 6, 1, 1, 1, 1, 10]
     images = [bytes(size) for size in sizes]

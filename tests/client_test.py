@@ -45,6 +45,15 @@ def test_the_full_cost_is_there_where_the_model_sends_it(full):
     assert (answer.macs, answer.macs_full) == (3e6, full)
 
 
+def test_requests_are_spread_over_the_addresses_of_a_name():
+    first, second = in_turn(echo), in_turn(echo)
+    with stub_server(first) as one, stub_server(second) as other:
+        answers = classify(f"ipv4:{one},{other}", batch_size=1, in_flight=1)
+    assert labels(answers) == IMAGES
+    assert len(first.requests) + len(second.requests) == len(IMAGES)
+    assert min(len(first.requests), len(second.requests)) > len(IMAGES) // 4
+
+
 def test_order_is_kept_when_answers_come_back_in_another():
     finished = []
 

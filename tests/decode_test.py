@@ -46,7 +46,6 @@ KINDS = {
     "grey PNG with alpha": encoded("PNG", PHOTO.convert("LA")),
     "PNG with palette": encoded("PNG", PHOTO.convert("P")),
     "PNG of 1 bit": encoded("PNG", PHOTO.convert("1")),
-    "GIF": encoded("GIF"),
     "BMP": encoded("BMP"),
     "WebP": encoded("WEBP"),
     "lossless WebP": encoded("WEBP", lossless=True),
@@ -62,7 +61,6 @@ def png_of(height, width):
 
 LARGE = {
     "PNG": png_of(100_000, 100_000),
-    "GIF": b"GIF89a" + struct.pack("<HH", 65535, 65535) + bytes(20),
     "BMP": b"BM" + bytes(16) + struct.pack("<ii", 30_000, -30_000) + bytes(20),
     "JPEG": KINDS["JPEG"].replace(struct.pack(">HH", 37, 53), struct.pack(">HH", 65000, 65000)),
     "WebP": KINDS["WebP"][:26] + struct.pack("<HH", 16383, 16383) + KINDS["WebP"][30:],
@@ -97,7 +95,12 @@ def test_bad_images_leave_their_neighbours_alone(robust):
 @pytest.mark.parametrize("kind", LARGE)
 def test_a_huge_image_is_not_decoded(robust, kind):
     assert num_pixels(LARGE[kind]) > MAX_PIXELS
-    assert robust([LARGE[kind], KINDS["GIF"]])[1].numpy().tolist() == [TOO_LARGE, GOOD]
+    assert robust([LARGE[kind], KINDS["PNG"]])[1].numpy().tolist() == [TOO_LARGE, GOOD]
+
+
+def test_a_gif_is_not_decoded(robust):
+    """Its frames, each of any size, would all be decoded to return the first."""
+    assert robust([encoded("GIF"), KINDS["PNG"]])[1].numpy().tolist() == [UNREADABLE, GOOD]
 
 
 def test_the_bound_is_exact():
@@ -116,5 +119,6 @@ def test_strict_decoding_is_the_same_but_fails_whole():
     np.testing.assert_array_equal(images[0], PREPROCESSING(KINDS["JPEG"]))
     with pytest.raises(tf.errors.InvalidArgumentError, match="Unknown image file format"):
         strict([KINDS["JPEG"], b"text"])
-    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 64000000 pixels"):
-        strict([LARGE["PNG"]])
+    for refused in (LARGE["PNG"], encoded("GIF")):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="at most 64000000 pixels"):
+            strict([refused])

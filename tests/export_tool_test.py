@@ -33,6 +33,7 @@ def test_every_way_of_exporting_a_run_gives_the_same_answers(copied_run):
     measured = json.loads(run.metrics.read_text())["policies"][0]
     assert described[0]["measured"]["top1_error"] == measured["top1_error"]
     assert described[0]["measured"]["split"] == "test"
+    assert described[0]["measured"]["before_fixing"] is False
     _, labels, preprocessing = run.load_data()
     assert described[0]["labels"] == labels
     images = np.random.default_rng(0).integers(0, 255, (4, *[preprocessing.size] * 2, 3))
@@ -66,6 +67,9 @@ def test_collapsed_gates_are_fixed_by_their_rate_on_validation_images(copied_run
     assert exported.returncode == 0, exported.stderr
     fixed = about(run.export / "1")["fixed_gates"]
     assert (fixed["0"], fixed["1"]) == (False, True)
+    assert about(run.export / "1")["measured"]["before_fixing"] is True
+    card = (run.export / "1/assets.extra/model_card.md").read_text()
+    assert len(re.findall(r"^\|.*, before gates were fixed \|$", card, re.MULTILINE)) == 3
     assert re.search(r"Open for good: .*01.*; gone: .*00", exported.stdout)
     answer = tf.saved_model.load(str(run.export / "1")).signatures["predict_images"](
         images=tf.zeros([2, *[run.load_data()[2].size] * 2, 3])
@@ -81,7 +85,7 @@ def test_the_ways_of_serving_a_run_are_timed_and_one_is_recommended(copied_run):
     assert len(rows) == 6
     assert re.search(r"without gates, Keras export +\| 1\.000", timed.stdout)
     assert re.search(r"rate [01]\.\d+ at tau 0.5, \d+\.\d % of the [\d.]+ M", timed.stdout)
-    assert re.search(r"--skip=(loop|gather|none)\n|does? not pay", timed.stdout)
+    assert re.search(r"--skip=(loop|gather|none)\n|do(es)? not pay", timed.stdout)
     refused = forked(*bench, "--batches=0")
     assert refused.returncode == 2
     assert "--batches" in own_lines(refused.stderr)[-1]

@@ -10,9 +10,9 @@ from processes import forked
 from tfgates import from_run
 from tfgates.errors import UserError
 from tfgates.init_from import initialize
-from tfgates.pruning import prune
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Threshold
+from tfgates.pruning import prune
 from tfgates.run_folder import RunFolder
 
 IMAGES = np.random.default_rng(0).random((4, 8, 8, 3), "float32")
@@ -100,7 +100,7 @@ def test_what_does_not_fit_is_refused_by_name(copied_run, tmp_path):
     ]:
         with pytest.raises(UserError, match=message):
             check(*flags)
-    with pytest.raises(UserError, match="10 classes.*with 7"):
+    with pytest.raises(UserError, match=r"10 classes.*with 7"):
         check(num_classes=7)
 
 

@@ -13,23 +13,23 @@ LAYERS = [
     {"errors"},
     {"noise", "norms", "losses", "schedules", "data", "policies", "gates"},
     {"costs", "blocks"},
-    {"network"},
-    {"networks"},
+    {"network", "filters"},
+    {"pruning", "networks"},
     {"training", "inference", "export", "report"},
     {"target_flags"},
     {"flags"},
     {"config", "run_folder", "command"},
     {"results", "init_from", "from_run", "speed"},
-    {"finish", "comparison"},
+    {"finish", "comparison", "selection"},
     {"tools"},
 ]
 # What else a room may know of another in its own line.
 NEIGHBOURS = {("policies", "noise")}
 # Data is joined with the rest in train.py and the tools; serving shares its preprocessing.
-DATA_IS_KNOWN_TO = {"data", "flags", "run_folder", "results", "finish", "tools"}
+DATA_IS_KNOWN_TO = {"data", "flags", "run_folder", "results", "finish", "selection", "tools"}
 PREPROCESSING_IS_KNOWN_TO = {"export", "init_from"}
 FRAMEWORKS = {
-    "tensorflow": {"noise", "data", "training", "inference", "export", "speed"},
+    "tensorflow": {"noise", "data", "training", "inference", "export", "speed", "pruning"},
     "tensorflow_datasets": {"data"},
     "matplotlib": {"report"},
     "absl": {"flags", "config", "command", "tools"},

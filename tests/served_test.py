@@ -147,5 +147,5 @@ def test_a_higher_tau_never_runs_more(skips):
     )
     # The mean falls; a single image may run more, where an earlier block changes what a gate sees.
     assert (np.diff(macs.mean(1)) < 0).all()
-    np.testing.assert_allclose(macs[0], skips.model.always + sum(skips.model.costs.branches))
+    np.testing.assert_allclose(macs[0], skips.model.always + sum(skips.model.left.branches))
     np.testing.assert_allclose(macs[-1], skips.model.always)

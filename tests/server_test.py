@@ -56,7 +56,7 @@ WRONG_SPECS = {
     ),
 }
 UNKNOWN_STATUS = {
-    "no name": (ModelSpec(), INVALID, NO_NAME),
+    "no name": (ModelSpec(), NOT_FOUND, "Could not find any versions of model "),
     "model": (ModelSpec(name="x"), NOT_FOUND, "Could not find any versions of model x"),
     "version": (
         spec(version={"value": 9}),
@@ -66,11 +66,8 @@ UNKNOWN_STATUS = {
 }
 INVALID_REQUESTS = [
     (classify("nope", b""), "No signature was found with the name: nope"),
-    (
-        classify("", b""),
-        SIZE + "1!=1 len({inputs}) != len({image_bytes}). "
-        "Sent extra: {inputs}. Missing but required: {image_bytes}.",
-    ),
+    (classify("", b""), "Expected one or two output Tensors, found 7"),
+    (classify("predict_tau", b""), "Expected one input Tensor."),
     (classify("classify"), "Input is empty."),
     (
         predict(),
@@ -86,6 +83,12 @@ INVALID_REQUESTS = [
         predict(image_bytes=[b""], tau=[0.5]),
         SIZE + "2!=1 len({image_bytes,tau}) != len({image_bytes}). "
         "Sent extra: {tau}. Missing but required: {}.",
+    ),
+    (
+        predict(image=[b""]),
+        "Signature input alias: image_bytes(feed name: serving_default_image_bytes:0) not found in "
+        "request and no default value provided. Inputs expected to be in the request {image}, or "
+        "default input alias set: ",
     ),
     (
         predict("", ["gates", "zz"], image_bytes=[b""]),
@@ -127,6 +130,7 @@ UNSOUND = {
     "too many values": tensor("string", 1, string_val=[b"a", b"b"]),
     "bytes for strings": tensor("string", 2, tensor_content=bytes(16)),
     "number out of range": tensor("uint8", 1, int_val=[300]),
+    "size of no number": tensor("string", -1, string_val=[b"a"]),
     "shape beyond all memory": tensor("string", 10**15, string_val=[b"a"]),
 }
 
@@ -244,10 +248,28 @@ def test_status_is_available(call, model_spec):
     assert (state.version, state.state) == (1, ModelVersionStatus.AVAILABLE)
 
 
-@pytest.mark.parametrize("kind", [PredictRequest, ClassificationRequest, GetModelMetadataRequest])
+KINDS = {
+    PredictRequest: {},
+    ClassificationRequest: {},
+    GetModelMetadataRequest: {"metadata_field": ["signature_def"]},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("wrong", "code", "message"), WRONG_SPECS.values(), ids=WRONG_SPECS)
 def test_another_model_is_refused(begin, kind, wrong, code, message):
-    assert refusal(begin(kind(model_spec=wrong))) == (code, message)
+    assert refusal(begin(kind(model_spec=wrong, **KINDS[kind]))) == (code, message)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, GetModelStatusRequest])
+def test_a_request_for_no_model_is_refused(begin, kind):
+    assert refusal(begin(kind())) == (INVALID, "Missing ModelSpec")
+
+
+def test_the_fields_of_metadata_are_judged_before_the_model(begin):
+    request = GetModelMetadataRequest(model_spec=ModelSpec(name="x"))
+    message = "GetModelMetadataRequest must specify at least one metadata_field"
+    assert refusal(begin(request)) == (INVALID, message)
 
 
 @pytest.mark.parametrize(("wrong", "code", "message"), UNKNOWN_STATUS.values(), ids=UNKNOWN_STATUS)

@@ -144,7 +144,6 @@ def serving(*arguments, **options):
         yield embedded
     finally:
         embedded.server.stop(10)
-        embedded.queue.close()
 
 
 @contextlib.contextmanager

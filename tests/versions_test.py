@@ -286,6 +286,36 @@ def test_the_configuration_is_reloaded_by_a_call(folder):
         code, message = refusal(reload())
         assert code == grpc.StatusCode.INVALID_ARGUMENT
         assert "at least one config" in message
+        # A mistyped folder takes nothing away, of this model or another one.
+        for typo in (one_config(base / "typo", name="other"), one_config(base / "typo")):
+            code, message = refusal(reload(typo))
+            assert code == grpc.StatusCode.INVALID_ARGUMENT
+            assert "typo holds no model version" in message
+            assert answering(begin, ModelSpec(name="other")) == 2
+
+
+def test_polling_goes_on_after_an_error(capsys):
+    stopped, calls = threading.Event(), []
+
+    def action():
+        calls.append(len(calls))
+        if len(calls) == 2:
+            stopped.set()
+        raise OSError("The disk has gone.")
+
+    server.repeat(action, 0.001, stopped).join()
+    assert calls == [0, 1]
+    assert capsys.readouterr().err == 2 * "server.py: The disk has gone.\n"
+
+
+def test_a_closed_pipe_is_no_reason_to_stop():
+    class Closed:
+        def write(self, text):
+            raise BrokenPipeError
+
+        flush = write
+
+    server.say("a line", Closed())
 
 
 def test_labels_wait_for_their_versions_where_that_is_asked_for(folder):

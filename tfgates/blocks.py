@@ -28,12 +28,13 @@ class GatedBlock(keras.layers.Layer):
         policy: what turns the logits into decisions, see `tfgates.policies`.
         training: whether batch norm uses the statistics of the batch.
 
-    Returns, when called: features [B, H', W', C'], and decisions of the shape of the logits, or None
-    without a gate. The branch is computed for every image and multiplied by its decision, which the gradient needs;
-    exported models skip it instead.
+    Returns, when called: features [B, H', W', C'], and decisions of the shape of the logits, or
+    None without a gate. The branch is computed for every image and multiplied by its decision,
+    which the gradient needs; exported models skip it instead.
 
     Raises:
-        ValueError: without a branch there is a norm, a gate, or no shortcut.
+        ValueError: without a branch there is a norm, a gate, or no shortcut; or a gate before a
+            tail has one group only, which could never close.
     """
 
     def __init__(self, branch, norm, shortcut=None, gate=None, tail=None, seed=None, **kwargs):
@@ -43,6 +44,8 @@ class GatedBlock(keras.layers.Layer):
                 "A block without `branch` has a `shortcut`, and neither `norm`, `gate` nor `tail`. "
                 f"Received: shortcut={shortcut}, norm={norm}, gate={gate}, tail={tail}."
             )
+        if tail is not None and gate is not None and gate.groups == 1:
+            raise ValueError("A gate before a `tail` has `groups`, at least 2. Received: 1.")
         self.branch = branch
         self.norm = norm
         self.shortcut = shortcut
@@ -53,7 +56,7 @@ class GatedBlock(keras.layers.Layer):
     @property
     def num_gates(self):
         """The number of decisions on an image."""
-        return 0 if self.gate is None else getattr(self.gate, "groups", 1)
+        return 0 if self.gate is None else self.gate.groups
 
     @property
     def layers_of_branch(self):
@@ -78,7 +81,7 @@ class GatedBlock(keras.layers.Layer):
     def decide(self, logits, policy):
         """Applies a policy to the logits of the gate: decisions of the same shape."""
         decisions = policy(logits, self.noise)
-        if self.tail is None or self.num_gates == 1:
+        if self.tail is None:
             return decisions
         # Only where all are closed: a sampled group stays as it was drawn beside an open one.
         lacking = 1 - ops.stop_gradient(ops.max(decisions, axis=-1, keepdims=True))

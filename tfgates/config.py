@@ -41,6 +41,8 @@ class TrainConfig:
     network: str
     init_from: str
     gate: str
+    gated: str
+    filter_groups: int
     last_probability: float
     target_loss: str
     target_rate: float
@@ -108,10 +110,15 @@ class TrainConfig:
 
     def _check_network_of_run(self):
         """Refuses what a network that is trained already has brought with it."""
-        brought = {"init_from": "weights", "block_targets": "gates", "statistics": "statistics"}
+        brought = {
+            "init_from": "weights",
+            "block_targets": "gates",
+            "gated": "gates",
+            "statistics": "statistics",
+        }
         for name, what in brought.items():
             value = getattr(self, name)
-            if value and value != "auto":
+            if value and value not in ("auto", "blocks"):
                 value = value if isinstance(value, str) else ",".join(value)
                 raise UserError(
                     f"--network={self.network} brings its own {what}. Received: --{name}={value}. "

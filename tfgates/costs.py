@@ -6,7 +6,7 @@ import math
 import keras
 import numpy as np
 
-from tfgates.gates import DependentGate
+from tfgates.gates import DependentGate, IndependentGate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,11 +14,11 @@ class Costs:
     """The multiply-adds of one image through a gated network.
 
     Attributes:
-        always: what runs for every image: stem, shortcuts, head, branches without a gate, and
-            those whose filters are masked group by group.
+        always: what runs for every image: stem, shortcuts, head, and branches without a gate.
         gates: of each gate; it runs for every image.
-        branches: what a closed decision leaves out, [G]: the branch behind its gate; of a group of
-            filters nothing, until it is pruned.
+        branches: what a closed decision leaves out of the exported network, [G]: the branch behind
+            its gate. A group of filters is left out where that is the same for every image, of
+            independent gates; those of dependent ones are computed, and masked.
         removable: what goes with each decision once it is closed for good, [G].
     """
 
@@ -67,9 +67,11 @@ def count(network, input_shape):
             branches.append(sum(of_layers))
             removable.append(sum(of_layers))
         else:
-            always += sum(of_layers)
-            branches += [0] * block.num_gates
-            removable += _of_groups(block, of_layers)
+            shares = _of_groups(block, of_layers)
+            left_out = shares if isinstance(block.gate, IndependentGate) else [0] * len(shares)
+            always += sum(of_layers) - sum(left_out)
+            branches += left_out
+            removable += shares
         if block.gate is not None:
             gates.append(multiply_adds(block.gate, shape))
         shape = block.compute_output_shape(shape)

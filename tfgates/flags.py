@@ -7,7 +7,7 @@ from tfgates.data.preprocess import RESIZES, STATISTICS
 from tfgates.data.strong_augment import MIXES
 from tfgates.losses import PENALTIES, TARGET_LOSSES
 from tfgates.networks import NETWORKS
-from tfgates.networks.residual import GATE_KINDS
+from tfgates.networks.residual import GATE_KINDS, GATED
 from tfgates.target_flags import TARGET_SCHEDULES
 
 MANY = 10**7
@@ -94,6 +94,15 @@ def _define_method_flags():
         "Gates: dependent on the features, independent of them, with the fixed probabilities of "
         "stochastic depth, or none: the plain network.",
     )
+    flags.DEFINE_enum(
+        "gated",
+        "blocks",
+        list(GATED),
+        "What a gate decides on: a block; groups of the output filters of its branch; or of the "
+        "filters of the layer before, of which one group stays open.",
+    )
+    flags.DEFINE_integer("filter_groups", 4, "Groups of gated filters in a block.")
+    _check("filter_groups", lambda value: 2 <= value <= 1024, "is from 2 to 1024, as 4")
     flags.DEFINE_float(
         "last_probability", 0.5, "Of stochastic depth: the probability of the last block (p_L)."
     )

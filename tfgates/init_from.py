@@ -107,7 +107,7 @@ def _load_run(network, run):
         )
     parts = [(source.stem, network.stem)]
     for theirs, own in zip(source.blocks, network.blocks, strict=True):
-        parts += [(theirs.branch, own.branch), (theirs.norm, own.norm)]
+        parts += zip(theirs.layers_of_branch, own.layers_of_branch, strict=True)
         if own.shortcut is not None:
             parts.append((theirs.shortcut, own.shortcut))
         if theirs.gate is not None:

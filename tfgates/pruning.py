@@ -35,6 +35,7 @@ def prune(network, fixed):
         raise ValueError(
             f"`fixed` has indices of the {network.num_gates} gates. Received: {sorted(fixed)}."
         )
+    fixed = fully_decided(network, fixed)
     left = [
         _pruned(block, [fixed.get(index) for index in indices])
         for block, indices in zip(network.blocks, indices_of_gates(network), strict=True)
@@ -49,13 +50,16 @@ def indices_of_gates(network):
 
 
 def fully_decided(network, fixed):
-    """Returns the decisions that `prune` makes: those of gates of which no group is undecided."""
-    return {
-        index: fixed[index]
-        for indices in indices_of_gates(network)
-        if fixed.keys() >= set(indices)
-        for index in indices
-    }
+    """Returns the decisions that `prune` makes: all those of a block, or none.
+
+    Of filters without a shortcut one group stays open, so that all of them are not closed for good.
+    """
+    made = {}
+    for block, indices in zip(network.blocks, indices_of_gates(network), strict=True):
+        opened = {index: fixed[index] for index in indices if index in fixed}
+        if len(opened) == len(indices) and (block.tail is None or any(opened.values())):
+            made |= opened
+    return made
 
 
 def _pruned(block, opened):
@@ -66,11 +70,6 @@ def _pruned(block, opened):
         return block.without_gate()
     if any(opened):
         return slice_block(block, opened)
-    if block.tail is not None:
-        raise ValueError(
-            f"One group of the filters of {block.name} stays open, for they have no shortcut. "
-            f"Received: {opened}."
-        )
     if block.shortcut is None:
         # What enters a block went through a ReLU: closed, it is the identity.
         return None

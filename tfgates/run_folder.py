@@ -32,6 +32,7 @@ class RunFolder:
         model: the finished `GatedClassifier`.
         metrics: JSON: a row for each policy.
         tau_table, tau_picture: errors and multiply-adds over the threshold, CSV and PNG.
+        budget_table, budget_picture: the candidates of a choice within a budget, CSV and PNG.
         export: folder of the exported versions.
     """
 
@@ -49,6 +50,8 @@ class RunFolder:
         self.metrics = self.path / "metrics.json"
         self.tau_table = self.path / "tau.csv"
         self.tau_picture = self.path / "tau.png"
+        self.budget_table = self.path / "budget.csv"
+        self.budget_picture = self.path / "budget.png"
         self.export = self.path / "export"
 
     def lock(self):

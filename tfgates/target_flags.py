@@ -2,7 +2,7 @@
 
 from tfgates.errors import UserError
 from tfgates.gates import GATES, linear_decay
-from tfgates.networks import NUM_BLOCKS
+from tfgates.networks import NARROWEST, NUM_BLOCKS
 from tfgates.schedules import (
     Annealed,
     Constant,
@@ -15,6 +15,8 @@ from tfgates.schedules import (
 LEARNED = tuple(GATES)
 # Each of these flags means something with some values of another one alone.
 BELONGS = {
+    "gated": ("gate", LEARNED),
+    "filter_groups": ("gated", ("output_filters", "inner_filters")),
     "last_probability": ("gate", ("stochastic_depth",)),
     "block_targets": ("gate", LEARNED),
     "target_penalty": ("gate", LEARNED),
@@ -29,6 +31,7 @@ BELONGS = {
     "target_momentum": ("target_schedule", ("exponential_moving_average",)),
 }
 OF_THE_BATCH = ("target_unit", "relax_epochs")
+OF_BLOCKS = ("block_targets",)
 
 
 def check(settings, defaults):
@@ -44,6 +47,7 @@ def check(settings, defaults):
     belongs = [
         *BELONGS.items(),
         *((name, ("target_loss", ("per_batch",))) for name in OF_THE_BATCH),
+        *((name, ("gated", ("blocks",))) for name in OF_BLOCKS),
     ]
     for name, (owner, values) in belongs:
         value = getattr(settings, name)
@@ -59,6 +63,12 @@ def check(settings, defaults):
         raise UserError(
             f"--block_targets has one target for each of the {blocks} blocks of "
             f"{settings.network}. Received: {len(settings.block_targets)} targets."
+        )
+    filters = NARROWEST.get(settings.network, settings.filter_groups)
+    if settings.gated != "blocks" and filters % settings.filter_groups:
+        raise UserError(
+            f"--filter_groups divides the {filters} filters of the narrowest layers of "
+            f"{settings.network}. Received: --filter_groups={settings.filter_groups}."
         )
     for name in ("relax_epochs", "sample_epochs"):
         if getattr(settings, name) >= settings.epochs:

@@ -39,6 +39,7 @@ FORMAT = flags.DEFINE_enum(
 DEADLINE = flags.DEFINE_float(
     "deadline", 60.0, "Seconds that a request may take.", lower_bound=0.01, upper_bound=86_400.0
 )
+flags.register_validator("deadline", lambda seconds: seconds > 0, "is a number of seconds.")
 WAIT_FOR_READY = flags.DEFINE_float(
     "wait_for_ready", 0.0, "Seconds to wait for the server to start.", lower_bound=0.0
 )

@@ -11,6 +11,8 @@ from tfgates_client import wire
 Code = grpc.StatusCode
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds before a request is sent again
 OPTIONS = [
+    # Of several addresses behind a name, as a headless Kubernetes service has, every one is used.
+    ("grpc.lb_policy_name", "round_robin"),
     # gRPC takes 4 MB otherwise.
     ("grpc.max_receive_message_length", -1),
     # A server that comes back is found within seconds; gRPC's own pause grows to two minutes.

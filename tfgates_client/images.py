@@ -47,13 +47,14 @@ def _match(pattern: str) -> Iterator[str]:
     # Path.glob takes no absolute pattern.
     matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
     if "**" in pattern:  # It names what is in its folders itself.
-        matches = [match for match in matches if not pathlib.Path(match).is_dir()]
+        matches = [match for match in matches if not os.path.isdir(match)]  # noqa: PTH112
     for match in matches or [pattern]:
         yield from _expand(match)
 
 
 def _expand(name: str) -> Iterator[str]:
-    if pathlib.Path(name).is_dir():
+    # A name that cannot be looked up is an image that cannot be read, not an end.
+    if os.path.isdir(name):  # noqa: PTH112
         yield from _search(name)
     else:
         yield name

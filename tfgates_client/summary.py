@@ -53,5 +53,5 @@ class Summary:
         if classified := self.images - failed:
             parts.append(f"{self._macs / classified / 1e6:.2f} M multiply-adds on average")
             if self._macs_full:
-                parts.append(f"{1 - self._macs / self._macs_full:.1%} saved")
+                parts.append(f"{100 * (1 - self._macs / self._macs_full):.1f} % saved")
         return ", ".join(parts)

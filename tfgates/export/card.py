@@ -14,8 +14,9 @@ def describe(model, network, trained, measured):
         model: `ServedModel`.
         network: the `GatedNetwork` that it was made of.
         trained: what it was trained on and with: dataset, flags.
-        measured: of the run at this threshold, before gates were fixed: split, top1_error and
-            top5_error in percent, rate, macs; None where it was not evaluated.
+        measured: of the run at this threshold: split, top1_error and top5_error in percent, rate,
+            macs, and whether it was measured before dependent gates were fixed; None where it was
+            not evaluated.
     """
     return {
         "tfgates": tfgates.__version__,
@@ -35,7 +36,7 @@ def describe(model, network, trained, measured):
         "macs": {
             "full": model.costs.ungated,
             "always": model.always,
-            "branches": list(model.costs.branches),
+            "branches": list(model.left.branches),
         },
         "measured": measured,
         "trained": trained,
@@ -77,7 +78,7 @@ N, the number of images, comes first in every input and output.
 
 ## Limits
 
-- Images: JPEG, PNG, BMP, WebP, GIF (its first frame), of at most {megapixels} million pixels;
+- Images: JPEG, PNG, BMP or WebP of at most {megapixels} million pixels;
   EXIF orientation and transparency are ignored, as in training.
 - tau of a request moves the {live} gates that were not fixed at export.
 - On images of another kind than those it was trained on, its accuracy is unknown.
@@ -92,16 +93,16 @@ N, the number of images, comes first in every input and output.
 def as_markdown(about):
     """Writes the description of `describe` as Markdown, bytes."""
     fixed, macs = about["fixed_gates"], about["macs"]
-    opened = [macs["branches"][int(gate)] for gate, decision in fixed.items() if decision]
+    opened = sum(fixed.values())
     values = {
         **about,
         **about["preprocessing"],
         "num_classes": len(about["labels"]),
         "dataset": about["trained"]["dataset"],
-        "opened": len(opened),
-        "closed": len(fixed) - len(opened),
+        "opened": opened,
+        "closed": len(fixed) - opened,
         "live": about["gates"] - len(fixed),
-        "least": (macs["always"] + sum(opened)) / 1e6,
+        "least": macs["always"] / 1e6,
         "full": macs["full"] / 1e6,
         "measured": _measured(about["measured"]),
         "megapixels": about["max_pixels"] // 10**6,
@@ -113,10 +114,11 @@ def as_markdown(about):
 def _measured(measured):
     if measured is None:
         return "| error, expected multiply-adds | not measured at this tau |"
+    before = ", before gates were fixed" if measured["before_fixing"] else ""
     return (
         f"| top-1, top-5 error | {measured['top1_error']:.2f} %, {measured['top5_error']:.2f} % "
-        f"on the {measured['split']} images |\n"
-        f"| rate | {measured['rate']:.3f} of the gates open |\n"
+        f"on the {measured['split']} images{before} |\n"
+        f"| rate | {measured['rate']:.3f} of the gates open{before} |\n"
         f"| expected multiply-adds | {measured['macs'] / 1e6:,.2f} M, "
-        f"{100 * measured['macs_share']:.1f} % of every block |"
+        f"{100 * measured['macs_share']:.1f} % of every block{before} |"
     )

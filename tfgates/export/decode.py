@@ -17,16 +17,15 @@ def decode_each(image_bytes, preprocessing):
         preprocessing: `Preprocessing`.
 
     Returns:
-        float32 [N, size, size, 3], zeros where an image is bad; and int32 [N]: GOOD, UNREADABLE, or
-        TOO_LARGE for one of more than `MAX_PIXELS` pixels, which is not decoded.
+        float32 [N, size, size, 3], zeros where an image is bad; and int32 [N], its codes.
     """
     count, size = tf.size(image_bytes, out_type=tf.int64), preprocessing.size
     nothing = tf.zeros([size, size, 3])
 
     def decode(index, image):
-        large = num_pixels(image) > MAX_PIXELS
-        pixels = tf.cond(large, lambda: nothing, lambda: preprocessing(image))
-        return index, pixels, tf.where(large, TOO_LARGE, GOOD)
+        code = judge(image)
+        pixels = tf.cond(code == GOOD, lambda: preprocessing(image), lambda: nothing)
+        return index, pixels, code
 
     decoded = tf.data.Dataset.from_tensor_slices(image_bytes).enumerate()
     decoded = decoded.map(decode, tf.data.AUTOTUNE).ignore_errors()
@@ -51,12 +50,10 @@ def decode_all(image_bytes, preprocessing):
     """
 
     def decode(image):
-        tf.debugging.assert_less_equal(
-            num_pixels(image),
-            tf.constant(MAX_PIXELS, tf.int64),
-            f"images have at most {MAX_PIXELS} pixels",
-        )
-        return preprocessing(image)
+        rule = f"images are JPEG, PNG, BMP or WebP of at most {MAX_PIXELS} pixels"
+        # Only a dependency keeps TensorFlow from decoding beside the check.
+        with tf.control_dependencies([tf.debugging.assert_equal(judge(image), GOOD, rule)]):
+            return preprocessing(tf.identity(image))
 
     shape = tf.TensorSpec([preprocessing.size, preprocessing.size, 3], tf.float32)
     images = tf.map_fn(decode, image_bytes, fn_output_signature=shape)
@@ -66,8 +63,24 @@ def decode_all(image_bytes, preprocessing):
 DECODERS = {"robust": decode_each, "strict": decode_all}
 
 
+def judge(image_bytes):
+    """Judges an image by its first bytes, before anything is decoded.
+
+    Args:
+        image_bytes: string scalar.
+
+    Returns:
+        int32 scalar: TOO_LARGE for more than `MAX_PIXELS` pixels; UNREADABLE for a GIF, of which
+        TensorFlow decodes every frame to return the first, and no header tells their number; GOOD
+        for what may be tried.
+    """
+    gif = tf.strings.substr(image_bytes, 0, 4) == b"GIF8"
+    large = num_pixels(image_bytes) > MAX_PIXELS
+    return tf.where(gif, UNREADABLE, tf.where(large, TOO_LARGE, GOOD))
+
+
 def num_pixels(image_bytes):
-    """Reads the number of pixels of a JPEG, PNG, GIF, BMP or WebP from its header.
+    """Reads the number of pixels of a JPEG, PNG, BMP or WebP from its header.
 
     Args:
         image_bytes: string scalar.
@@ -108,7 +121,6 @@ def num_pixels(image_bytes):
         [
             (starts(b"\xff\xd8"), jpeg),
             (starts(b"\x89PNG"), lambda: number(16, 4, little=False) * number(20, 4, little=False)),
-            (starts(b"GIF8"), lambda: number(6, 2) * number(8, 2)),
             (starts(b"BM"), lambda: signed(18) * signed(22)),
             (starts(b"RIFF"), webp),
         ],

@@ -14,6 +14,8 @@ import numpy as np
 import tensorflow as tf
 from keras.ops import convert_to_numpy
 
+from tfgates.filters import PlaceGroups
+
 Operation = Callable[[tf.Tensor], tf.Tensor]
 # Options of the layers that are folded; other values would fold to wrong numbers.
 PLAIN = {
@@ -144,6 +146,8 @@ def _operation(layer) -> Operation:
     if isinstance(layer, keras.layers.Rescaling):
         scale, offset = (np.asarray(values, "float32") for values in (layer.scale, layer.offset))
         return lambda pixels: pixels * scale + offset
+    if isinstance(layer, PlaceGroups):
+        return layer.call
     if isinstance(layer, keras.layers.ZeroPadding2D):
         return Padding([(0, 0), *layer.padding, (0, 0)])
     if isinstance(layer, keras.layers.MaxPooling2D):

@@ -24,24 +24,15 @@ class SkippingNetwork:
         skip: a key of `SKIPS`, how closed blocks are skipped. "loop": image by image, side by
             side, each on its own path. "gather": block by block, each on the images for which it
             is open. "none": not at all; every block runs on every image, as accelerators like it.
-        fixed: decisions made beforehand, bool by index of the gate. A block that is closed for
-            good is left out, one that is open for good loses its gate.
         place: where the weights stand, see `fold`.
     """
 
-    def __init__(self, network, skip="loop", fixed=None, place=np.asarray):
-        fixed = fixed or {}
+    def __init__(self, network, skip="loop", place=np.asarray):
         self.num_classes = network.num_classes
-        # Of each gate its fixed decision, or None where the gate is still there.
-        self.columns = [fixed.get(index) for index in range(network.num_gates)]
+        self.num_gates = network.num_gates
         self._skip = skip
         self._stem = fold(network.stem.layers, place)
-        decisions = iter(self.columns)
-        blocks = [
-            _block(block, None if block.gate is None else next(decisions), place)
-            for block in network.blocks
-        ]
-        self._blocks = [block for block in blocks if block.branch or block.shortcut]
+        self._blocks = [_block(block, place) for block in network.blocks]
         average, *classifier = network.head.layers
         if not isinstance(average, keras.layers.GlobalAveragePooling2D):
             raise TypeError(
@@ -78,39 +69,65 @@ class SkippingNetwork:
         """
         features = self._stem(images)
         averages = global_average_pool(features)
-        columns = [tf.fill(tf.shape(images)[:1], bool(fixed)) for fixed in self.columns]
-        live = (index for index, fixed in enumerate(self.columns) if fixed is None)
+        decisions, first = [tf.zeros([tf.shape(images)[0], 0], tf.bool)], 0
         for block in self._blocks:
-            if block.logit is None:
+            if block.logits is None:
                 features, averages = block.open(features, block.project(features))
                 continue
-            gate = next(live)
-            threshold = log_odds if log_odds.shape.rank == 1 else log_odds[:, gate]
-            columns[gate] = block.logit(averages) > threshold
-            features, averages = step(block, features, averages, columns[gate])
-        probabilities = tf.nn.softmax(self._classifier(averages))
-        decisions = tf.stack(columns, 1) if columns else tf.zeros([tf.shape(images)[0], 0], tf.bool)
-        return probabilities, decisions
+            odds, first = log_odds[:, first : first + block.num_gates], first + block.num_gates
+            opened = block.decide(averages, odds if log_odds.shape.rank == 2 else log_odds[:, None])
+            decisions.append(opened)
+            if block.num_gates == 1:
+                features, averages = step(block, features, averages, opened[:, 0])
+            else:
+                # Some groups of its filters are open for nearly every image.
+                features, averages = block.open(features, block.project(features), opened)
+        return tf.nn.softmax(self._classifier(averages)), tf.concat(decisions, 1)
 
     def nothing(self, *shape):
         """Returns the answer for images that are not valid."""
-        return tf.zeros([*shape, self.num_classes]), tf.zeros([*shape, len(self.columns)], tf.bool)
+        return tf.zeros([*shape, self.num_classes]), tf.zeros([*shape, self.num_gates], tf.bool)
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """One block; None stands for no branch, an identity shortcut, and no gate."""
+    """One block; None stands for no branch, an identity shortcut, no gate, and no tail.
+
+    Attributes:
+        branch, tail: the residual function up to where groups of its filters are masked, and the
+            rest of it.
+        shortcut: the projection.
+        logits: function of averages [B, C] that returns the logits of its gates, [B, num_gates].
+        num_gates: number of its decisions on an image.
+    """
 
     branch: Operation | None
     shortcut: Operation | None
-    logit: Operation | None
+    logits: Operation | None = None
+    tail: Operation | None = None
+    num_gates: int = 0
+
+    def decide(self, averages, log_odds):
+        """Returns decisions, bool [B, num_gates]; log_odds are [B, num_gates] or [B, 1]."""
+        logits = self.logits(averages)
+        opened = logits > log_odds
+        if self.tail is None:
+            return opened
+        greatest = tf.one_hot(tf.argmax(logits, 1), self.num_gates, True, False)
+        return opened | (greatest & ~tf.reduce_any(opened, 1, keepdims=True))
 
     def project(self, features):
         return features if self.shortcut is None else self.shortcut(features)
 
-    def open(self, features, projected):
+    def open(self, features, projected, groups=None):
+        """Runs the branch; groups: which of its filters are not masked, bool [B, num_gates]."""
         if self.branch is not None:
-            projected += self.branch(features)
+            branch = self.branch(features)
+            if groups is not None:
+                filters = branch.shape[-1] // self.num_gates
+                mask = tf.repeat(tf.cast(groups, branch.dtype), filters, axis=1)
+                branch *= mask[:, None, None, :]
+            projected += branch if self.tail is None else self.tail(branch)
         features = tf.nn.relu(projected)
         return features, global_average_pool(features)
 
@@ -122,24 +139,29 @@ class Block:
         return features, global_average_pool(features)
 
 
-def _block(block, fixed, place):
-    gone = block.branch is None or fixed is False
+def _block(block, place):
+    shortcut = None if block.shortcut is None else fold(block.shortcut.layers, place)
+    if block.gate is None:
+        layers = block.layers_of_branch
+        return Block(fold(layers, place) if layers else None, shortcut)
     return Block(
-        branch=None if gone else fold([*block.branch.layers, block.norm], place),
-        shortcut=None if block.shortcut is None else fold(block.shortcut.layers, place),
-        logit=None if block.gate is None or fixed is not None else _logit(block.gate, place),
+        branch=fold([*block.branch.layers, block.norm], place),
+        shortcut=shortcut,
+        logits=_logits(block.gate, place),
+        tail=None if block.tail is None else fold(block.tail.layers, place),
+        num_gates=block.num_gates,
     )
 
 
-def _logit(gate, place):
-    """Returns the function, averages [B, C] -> logits [B], of a gate."""
+def _logits(gate, place):
+    """Returns the function, averages [B, C] -> logits [B, groups], of a gate."""
     if isinstance(gate, IndependentGate):
-        odds = place(np.float32(gate.log_odds))
-        return lambda averages: tf.fill(tf.shape(averages)[:1], odds)
+        odds = place(np.reshape(np.float32(gate.log_odds), [1, gate.groups]))
+        return lambda averages: tf.repeat(odds, tf.shape(averages)[0], axis=0)
     if isinstance(gate, DependentGate):
         kernel, bias = convert_to_numpy(gate.off_on.kernel), convert_to_numpy(gate.off_on.bias)
-        # One column: the difference of (off, on).
-        difference = Affine(kernel[:, 1:] - kernel[:, :1], bias[1:] - bias[:1])
+        # One column for each (off, on): their difference.
+        difference = Affine(kernel[:, 1::2] - kernel[:, 0::2], bias[1::2] - bias[0::2])
         hidden = fold([gate.hidden, gate.norm, keras.layers.ReLU()], place)
-        return chain([hidden, difference, lambda logits: logits[:, 0]], place)
+        return chain([hidden, difference], place)
     raise TypeError(f"Export knows no gate of the kind {type(gate).__name__}.")

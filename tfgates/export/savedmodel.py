@@ -8,12 +8,11 @@ from tfgates.export.decode import DECODERS, GOOD, MAX_PIXELS, TOO_LARGE, UNREADA
 from tfgates.export.network import SkippingNetwork
 from tfgates.export.skipping import SKIPS, best_skip
 from tfgates.gates import IndependentGate
-from tfgates.policies import log_odds
+from tfgates.policies import Threshold, log_odds
+from tfgates.pruning import fully_decided, indices_of_gates, prune
 
 OK = "OK"
-BAD_IMAGE = (
-    "INVALID_ARGUMENT: not a readable image; send the bytes of a JPEG, PNG, GIF, BMP or WebP"
-)
+BAD_IMAGE = "INVALID_ARGUMENT: not a readable image; send the bytes of a JPEG, PNG, BMP or WebP"
 LARGE_IMAGE = (
     f"INVALID_ARGUMENT: an image has at most {MAX_PIXELS // 10**6} million pixels; scale it down"
 )
@@ -47,7 +46,7 @@ class ServedModel(tf.Module):
         fixed: all decisions that are made, bool by index of the gate.
         skip: how closed blocks are skipped, a key of `SKIPS`.
         weights, decode, tau, top_k, labels, preprocessing: as they were given.
-        costs: `Costs` of the network.
+        costs: `Costs` of the network; left: of what the decisions that are made leave of it.
 
     The graph computes in float32. It equals a float32 network to 1e-5; one that was trained in
     mixed precision answers a little more exactly than in training.
@@ -86,15 +85,18 @@ class ServedModel(tf.Module):
         self.labels = tuple(labels)
         self.tau = tau
         self.top_k = min(top_k, len(labels))
-        self.fixed = _decided(network, tau, fixed or {})
-        self.costs = costs.count(network, (preprocessing.size, preprocessing.size, 3))
-        branches = enumerate(self.costs.branches)
-        live = [branch for gate, branch in branches if gate not in self.fixed]
-        self.skip = best_skip(live) if skip == "auto" else skip
+        decided = {**(fixed or {}), **independent_decisions(network, tau)}
+        self.fixed = fully_decided(network, decided)
+        smaller = prune(network, self.fixed)
+        shape = (preprocessing.size, preprocessing.size, 3)
+        self.num_gates = network.num_gates
+        self.costs, self.left = costs.count(network, shape), costs.count(smaller, shape)
+        skippable = [branch for branch in self.left.branches if branch]
+        self.skip = best_skip(skippable) if skip == "auto" else skip
         self.weights, self.decode = weights, decode
         self._variables = []
         place = np.asarray if weights == "const" else self._variable
-        self._network = SkippingNetwork(network, self.skip, self.fixed, place)
+        self._network = SkippingNetwork(smaller, self.skip, place)
         images = tf.TensorSpec([None, preprocessing.size, preprocessing.size, 3], tf.float32)
         vector = tf.TensorSpec([None], tf.float32)
         texts = tf.TensorSpec([None], tf.string)
@@ -155,25 +157,33 @@ class ServedModel(tf.Module):
         status = tf.where((status == OK) & ~sound_tau, BAD_TAU, status)
         valid = status == OK
         odds = log_odds(tf.where(sound_tau, tau, 0.5))
-        probabilities, gates = self._network(images, odds, valid)
+        probabilities, live = self._network(images, odds, valid)
         scores, class_ids = tf.math.top_k(probabilities, self.top_k)
-        branches = np.asarray(self.costs.branches, "float32")
-        executed = tf.linalg.matvec(tf.cast(gates, tf.float32), branches)
+        branches = np.asarray(self.left.branches, "float32")
+        executed = tf.linalg.matvec(tf.cast(live, tf.float32), branches)
         return {
             "classes": tf.where(valid[:, None], tf.gather(self.labels, class_ids), ""),
             "scores": scores,
             "class_ids": tf.where(valid[:, None], class_ids, -1),
-            "gates": gates,
+            "gates": self._all_gates(live, valid),
             "macs": tf.where(valid, executed + float(self.always), 0.0),
             "macs_full": tf.where(valid, float(self.costs.ungated), 0.0),
             "status": status,
         }
 
+    def _all_gates(self, live, valid):
+        """Puts the decisions that are made already between those on the images, bool [N, G]."""
+        left = iter(range(self.num_gates))
+        columns = [
+            valid & self.fixed[gate] if gate in self.fixed else live[:, next(left)]
+            for gate in range(self.num_gates)
+        ]
+        return tf.stack(columns, 1) if columns else live
+
     @property
     def always(self):
         """Multiply-adds of what runs for every image, the gates that are left included."""
-        gates = enumerate(self.costs.gates)
-        return self.costs.always + sum(macs for gate, macs in gates if gate not in self.fixed)
+        return self.left.always + sum(self.left.gates)
 
 
 def is_threshold(tau):
@@ -181,14 +191,16 @@ def is_threshold(tau):
     return bool(0 < np.float32(tau) < 1)
 
 
-def _decided(network, tau, fixed):
-    gates = [block.gate for block in network.blocks if block.gate is not None]
-    independent = {
-        index: bool(float(gate.log_odds) > log_odds(tau))
-        for index, gate in enumerate(gates)
-        if isinstance(gate, IndependentGate)
-    }
-    return {**fixed, **independent}
+def independent_decisions(network, tau):
+    """Returns the decisions of independent gates at a threshold, bool by index of the gate."""
+    found = {}
+    for block, indices in zip(network.blocks, indices_of_gates(network), strict=True):
+        if isinstance(block.gate, IndependentGate):
+            # They look at no feature.
+            logits = block.gate(tf.zeros([1, 1]))
+            decisions = np.ravel(block.decide(logits, Threshold(tau))) > 0
+            found |= dict(zip(indices, decisions.tolist(), strict=True))
+    return found
 
 
 def _named(spec, name):

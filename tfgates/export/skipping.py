@@ -23,7 +23,7 @@ def loop(network, images, log_odds, valid):
         (images, log_odds, valid),
         fn_output_signature=[
             tf.TensorSpec([network.num_classes], tf.float32),
-            tf.TensorSpec([len(network.columns)], tf.bool),
+            tf.TensorSpec([network.num_gates], tf.bool),
         ],
         parallel_iterations=PARALLEL_IMAGES,
     )

@@ -15,3 +15,5 @@ NUM_BLOCKS = {
     **{f"resnet{depth}": sum(counts) for depth, (counts, _) in DEPTHS.items()},
     **{f"cifar_resnet{depth}": (depth - 2) // 2 for depth in CIFAR_DEPTHS},
 }
+# Of each network, the filters of its narrowest layers, which divide those of all others.
+NARROWEST = {name: 16 if name.startswith("cifar") else 64 for name in NETWORKS}

@@ -14,8 +14,8 @@ def cifar_resnet(depth, num_classes, input_shape=(32, 32, 3), **options):
         depth: number of weight layers, 6 n + 2.
         num_classes: number of classes K, at least 2.
         input_shape: (H, W, C) of the images.
-        **options: gate, always_open, last_probability, seed, synchronized, statistics: see
-            `residual_network`.
+        **options: gate, gated, filter_groups, always_open, last_probability, seed, synchronized,
+            statistics: see `residual_network`.
 
     Returns:
         A built `GatedNetwork` with (depth - 2) / 2 blocks.

@@ -9,6 +9,9 @@ from tfgates.network import GatedNetwork
 from tfgates.norms import GatedNormalization
 
 GATE_KINDS = (*GATES, "stochastic_depth", "none")
+# What a gate decides on: the branch of a block; groups of the filters of its last layer; or of the
+# layer before that, which no shortcut leads around (section S2.3).
+GATED = ("blocks", "output_filters", "inner_filters")
 
 
 def residual_network(
@@ -20,6 +23,8 @@ def residual_network(
     input_shape,
     *,
     gate="dependent",
+    gated="blocks",
+    filter_groups=4,
     always_open=(),
     last_probability=0.5,
     seed=None,
@@ -39,6 +44,9 @@ def residual_network(
         input_shape: (H, W, C) of the images.
         gate: "dependent", "independent", "stochastic_depth" for fixed probabilities that decay
             linearly with the depth, or "none" for the plain network.
+        gated: what gates that learn decide on, one of `GATED`.
+        filter_groups: of gated filters, the number of their groups in a block, each with a decision
+            of its own; at least 2, and divides the filters of every stage.
         always_open: indices of blocks that get no gate.
         last_probability: of stochastic depth, that of the last block, in (0, 1).
         seed: integer that seeds the noise of all gates; None takes one from Python's generator.
@@ -51,10 +59,12 @@ def residual_network(
         its shortcut, which always runs.
 
     Raises:
-        ValueError: an unknown gate, or an index of no block.
+        ValueError: an unknown gate, an index of no block, or groups that do not divide the filters.
     """
-    if gate not in GATE_KINDS:
-        raise ValueError(f"`gate` is one of {', '.join(GATE_KINDS)}. Received: gate={gate!r}.")
+    for name_of, value, known in (("gate", gate, GATE_KINDS), ("gated", gated, GATED)):
+        if value not in known:
+            raise ValueError(f"`{name_of}` is one of {', '.join(known)}. Received: {value!r}.")
+    groups = 1 if gated == "blocks" else filter_groups
     first = [] if statistics is None else [_standardization(*statistics)]
     stem = keras.Sequential([*first, *stem(synchronized)], name="stem")
     stem.build((None, *input_shape))
@@ -72,16 +82,15 @@ def residual_network(
     probabilities = linear_decay(len(plan), last_probability)
     blocks = []
     for index, (width, strides) in enumerate(plan):
-        (*layers, norm), outputs = branch(width, strides, synchronized)
+        layers, outputs = branch(width, strides, synchronized)
         projects = strides > 1 or outputs != channels
         blocks.append(
             GatedBlock(
-                branch=keras.Sequential(layers, name="branch"),
-                norm=norm,
+                **_divided(layers, gated, groups, synchronized),
                 shortcut=_projection(outputs, strides, synchronized) if projects else None,
                 gate=None
                 if index in always_open
-                else _gate(gate, synchronized, probabilities[index]),
+                else _gate(gate, groups, synchronized, probabilities[index]),
                 seed=noise_seeds[index],
                 name=f"block_{index:02d}",
             )
@@ -135,6 +144,26 @@ def basic_branch(width, strides, synchronized, strided_conv=same_conv):
     ], width
 
 
+def _divided(layers, gated, groups, synchronized):
+    """Divides the layers of a branch at the norm that multiplies by the decisions."""
+    *layers, last = layers
+    divided, tail = last, None
+    if gated == "inner_filters":
+        # The norm before the last convolution is gated in the place of the last one.
+        *layers, _, relu, conv = layers
+        divided, tail = GatedNormalization(synchronized), [relu, conv, last]
+    if gated != "blocks" and (groups < 2 or layers[-1].filters % groups):
+        raise ValueError(
+            f"`filter_groups` is at least 2 and divides the filters, here {layers[-1].filters}. "
+            f"Received: filter_groups={groups}."
+        )
+    return {
+        "branch": keras.Sequential(layers, name="branch"),
+        "norm": divided,
+        "tail": tail and keras.Sequential(tail, name="tail"),
+    }
+
+
 def _standardization(mean, std):
     std = np.asarray(std, "float64")
     scale, offset = 1 / (255 * std), -np.asarray(mean, "float64") / std
@@ -145,14 +174,14 @@ def _projection(width, strides, synchronized):
     return keras.Sequential([conv(width, 1, strides), norm(synchronized)], name="shortcut")
 
 
-def _gate(kind, synchronized, probability):
+def _gate(kind, groups, synchronized, probability):
     if kind == "none":
         return None
     if kind == "stochastic_depth":
         return FixedGate(probability)
     if kind == "dependent":
-        return GATES[kind](synchronized=synchronized)
-    return GATES[kind]()
+        return GATES[kind](groups=groups, synchronized=synchronized)
+    return GATES[kind](groups=groups)
 
 
 def noise_streams(seed, count):

@@ -28,8 +28,8 @@ def resnet(depth, num_classes, input_shape=(224, 224, 3), **options):
         depth: 18, 34, 50, 101 or 152.
         num_classes: number of classes K, at least 2.
         input_shape: (H, W, C) of the images.
-        **options: gate, always_open, last_probability, seed, synchronized, statistics: see
-            `residual_network`.
+        **options: gate, gated, filter_groups, always_open, last_probability, seed, synchronized,
+            statistics: see `residual_network`.
 
     Returns:
         A built `GatedNetwork` with 8, 16, 16, 33 or 50 blocks.

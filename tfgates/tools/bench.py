@@ -16,6 +16,7 @@ from tfgates import command
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel, is_threshold
 from tfgates.export.skipping import SKIPS
+from tfgates.pruning import merge_expected
 from tfgates.report.timing import hardware, interleaved, ratio, table
 from tfgates.results import open_data, validation_images
 from tfgates.run_folder import RunFolder
@@ -54,7 +55,7 @@ def main():
     logging.set_verbosity(logging.ERROR)
     run = RunFolder(RUN.value)
     _, labels, preprocessing = run.load_data()
-    network = run.load_classifier().network
+    network = merge_expected(run.load_classifier().network)
     batches = sorted({int(text) for text in BATCHES.value})
     dataset = open_data(run, DATA_DIR.value)
     images = validation_images(dataset, preprocessing, 2 * batches[-1])
@@ -116,9 +117,10 @@ def recommendation(ways, seconds):
     if skip is None:
         return "\nThe network without gates is the fastest here: its gates do not pay at this size."
     half = " --mixed_precision=bfloat16" if HALF.value == "bfloat16" else ""
+    tau = "" if TAU.value == TAU.default else f" --tau={TAU.value:g}"
     return (
         f"\nLeast process CPU time, {ratios[best]:.2f} of the network without gates:\n"
-        f"  python -m tfgates.tools.export --run={RUN.value} --skip={skip}\n"
+        f"  python -m tfgates.tools.export --run={RUN.value} --skip={skip}{tau}\n"
         f"  server flags: --tensorflow_intra_op_parallelism={intra} "
         f"--tensorflow_inter_op_parallelism={inter}{half}"
     )

@@ -1,23 +1,40 @@
 """Exports a trained network to a SavedModel that skips closed blocks.
 
     python -m tfgates.tools.export --run=runs/demo
+    python -m tfgates.tools.export --run=runs/a --run=runs/b --budget_macs=20e6
 
-Writes the next version to RUN/export/, for TensorFlow Serving or serving/server.py.
+Writes the next version to RUN/export/, for TensorFlow Serving or serving/server.py. A budget
+chooses the threshold, and of several runs the one, with the lowest error on the validation images.
 """
 
-from absl import flags
+from absl import flags, logging
 
-from tfgates import command
+from tfgates import command, selection
 from tfgates.errors import UserError
 from tfgates.export import card, warmup
 from tfgates.export.decode import DECODERS
 from tfgates.export.publish import megabytes, publish
 from tfgates.export.savedmodel import WEIGHTS, ServedModel, is_threshold
 from tfgates.export.skipping import SKIPS
+from tfgates.inference.budget import best_within, frontier
+from tfgates.pruning import merge_expected
+from tfgates.report import frontier as frontier_report
+from tfgates.report.sweep import COLUMNS
 from tfgates.results import collapsed_gates, measured_at, open_data
 from tfgates.run_folder import RunFolder
 
-RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
+RUNS = flags.DEFINE_multi_string(
+    "run", None, "The run folder; with a budget several, to choose among.", required=True
+)
+BUDGET_MACS = flags.DEFINE_float(
+    "budget_macs", None, "Mean multiply-adds of an image to choose --tau by.", lower_bound=0
+)
+BUDGET_MS = flags.DEFINE_float(
+    "budget_ms",
+    None,
+    "Mean milliseconds of an image to choose --tau by, one image at a time on this machine.",
+    lower_bound=0,
+)
 SKIP = flags.DEFINE_enum(
     "skip",
     "auto",
@@ -49,16 +66,86 @@ FIX = flags.DEFINE_float(
 )
 TOP_K = flags.DEFINE_integer("top_k", 5, "Classes in an answer.", lower_bound=1)
 VERSION = flags.DEFINE_integer("version", None, "Its number; unset: the next.", lower_bound=1)
-DATA_DIR = flags.DEFINE_string("data_dir", None, "With --fix_collapsed: where data sets moved to.")
+DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "With a budget or --fix_collapsed: where data sets moved to."
+)
 
-flags.register_validator("run", bool, "is a run folder, as runs/NAME.")
+flags.register_validator("run", all, "is a run folder, as runs/NAME.")
 flags.register_validator("tau", is_threshold, "is a probability in (0, 1), as 0.5.")
 
 
 def main():
-    run = RunFolder(RUN.value)
+    runs = [RunFolder(path) for path in dict.fromkeys(RUNS.value)]
+    check_budget(runs)
+    if BUDGET_MACS.value is None and BUDGET_MS.value is None:
+        export(runs[0], TAU.value, measured_at(runs[0], TAU.value))
+    else:
+        chosen = choose(runs)
+        measured = {column: getattr(chosen.result, column) for column in COLUMNS}
+        export(RunFolder(chosen.run), chosen.tau, {"split": "validation", **measured})
+
+
+def check_budget(runs):
+    """Refuses flags that do not go together."""
+    budgets = [
+        f"--{name}={flags.FLAGS[name].value:g}"
+        for name in ("budget_macs", "budget_ms")
+        if flags.FLAGS[name].value is not None
+    ]
+    if not budgets and len(runs) > 1:
+        raise UserError(
+            "Several --run are for a choice within a budget. Received: "
+            f"{', '.join(RUNS.value)} without one. Pass --budget_macs or --budget_ms, or one --run."
+        )
+    others = [f"--{name}" for name in ("tau", "fix_collapsed") if flags.FLAGS[name].present]
+    if budgets and len(budgets + others) > 1:
+        raise UserError(
+            "A budget chooses tau by itself, and there is one. Received: "
+            f"{' and '.join(budgets + others)}. Leave all but one of them out."
+        )
+
+
+def choose(runs):
+    """Returns the best `Candidate` within the budget; prints and writes the frontier.
+
+    Raises:
+        UserError: the cheapest candidate is not within the budget.
+    """
+    candidates = selection.measure(runs, DATA_DIR.value)
+    limit, name, unit = BUDGET_MACS.value, "budget_macs", "multiply-adds"
+    if BUDGET_MS.value is not None:
+        # The session that is timed is TensorFlow's old one, and says so each time.
+        logging.set_verbosity(logging.ERROR)
+        limit, name, unit = BUDGET_MS.value, "budget_ms", "milliseconds"
+        options = {"skip": SKIP.value, "weights": WEIGHTS_IN.value, "decode": DECODE.value}
+        candidates = selection.timed(candidates, runs, DATA_DIR.value, **options)
+    found, chosen = frontier(candidates), best_within(candidates, limit)
+    print(f"\n{frontier_report.as_text(found, chosen)}\n", flush=True)
+    if chosen is None:
+        cheapest = found[0]
+        raise UserError(
+            f"No threshold is within --{name}={limit:g}. The cheapest is {cheapest.run} at tau "
+            f"{cheapest.tau:g}, with {cheapest.cost:.4g} {unit} an image and "
+            f"{cheapest.result.top1_error:.2f} % error. Pass a greater budget, or a run that was "
+            "trained with a lower --target_rate."
+        )
+    run = RunFolder(chosen.run)
+    frontier_report.write_csv(candidates, found, chosen, run.budget_table)
+    frontier_report.draw(candidates, found, chosen, limit, run.budget_picture)
+    print(f"Written: {run.budget_table}, {run.budget_picture}", flush=True)
+    return chosen
+
+
+def export(run, tau, measured):
+    """Writes the next version of a run.
+
+    Args:
+        run: `RunFolder`.
+        tau: its threshold.
+        measured: of the run at this threshold, for the model card; or None.
+    """
     dataset_name, labels, preprocessing = run.load_data()
-    network = run.load_classifier().network
+    network = merge_expected(run.load_classifier().network)
     run.warn_if_unfinished()
     if len(labels) != network.num_classes:
         raise UserError(
@@ -68,12 +155,12 @@ def main():
     fixed = {}
     if FIX.value is not None and network.num_gates:
         dataset = open_data(run, DATA_DIR.value)
-        fixed = collapsed_gates(network, dataset, preprocessing, TAU.value, FIX.value)
+        fixed = collapsed_gates(network, dataset, preprocessing, tau, FIX.value)
     model = ServedModel(
         network,
         preprocessing,
         labels,
-        tau=TAU.value,
+        tau=tau,
         top_k=TOP_K.value,
         skip=SKIP.value,
         weights=WEIGHTS_IN.value,
@@ -81,11 +168,13 @@ def main():
         fixed=fixed,
     )
     trained = {"dataset": dataset_name, "flags": run.load_flags()}
-    about = card.describe(model, network, trained, measured_at(run, TAU.value))
+    if measured is not None:
+        measured = {**measured, "before_fixing": bool(fixed)}
+    about = card.describe(model, network, trained, measured)
     extras = {
         "tfgates.json": card.as_json(about),
         "model_card.md": card.as_markdown(about),
-        warmup.FILE: warmup.requests(preprocessing.size, TAU.value),
+        warmup.FILE: warmup.requests(preprocessing.size, tau),
     }
     version = publish(model, run.export, VERSION.value, extras)
     show(version, model)

@@ -18,10 +18,17 @@ from tfgates.errors import UserError
 from tfgates.export.savedmodel import is_threshold
 from tfgates.flags import OF_RUN
 from tfgates.from_run import gate_kind
-from tfgates.pruning import merge_expected, one_sided, prune, thresholded_rates
+from tfgates.pruning import (
+    fully_decided,
+    merge_expected,
+    one_sided,
+    prune,
+    thresholded_rates,
+)
 from tfgates.report.tables import gate_bars
 from tfgates.results import open_data
 from tfgates.run_folder import RunFolder
+from tfgates.target_flags import BELONGS
 from tfgates.training.classifier import GatedClassifier
 
 RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
@@ -42,7 +49,7 @@ flags.register_validator("tau", is_threshold, "is a probability in (0, 1), as 0.
 
 CALIBRATION = 10_000
 # What the network has brought along, and what belongs to the start of a training.
-DROPPED = ("init_from", "block_targets", "statistics", "warmup_epochs")
+DROPPED = ("init_from", "statistics", "warmup_epochs", *BELONGS)
 
 
 def main():
@@ -60,7 +67,7 @@ def main():
     dataset = open_data(run, DATA_DIR.value)
     network = merge_expected(trained)
     rates = measure(network, dataset, preprocessing)
-    fixed = one_sided(rates, MIN_RATE.value)
+    fixed = fully_decided(network, one_sided(rates, MIN_RATE.value))
     if network is trained and not fixed:
         raise UserError(nothing_left(rates))
     pruned = prune(network, fixed)
@@ -129,6 +136,7 @@ def what_went(before, after):
         "Gone": [],
         "Projection alone": [],
         "Always run": [],
+        "Filters sliced": [],
         "Gate left": [],
     }
     for block in before.blocks:
@@ -137,10 +145,16 @@ def what_went(before, after):
             kind = "Gone"
         elif now.branch is None:
             kind = "Projection alone"
+        elif now.gate is not None:
+            kind = "Gate left"
         else:
-            kind = "Always run" if now.gate is None else "Gate left"
+            kind = "Always run" if _filters(now) == _filters(block) else "Filters sliced"
         became[kind].append(block.name)
     return "\n".join(f"{kind}: {', '.join(names) or 'none'}." for kind, names in became.items())
+
+
+def _filters(block):
+    return block.norm.gamma.shape[0]
 
 
 def to_train_further(run):

@@ -1,0 +1,142 @@
+"""tools.prune on a small real run: what it says, the folder it makes, and training on."""
+
+import csv
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from examples import PREPROCESSING, own_lines, randomize, real_images, small_network
+from processes import forked
+
+from tfgates.policies import Threshold
+from tfgates.run_folder import RunFolder
+from tfgates.training.classifier import GatedClassifier
+
+PRUNE = ("-m", "tfgates.tools.prune")
+IMAGES = np.random.default_rng(0).integers(0, 255, (16, 32, 32, 3)).astype("float32")
+
+
+@pytest.fixture(scope="module")
+def one_sided(whole_run, tmp_path_factory):
+    """A run whose gates are closed for every image, open for every image, and open for half."""
+    run = RunFolder(tmp_path_factory.mktemp("runs") / "large")
+    shutil.copytree(whole_run[0].path, run.path)
+    classifier = run.load_classifier()
+    network = classifier.network
+    features = network.stem(np.stack([PREPROCESSING(image) for image in real_images(64)[0]]))
+    for block, odds in zip(network.blocks[:2], (-1e4, 1e4), strict=True):
+        block.gate.off_on.bias.assign([0.0, odds])
+        features, _ = block(features, policy=Threshold())
+    off_on = network.blocks[2].gate.off_on
+    off_on.kernel.assign(np.random.default_rng(0).normal(0, 1, off_on.kernel.shape))
+    off_on.bias.assign([0.0, 0.0])
+    off_on.bias.assign([np.median(network.blocks[2].gate(features)), 0.0])
+    run.save_classifier(classifier, run.model)
+    return run
+
+
+@pytest.fixture(scope="module")
+def pruned(one_sided):
+    """The same without its first block and its second gate, and what the tool printed."""
+    run = RunFolder(one_sided.path.with_name("small"))
+    finished = forked(*PRUNE, f"--run={one_sided.path}", f"--output_dir={run.path}")
+    assert finished.returncode == 0, finished.stderr
+    return run, finished.stdout
+
+
+def test_a_pruned_run(one_sided, pruned):
+    run, output = pruned
+    before, after = (one.load_classifier().network for one in (one_sided, run))
+    for own, theirs in zip(
+        after(IMAGES, policy=Threshold()), before(IMAGES, policy=Threshold()), strict=True
+    ):
+        np.testing.assert_allclose(own, np.asarray(theirs)[:, -own.shape[1] :], atol=1e-5)
+    assert "on 200 of 200 training images (train, " in output
+    assert "\nGone: block_00.\n" in output
+    assert "\nAlways run: block_01.\n" in output
+    table = dict(re.findall(r"^\| (.+?) +\| (.+?) +\|$", output, re.MULTILINE))
+    assert table["top-1 error, %"].endswith("+0.00")
+    assert re.fullmatch(r"3 +\| 1 +\|", table["gates"])
+    assert {"parameters", "exported, MB", "CPU ms an image, batch 1"} <= table.keys()
+    # Two gates of 16 x 16 + 16 x 2 multiply-adds are gone, one of 16 channels and one of 16.
+    macs = [float(number) for number in table["M multiply-adds, mean"].split("|")[:2]]
+    assert macs[0] - macs[1] == pytest.approx(2 * (16 * 16 + 16 * 2) / 1e6, abs=0.011)
+    assert json.loads(run.data.read_text()) == json.loads(one_sided.data.read_text())
+
+
+def test_the_folder_works_with_the_tools(pruned):
+    run, _ = pruned
+    for tool, wanted in [
+        (("evaluate", "--taus=0.5"), "threshold 0.5"),
+        (("export", "--top_k=3"), f"Exported {run.export / '1'} "),
+        (("bench", "--rounds=2", "--calls=1", "--batches=2"), "--skip=gather"),
+    ]:
+        name, *flags = tool
+        finished = forked("-m", f"tfgates.tools.{name}", f"--run={run.path}", *flags)
+        assert finished.returncode == 0, finished.stderr
+        assert wanted in finished.stdout
+
+
+def test_a_pruned_run_is_pruned_again_until_nothing_is_left(pruned):
+    run, _ = pruned
+    again = forked(*PRUNE, f"--run={run.path}", f"--output_dir={run.path}-again")
+    assert again.returncode == 2
+    line = own_lines(again.stderr)[-1]
+    assert "Nothing is left to prune: each of the 1 gates" in line
+    assert "--min_rate=0.001" in line
+    assert not run.path.with_name("small-again").exists()
+    # Where half of the images may be ignored every gate is decided.
+    plain = RunFolder(f"{run.path}-plain")
+    halved = forked(*PRUNE, f"--run={run.path}", f"--output_dir={plain.path}", "--min_rate=0.5")
+    assert halved.returncode == 0, halved.stderr
+    assert "--gate=none\n" in plain.flags.read_text()
+    refused = forked(*PRUNE, f"--run={plain.path}", f"--output_dir={run.path}-x")
+    assert refused.returncode == 2
+    (line,) = own_lines(refused.stderr)
+    assert "without gates" in line
+    refused = forked(*PRUNE, f"--run={run.path}", f"--output_dir={plain.path}")
+    assert refused.returncode == 2
+    assert "there already" in own_lines(refused.stderr)[-1]
+
+
+def test_a_pruned_run_is_trained_further_and_resumes(pruned):
+    run, output = pruned
+    (command,) = re.findall(r"^  python (train.py .*)$", output, re.MULTILINE)
+    flags = command.split()
+    tuned = RunFolder(run.path.with_name("small-tuned"))
+    assert f"--output_dir={tuned.path}" in flags
+    finished = forked(*flags)
+    assert finished.returncode == 0, finished.stderr
+    network = tuned.load_classifier().network
+    assert [block.name for block in network.blocks] == ["block_01", "block_02"]
+    assert network.num_gates == 1
+    with tuned.log.open() as file:
+        log = list(csv.DictReader(file))
+    assert len(log) == 2
+    target = float(re.search(r"--target_rate=(.+)", run.flags.read_text()).group(1))
+    assert float(log[0]["target_rate"]) == pytest.approx(target)
+    more = forked(*flags, "--epochs=3")
+    assert more.returncode == 0, more.stderr
+    assert "Epochs 3 to 3." in more.stdout
+    refused = forked("train.py", f"--flagfile={run.flags}")
+    assert refused.returncode == 2
+    assert "is another folder" in own_lines(refused.stderr)[-1]
+    assert run.load_classifier().network.num_gates == 1
+
+
+def test_independent_gates_go_altogether(copied_run, tmp_path):
+    network = randomize(small_network("independent", size=32))
+    # A probability of 0.5 is closed at tau 0.6.
+    for block, odds in zip(network.blocks, (2.0, 0.0, 2.0), strict=True):
+        block.gate.log_odds.assign(odds)
+    copied_run.save_classifier(GatedClassifier(network), copied_run.model)
+    small = RunFolder(tmp_path / "small")
+    finished = forked(*PRUNE, f"--run={copied_run.path}", f"--output_dir={small.path}", "--tau=0.6")
+    assert finished.returncode == 0, finished.stderr
+    assert "\nProjection alone: block_01.\nAlways run: block_00, block_02.\n" in finished.stdout
+    expected, _ = network(IMAGES, policy=Threshold(0.6))
+    found, decisions = small.load_classifier().network(IMAGES)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    assert decisions.shape == (16, 0)

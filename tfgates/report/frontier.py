@@ -1,0 +1,76 @@
+"""What accuracy costs: runs over the threshold, as text, CSV and PNG."""
+
+import csv
+
+import matplotlib.pyplot as plt
+import tabulate
+
+from tfgates.report.sweep import COLUMNS
+
+
+def as_text(candidates, chosen):
+    """Formats candidates as a table with a mark on the chosen one, which may be None."""
+    headers = ["", "run", "tau", "top-1 error %", "rate", "M multiply-adds", "ms an image"]
+    rows = [
+        [
+            "->" if one == chosen else "",
+            one.run,
+            f"{one.tau:g}",
+            f"{one.result.top1_error:.2f}",
+            f"{one.result.rate:.3f}",
+            f"{one.result.macs / 1e6:.2f}",
+            "" if one.milliseconds is None else f"{one.milliseconds:.2f}",
+        ]
+        for one in candidates
+    ]
+    if candidates[0].milliseconds is None:
+        headers, rows = headers[:-1], [row[:-1] for row in rows]
+    align = ["left", "left", *["right"] * (len(headers) - 2)]
+    return tabulate.tabulate(rows, headers, disable_numparse=True, colalign=align)
+
+
+def write_csv(candidates, frontier, chosen, path):
+    """Writes a row for each candidate; on_frontier and chosen are 0 or 1.
+
+    Args:
+        candidates: list of `tfgates.inference.budget.Candidate`.
+        frontier: those on the frontier.
+        chosen: one of them.
+        path: of the file.
+    """
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["run", "tau", *COLUMNS, "milliseconds", "on_frontier", "chosen"])
+        writer.writerows(
+            [
+                one.run,
+                f"{one.tau:g}",
+                *(getattr(one.result, column) for column in COLUMNS),
+                one.milliseconds,
+                int(one in frontier),
+                int(one == chosen),
+            ]
+            for one in candidates
+        )
+
+
+def draw(candidates, frontier, chosen, budget, path):
+    """Draws error against cost, with the budget as a dashed line."""
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    by_time = chosen.milliseconds is not None
+    unit, scale = ("milliseconds", 1) if by_time else ("million multiply-adds", 1e6)
+
+    def points(some):
+        return [one.cost / scale for one in some], [one.result.top1_error for one in some]
+
+    for run in sorted({one.run for one in candidates}):
+        axes.plot(*points([one for one in candidates if one.run == run]), "o", ms=4, label=run)
+    axes.plot(*points(frontier), color="black", linewidth=1, label="frontier")
+    axes.plot(*points([chosen]), "*", ms=16, color="crimson", label=f"chosen, tau {chosen.tau:g}")
+    axes.axvline(budget / scale, color="crimson", linestyle="--", label="budget")
+    axes.set(xlabel=f"{unit} per image", ylabel="top-1 error, percent")
+    axes.set_title("Validation error over the threshold")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)

@@ -1,0 +1,128 @@
+"""Measures runs over the threshold on their validation images, for a choice within a budget."""
+
+import dataclasses
+import functools
+import tempfile
+from typing import Any
+
+import numpy as np
+
+from tfgates.data import datasets
+from tfgates.data.preprocess import Preprocessing
+from tfgates.errors import UserError
+from tfgates.export.publish import publish
+from tfgates.export.savedmodel import ServedModel, independent_decisions
+from tfgates.inference.budget import Candidate
+from tfgates.pruning import merge_expected
+from tfgates.report.timing import interleaved
+from tfgates.results import open_data, show_passes, sweep_validation
+from tfgates.speed import WIDE, Served
+
+TAUS = [percent / 100 for percent in range(5, 100, 5)]
+TIMED_IMAGES, ROUNDS = 32, 5
+
+
+@dataclasses.dataclass(frozen=True)
+class _Trained:
+    network: Any
+    preprocessing: Preprocessing
+
+
+def measure(runs, data_dir=None):
+    """Evaluates each run at each of the `TAUS`; a network without gates has one.
+
+    Args:
+        runs: list of `RunFolder`.
+        data_dir: where data sets have moved to; None is where they were.
+
+    Returns:
+        List of `Candidate`.
+
+    Raises:
+        UserError: the validation images of two runs differ.
+    """
+    dataset = _common_data(runs, data_dir)
+    candidates = []
+    for run in runs:
+        trained = _load(run)
+        taus = TAUS if trained.network.num_gates else [0.5]
+        print(
+            f"{run.path}: tau from {taus[0]:g} to {taus[-1]:g} on {dataset.size('validation')} "
+            "validation images:",
+            flush=True,
+        )
+        results = sweep_validation(
+            trained.network, dataset, trained.preprocessing, taus, show_passes
+        )
+        candidates += [
+            Candidate(str(run.path), tau, result) for tau, result in zip(taus, results, strict=True)
+        ]
+    return candidates
+
+
+def timed(candidates, runs, data_dir=None, **options):
+    """Times the exported graphs of candidates in turn, one encoded validation image a call.
+
+    Args:
+        candidates: list of `Candidate` of `measure`.
+        runs, data_dir: as of `measure`.
+        **options: of the `ServedModel`s: skip, weights, decode.
+
+    Returns:
+        The candidates with their mean wall time of an image, the median of some rounds.
+    """
+    dataset = _common_data(runs, data_dir)
+    with datasets.readable(dataset):
+        records = dataset.records("validation").take(TIMED_IMAGES)
+        images = [image for image, _ in records.as_numpy_iterator()]
+    trained = {str(run.path): _load(run) for run in runs}
+    served: dict[tuple, Served] = {}
+    calls = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for one in candidates:
+            network, preprocessing = trained[one.run].network, trained[one.run].preprocessing
+            # tau of a request moves dependent gates only.
+            key = one.run, *independent_decisions(network, one.tau).values()
+            if key not in served:
+                model = ServedModel(network, preprocessing, dataset.labels, tau=one.tau, **options)
+                path = publish(model, f"{folder}/{len(served)}")
+                served[key] = Served(path, WIDE, "predict_tau")
+            calls[_decisions(one)] = functools.partial(_classify, served[key], images, one.tau)
+        print(f"Timing {len(calls)} different thresholds on {len(images)} images.", flush=True)
+        seconds = interleaved(calls, ROUNDS, 1)
+    wall = {key: 1e3 * float(np.median(values[:, 1])) for key, values in seconds.items()}
+    return [
+        dataclasses.replace(one, milliseconds=wall[_decisions(one)] / len(images))
+        for one in candidates
+    ]
+
+
+def _decisions(candidate):
+    """What thresholds that decide alike have in common: they are timed once."""
+    return candidate.run, *candidate.result.gate_rates
+
+
+def _classify(served, images, tau):
+    for image in images:
+        served(image_bytes=np.array([image], object), tau=np.array([tau], "float32"))
+
+
+def _load(run):
+    _, _, preprocessing = run.load_data()
+    return _Trained(merge_expected(run.load_classifier().network), preprocessing)
+
+
+def _common_data(runs, data_dir):
+    """Opens the data set of all runs, and refuses runs of different ones."""
+    first, *others = (open_data(run, data_dir) for run in runs)
+    for run, other in zip(runs[1:], others, strict=True):
+        if any(
+            getattr(other, part) != getattr(first, part)
+            for part in ("name", "labels", "splits", "fingerprint")
+        ):
+            raise UserError(
+                "Errors on different validation images cannot be compared: "
+                f"{runs[0].path} was trained on {first.name} ({first.fingerprint}), {run.path} on "
+                f"{other.name} ({other.fingerprint}). Name runs of one data set."
+            )
+    return first
