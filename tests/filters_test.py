@@ -52,9 +52,11 @@ def test_a_decision_multiplies_the_channels_of_its_group(gated):
     features, _ = network.blocks[0](features, policy=Threshold())
     found, decisions = block(features, policy=Threshold())
     mask = np.repeat(decisions, block.norm.gamma.shape[0] // GROUPS, axis=1)[:, None, None, :]
-    branch = block.norm(block.branch(features)) * mask
+    branch = block.norm(block.branch(features))
     if gated == "inner_filters":
-        branch = block.tail(branch)
+        branch = block.tail(np.maximum(branch, 0) * mask)
+    else:
+        branch *= mask
     expected = np.maximum(block.shortcut(features) + branch, 0)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert decisions.shape == (16, GROUPS)
@@ -82,15 +84,19 @@ def test_each_group_is_trained(gated, gate):
     with tf.GradientTape() as tape:
         logits, _ = network(images(8), policy=Sample(), training=True)
         loss = tf.reduce_sum(tf.square(logits))
-    for block in network.blocks:
-        weight = block.gate.off_on.bias if gate == "dependent" else block.gate.log_odds
-        gradient = np.reshape(tape_gradient(tape, loss, weight), (GROUPS, -1))
-        assert (np.abs(gradient).max(axis=1) > 0).all()
-        break
+    gate_of_first = network.blocks[0].gate
+    weight = gate_of_first.off_on.bias if gate == "dependent" else gate_of_first.log_odds
+    gradient = np.reshape(tape.gradient(loss, weight.value), (GROUPS, -1))
+    assert (np.abs(gradient).max(axis=1) > 0).all()
 
 
-def tape_gradient(tape, loss, weight):
-    return tape.gradient(loss, weight.value)
+def test_a_closed_group_can_be_opened_again():
+    block = network_of("inner_filters").blocks[0]
+    decisions = tf.Variable(np.eye(1, GROUPS, dtype="float32"))
+    with tf.GradientTape() as tape:
+        branch = block.tail(block.norm(block.branch(tf.ones([1, 32, 32, 16])), decisions=decisions))
+        total = tf.reduce_sum(tf.square(branch))
+    assert (np.abs(tape.gradient(total, decisions)) > 0).all()
 
 
 @pytest.mark.parametrize("gated", KINDS)
@@ -167,11 +173,11 @@ def test_a_bottleneck_is_divided_at_its_last_convolutions(gated):
     plain = resnet(50, 10, (32, 32, 3), gate="none")
     network.build((None, 32, 32, 3))
     for theirs, own in zip(plain.blocks, network.blocks, strict=True):
-        pairs = zip(theirs.layers_of_branch, own.layers_of_branch, strict=True)
-        assert all(
-            [weight.shape for weight in a.weights] == [weight.shape for weight in b.weights]
-            for a, b in pairs
-        )
+        shapes = [
+            [weight.shape for layer in block.layers_of_branch for weight in layer.weights]
+            for block in (theirs, own)
+        ]
+        assert shapes[0] == shapes[1]
     assert network(images(2), policy=AlwaysOpen())[1].shape == (2, 16 * 8)
 
 

@@ -52,15 +52,11 @@ def slice_block(block, opened):
     *before, writing = block.branch.layers
     branch = [*before, _sliced(writing, {3: kept}, {"filters": len(kept)})]
     norm = _sliced(block.norm, {0: kept}, {})
-    tail = [PlaceGroups(opened)]
-    if block.tail is not None:
-        first = next(
-            index
-            for index, layer in enumerate(block.tail.layers)
-            if isinstance(layer, keras.layers.Conv2D)
-        )
-        tail = list(block.tail.layers)
-        tail[first] = _sliced(tail[first], {2: kept}, {})
+    if block.tail is None:
+        tail = [PlaceGroups(opened)]
+    else:
+        reading, *others = block.tail.layers
+        tail = [_sliced(reading, {2: kept}, {}), *others]
     return GatedBlock(
         keras.Sequential(branch, name="branch"),
         norm,

@@ -107,7 +107,9 @@ def _load_run(network, run):
         )
     parts = [(source.stem, network.stem)]
     for theirs, own in zip(source.blocks, network.blocks, strict=True):
-        parts += zip(theirs.layers_of_branch, own.layers_of_branch, strict=True)
+        # With gated filters the ReLU is no layer of its own.
+        layers = (_with_weights(block.layers_of_branch) for block in (theirs, own))
+        parts += zip(*layers, strict=True)
         if own.shortcut is not None:
             parts.append((theirs.shortcut, own.shortcut))
         if theirs.gate is not None:
@@ -128,6 +130,10 @@ def _load_run(network, run):
         own.assign(np.asarray(theirs))
     fresh_gates = network.num_gates - source.num_gates
     return summary(network, f"the run {folder}", source.num_classes, fresh_gates)
+
+
+def _with_weights(layers):
+    return [layer for layer in layers if layer.weights]
 
 
 def _places(network):

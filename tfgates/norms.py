@@ -14,6 +14,8 @@ class GatedNormalization(keras.layers.BatchNormalization):
     Args:
         synchronized: moments over all replicas instead of over each one's share.
         momentum, epsilon: of batch norm.
+        relu: whether a ReLU comes before the decision: z * ReLU(gamma * normalized + beta). Were it
+            behind, a closed decision would get no gradient.
 
     Call arguments:
         inputs: [B, H, W, C].
@@ -24,7 +26,7 @@ class GatedNormalization(keras.layers.BatchNormalization):
     Returns, when called: features of the shape of the inputs.
     """
 
-    def __init__(self, synchronized=False, momentum=0.9, epsilon=1e-5, **kwargs):
+    def __init__(self, synchronized=False, momentum=0.9, epsilon=1e-5, relu=False, **kwargs):
         # Decisions stay in float32: half precision would round those that are no 0 or 1.
         super().__init__(
             synchronized=synchronized,
@@ -34,10 +36,12 @@ class GatedNormalization(keras.layers.BatchNormalization):
             autocast=False,
             **kwargs,
         )
+        self.relu = relu
 
     def call(self, inputs, decisions=None, training=False):
         if decisions is None:
-            return super().call(inputs, training=training)
+            normalized = super().call(inputs, training=training)
+            return ops.relu(normalized) if self.relu else normalized
         # Half precision is too coarse for moments, as in Keras's own batch norm.
         features = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
         mean, variance = self.moving_mean, self.moving_variance
@@ -53,7 +57,11 @@ class GatedNormalization(keras.layers.BatchNormalization):
             decisions = ops.repeat(decisions, channels, axis=1)[:, None, None, :]
         else:
             decisions = ops.reshape(decisions, (-1, 1, 1, 1))
-        return ops.cast(features * (decisions * scale) + decisions * shift, self.compute_dtype)
+        if self.relu:
+            opened = decisions * ops.relu(features * scale + shift)
+        else:
+            opened = features * (decisions * scale) + decisions * shift
+        return ops.cast(opened, self.compute_dtype)
 
     def get_config(self):
         return {
@@ -63,4 +71,5 @@ class GatedNormalization(keras.layers.BatchNormalization):
             "synchronized": self.synchronized,
             "momentum": self.momentum,
             "epsilon": self.epsilon,
+            "relu": self.relu,
         }

@@ -54,7 +54,7 @@ def fully_decided(network, fixed):
 
     Of filters without a shortcut one group stays open, so that all of them are not closed for good.
     """
-    made = {}
+    made: dict[int, bool] = {}
     for block, indices in zip(network.blocks, indices_of_gates(network), strict=True):
         opened = {index: fixed[index] for index in indices if index in fixed}
         if len(opened) == len(indices) and (block.tail is None or any(opened.values())):

@@ -81,7 +81,7 @@ def fold(layers, place=np.asarray):
 
     Args:
         layers: list of Rescaling, Conv2D, Dense, BatchNormalization, ReLU, ZeroPadding2D,
-            MaxPooling2D and GlobalAveragePooling2D layers.
+            MaxPooling2D, GlobalAveragePooling2D and `PlaceGroups` layers.
         place: function of a weight, a NumPy array, that returns what the graph reads. An array
             becomes a constant right where it is read, a `tf.Variable` stands beside the graph.
 
@@ -97,6 +97,8 @@ def fold(layers, place=np.asarray):
         previous = operations[-1] if operations else None
         if isinstance(layer, keras.layers.BatchNormalization) and isinstance(previous, Affine):
             operations[-1] = previous.normalized(layer)
+            if getattr(layer, "relu", False):
+                operations.append(tf.nn.relu)
             continue
         operation = _operation(layer)
         if (

@@ -5,6 +5,7 @@ closed block with an identity shortcut changes neither.
 """
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -103,7 +104,7 @@ class Block:
 
     branch: Operation | None
     shortcut: Operation | None
-    logits: Operation | None = None
+    logits: Any = None
     tail: Operation | None = None
     num_gates: int = 0
 

@@ -193,7 +193,7 @@ def is_threshold(tau):
 
 def independent_decisions(network, tau):
     """Returns the decisions of independent gates at a threshold, bool by index of the gate."""
-    found = {}
+    found: dict[int, bool] = {}
     for block, indices in zip(network.blocks, indices_of_gates(network), strict=True):
         if isinstance(block.gate, IndependentGate):
             # They look at no feature.

@@ -149,9 +149,9 @@ def _divided(layers, gated, groups, synchronized):
     *layers, last = layers
     divided, tail = last, None
     if gated == "inner_filters":
-        # The norm before the last convolution is gated in the place of the last one.
-        *layers, _, relu, conv = layers
-        divided, tail = GatedNormalization(synchronized), [relu, conv, last]
+        # The norm before the last convolution, with its ReLU, is gated instead of the last one.
+        *layers, _, _, conv = layers
+        divided, tail = GatedNormalization(synchronized, relu=True), [conv, last]
     if gated != "blocks" and (groups < 2 or layers[-1].filters % groups):
         raise ValueError(
             f"`filter_groups` is at least 2 and divides the filters, here {layers[-1].filters}. "
