@@ -70,13 +70,18 @@ class SkippingNetwork:
         """
         features = self._stem(images)
         averages = global_average_pool(features)
+        if log_odds.shape.rank == 1:
+            log_odds = log_odds[:, None]
         decisions, first = [tf.zeros([tf.shape(images)[0], 0], tf.bool)], 0
         for block in self._blocks:
             if block.logits is None:
                 features, averages = block.open(features, block.project(features))
                 continue
-            odds, first = log_odds[:, first : first + block.num_gates], first + block.num_gates
-            opened = block.decide(averages, odds if log_odds.shape.rank == 2 else log_odds[:, None])
+            odds = log_odds
+            if log_odds.shape[1] > 1:
+                odds = log_odds[:, first : first + block.num_gates]
+            first += block.num_gates
+            opened = block.decide(averages, odds)
             decisions.append(opened)
             if block.num_gates == 1:
                 features, averages = step(block, features, averages, opened[:, 0])
