@@ -1,4 +1,4 @@
-"""Two networks side by side, as they are served: size, work, time and error."""
+"""A network before and after pruning, as they are served: size, work, time and error."""
 
 import tempfile
 
@@ -8,7 +8,7 @@ from tfgates.export.publish import megabytes, publish
 from tfgates.export.savedmodel import ServedModel
 from tfgates.report.timing import interleaved, ratio, table
 from tfgates.results import sweep_validation, validation_images
-from tfgates.speed import WIDE, Served, in_turn
+from tfgates.speed import WIDE, Served, in_turn, without_gates
 
 BATCHES = (1, 8)
 IMAGES, ROUNDS, CALLS = 64, 9, 8
@@ -16,6 +16,8 @@ IMAGES, ROUNDS, CALLS = 64, 9, 8
 
 def compare(before, after, dataset, preprocessing, tau):
     """Measures two networks on the validation split, and their exports on this machine.
+
+    Both stand beside the first one without gates, which runs every block of every image.
 
     Args:
         before, after: built `GatedNetwork`s.
@@ -26,8 +28,8 @@ def compare(before, after, dataset, preprocessing, tau):
     Returns:
         Text of several lines, a table.
     """
-    networks = (before, after)
-    found = [sweep_validation(one, dataset, preprocessing, [tau])[0] for one in networks]
+    networks = (without_gates(before), before, after)
+    found = [sweep_validation(one, dataset, preprocessing, [tau])[0] for one in networks[1:]]
     images = validation_images(dataset, preprocessing, IMAGES)
     with tempfile.TemporaryDirectory() as folder:
         models = [
@@ -36,16 +38,19 @@ def compare(before, after, dataset, preprocessing, tau):
         paths = [publish(model, f"{folder}/{index}") for index, model in enumerate(models)]
         sizes = [megabytes(path) for path in paths]
         times = _times([Served(path, WIDE, "predict_images") for path in paths], images)
+    macs = [models[0].costs.ungated, *(one.macs for one in found)]
+    errors = [f"{one.top1_error:.2f}" for one in found]
     rows = [
         ["gates", *(str(one.num_gates) for one in networks), ""],
         _row("parameters", [one.count_params() for one in networks], ","),
-        _row("M multiply-adds, mean", [one.macs / 1e6 for one in found], ".2f"),
+        _row("M multiply-adds, mean", [one / 1e6 for one in macs], ".2f"),
         _row("exported, MB", sizes, ".2f"),
         *times,
-        _row("top-1 error, %", [one.top1_error for one in found], ".2f", differ=True),
+        ["top-1 error, %", "", *errors, ""],
     ]
     size = dataset.size("validation")
-    return table(rows, [f"{size} validation images, tau {tau:g}", "before", "after", "ratio"])
+    headers = ["every block", "before", "after", "after to every block"]
+    return table(rows, [f"{size} validation images, tau {tau:g}", *headers])
 
 
 def _times(served, images):
@@ -55,11 +60,9 @@ def _times(served, images):
         seconds = interleaved(runs, ROUNDS, CALLS)
         means = [1e3 * np.median(seconds[name][:, 0]) / batch for name in runs]
         row = _row(f"CPU ms an image, batch {batch}", means, ".2f")
-        rows.append([*row[:-1], ratio(seconds[1], seconds[0])])
+        rows.append([*row[:-1], ratio(seconds[2], seconds[0])])
     return rows
 
 
-def _row(name, values, form, differ=False):
-    old, new = values
-    last = f"{new - old:+.2f}" if differ else f"{new / old:.3f}"
-    return [name, *(f"{value:{form}}" for value in values), last]
+def _row(name, values, form):
+    return [name, *(f"{value:{form}}" for value in values), f"{values[-1] / values[0]:.3f}"]
