@@ -273,7 +273,7 @@ def test_what_nobody_waits_for_is_not_run(serve, held, merging):
 
 def test_a_run_ends_with_its_deadline(version):
     """A session stops where its caller does; the next request is answered."""
-    many = np.array(jpegs(1) * 2000, object)
+    many = np.array(jpegs(1) * 20_000, object)
     with serving(config.one_model("gated", str(version.parent))) as embedded:
         (model,) = (one.model for one in embedded.models.versions("gated").values())
         start = time.monotonic()

@@ -45,7 +45,8 @@ class Target:
         self._penalty = PENALTIES[target_penalty]
         self._factor = target_weight
         self._schedule = schedule
-        self._history = _variable(schedule.target.start(0, self._rates))
+        # Without gates there is none: TensorFlow crashes where it sends other workers no number.
+        self._history = _variable(schedule.target.start(0, self._rates)) if num_gates else None
         self._per_batch_share = _variable(schedule.per_batch_share(0))
         self.noise_scale = _variable(schedule.noise_scale(0))
 
@@ -58,7 +59,8 @@ class Target:
 
     def begin_epoch(self, epoch):
         """Sets target, loss and noise to those of an epoch, counted from 0."""
-        self._history.assign(self._schedule.target.start(epoch, self._rates))
+        if self._history is not None:
+            self._history.assign(self._schedule.target.start(epoch, self._rates))
         self._per_batch_share.assign(self._schedule.per_batch_share(epoch))
         self.noise_scale.assign(self._schedule.noise_scale(epoch))
 
@@ -84,6 +86,8 @@ class Target:
 
     def observe(self, rates):
         """Takes the rates of a global batch, [G], after its loss."""
+        if self._history is None:
+            return
         rates = tf.cast(tf.stop_gradient(rates), self._history.dtype)
         self._history.assign(self._schedule.target.update(self._history.read_value(), rates))
 
