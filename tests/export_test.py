@@ -105,7 +105,7 @@ def test_gathered_images_alone_go_through_the_branch():
         batches.append(chosen.numpy()[:, 0, 0, 0].tolist())
         return 10 * chosen
 
-    block = Block(branch=branch, shortcut=None, logit=None)
+    block = Block(branch=branch, shortcut=None, logits=None)
     averages = tf.reduce_mean(features, [1, 2])
     for opened in ([0, 1, 0, 0, 1, 1], [0] * 6, [1] * 6):
         opened = np.array(opened, bool)

@@ -1,5 +1,7 @@
 """What the rates are drawn to: target, loss and schedule, as the training step needs them."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -46,7 +48,9 @@ class Target:
         self._factor = target_weight
         self._schedule = schedule
         # Without gates there is none: TensorFlow crashes where it sends other workers no number.
-        self._history = _variable(schedule.target.start(0, self._rates)) if num_gates else None
+        self._history: Any = None
+        if num_gates:
+            self._history = _variable(schedule.target.start(0, self._rates))
         self._per_batch_share = _variable(schedule.per_batch_share(0))
         self.noise_scale = _variable(schedule.noise_scale(0))
 
