@@ -43,8 +43,7 @@ def measure(runs, data_dir=None):
     """
     dataset = _common_data(runs, data_dir)
     candidates = []
-    for run in runs:
-        trained = _load(run)
+    for run, trained in [(run, _load(run)) for run in runs]:
         taus = TAUS if trained.network.num_gates else [0.5]
         print(
             f"{run.path}: tau from {taus[0]:g} to {taus[-1]:g} on {dataset.size('validation')} "

@@ -31,14 +31,15 @@ MIN_RATE = flags.DEFINE_float(
     "min_rate",
     0.001,
     "A gate goes where at most this share of the training images decides unlike the others.",
-    lower_bound=0.0,
-    upper_bound=0.5,
 )
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets, where it has moved.")
 
 flags.register_validator("run", bool, "is a run folder, as runs/NAME.")
 flags.register_validator("output_dir", bool, "is a new folder, as runs/NAME-pruned.")
 flags.register_validator("tau", is_threshold, "is a probability in (0, 1), as 0.5.")
+flags.register_validator(
+    "min_rate", lambda value: 0 <= value <= 0.5, "is a share of the images in [0, 0.5], as 0.001."
+)
 
 CALIBRATION = 10_000
 # What the network has brought along, and what belongs to the start of a training.
@@ -52,7 +53,7 @@ def main():
     if pruned_run.path.exists():
         raise UserError(
             f"--output_dir is a new folder. Received: {OUTPUT_DIR.value}, which is there already. "
-            "Choose another, or remove it."
+            "Choose another."
         )
     _, _, preprocessing = run.load_data()
     trained = run.load_classifier().network
