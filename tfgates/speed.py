@@ -7,8 +7,7 @@ import pathlib
 import keras
 import tensorflow as tf
 
-from tfgates.blocks import GatedBlock
-from tfgates.network import GatedNetwork
+from tfgates.inference.prune import prune
 from tfgates.training.classifier import GatedClassifier
 
 CORES = len(os.sched_getaffinity(0))
@@ -82,11 +81,7 @@ def in_turn(served, images, batch):
 
 def without_gates(network):
     """Returns the same network, with the same weights, in which every block is always run."""
-    blocks = [
-        GatedBlock(block.branch, block.norm, block.shortcut, name=block.name)
-        for block in network.blocks
-    ]
-    return GatedNetwork(network.stem, blocks, network.head, name=network.name)
+    return prune(network, dict.fromkeys(range(network.num_gates), True))
 
 
 def export_with_keras(network, input_shape, folder):

@@ -41,11 +41,11 @@ def _pruned(block, opened):
     if opened is None:
         return block
     if opened:
-        return GatedBlock(block.branch, block.norm, block.shortcut, name=block.name)
+        return _like(block, block.branch, block.norm)
     if block.shortcut is None:
         # What enters a block went through a ReLU: closed, it is the identity.
         return None
-    return GatedBlock(None, None, block.shortcut, name=block.name)
+    return _like(block, None, None)
 
 
 def merge_expected(network):
@@ -71,11 +71,18 @@ def _expected(block):
     norm.set_weights(block.norm.get_weights())
     for weight in (norm.gamma, norm.beta):
         weight.assign(weight * block.gate.probability)
-    return GatedBlock(block.branch, norm, block.shortcut, name=block.name)
+    return _like(block, block.branch, norm)
+
+
+def _like(block, branch, norm):
+    """Returns a block without a gate, with the shortcut, name and precision of another one."""
+    return GatedBlock(branch, norm, block.shortcut, name=block.name, dtype=block.dtype_policy)
 
 
 def _chain(network, blocks):
-    chain = GatedNetwork(network.stem, blocks, network.head, name=network.name)
+    chain = GatedNetwork(
+        network.stem, blocks, network.head, name=network.name, dtype=network.dtype_policy
+    )
     chain.build(network.stem.input_shape)
     return chain
 

@@ -42,8 +42,24 @@ flags.register_validator(
 )
 
 CALIBRATION = 10_000
-# What the network has brought along, and what belongs to the start of a training.
-DROPPED = ("init_from", "block_targets", "statistics", "warmup_epochs")
+# What the network has brought along, and what belongs to the course of a longer training.
+DROPPED = (
+    "init_from",
+    "block_targets",
+    "statistics",
+    "last_probability",
+    "target_penalty",
+    "target_unit",
+    "target_schedule",
+    "anneal_step",
+    "anneal_epochs",
+    "anneal_targets",
+    "target_window",
+    "target_momentum",
+    "relax_epochs",
+    "sample_epochs",
+    "warmup_epochs",
+)
 
 
 def main():
@@ -66,7 +82,9 @@ def main():
         raise UserError(nothing_left(rates))
     pruned = prune(network, fixed)
     left = [rate for gate, rate in enumerate(rates) if gate not in fixed]
-    save(pruned_run, run, pruned, dataset, preprocessing, float(np.mean(left)) if left else 1.0)
+    # What runs today shall run after more training.
+    target_rate = round(float(np.mean(left)), 4) if left else 1.0
+    save(pruned_run, run, pruned, dataset, preprocessing, target_rate)
     print(f"\n{what_went(trained, pruned)}\n\nMeasuring both networks.", flush=True)
     print(f"\n{compare(network, pruned, dataset, preprocessing, TAU.value)}\n")
     print(f"Run folder: {pruned_run.path}. To train it further:\n  {to_train_further(pruned_run)}")
@@ -114,8 +132,7 @@ def save(folder, run, network, dataset, preprocessing, target_rate):
         "output_dir": folder.path,
         "network": f"{OF_RUN}{folder.path}",
         "gate": gate_kind(network),
-        # What runs today shall run after more training.
-        "target_rate": f"{target_rate:.4f}",
+        "target_rate": target_rate,
     }
     if DATA_DIR.value is not None:
         settings["data_dir"] = DATA_DIR.value
