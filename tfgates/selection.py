@@ -44,12 +44,10 @@ def measure(runs, data_dir=None):
     dataset = _common_data(runs, data_dir)
     candidates = []
     for run, trained in [(run, _load(run)) for run in runs]:
-        taus = TAUS if trained.network.num_gates else [0.5]
-        print(
-            f"{run.path}: tau from {taus[0]:g} to {taus[-1]:g} on {dataset.size('validation')} "
-            "validation images:",
-            flush=True,
-        )
+        gated = trained.network.num_gates > 0
+        taus = TAUS if gated else [0.5]
+        what = f"tau from {taus[0]:g} to {taus[-1]:g}" if gated else "without gates,"
+        print(f"{run.path}: {what} on {dataset.size('validation')} validation images:", flush=True)
         results = sweep_validation(
             trained.network, dataset, trained.preprocessing, taus, show_passes
         )
