@@ -122,6 +122,7 @@ def test_flags_that_do_not_go_together_are_refused(copied_run, other_run):
     for given, words in [
         ((run, other), ["Several --run", "--budget_macs"]),
         ((run, "--budget_macs=1e7", "--budget_ms=1"), ["--budget_macs=1e+07", "--budget_ms=1"]),
+        ((run, "--budget_ms=nan"), ["--budget_ms=nan", "above 0"]),
         ((run, "--budget_macs=1e7", "--tau=0.5"), ["--budget_macs=1e+07", "--tau"]),
         ((run, "--budget_ms=1", "--fix_collapsed=.9"), ["--budget_ms=1", "--fix_collapsed"]),
     ]:

@@ -116,6 +116,18 @@ def test_a_pruned_network_is_saved_and_trained(tmp_path):
     assert np.isfinite(loaded.network(images())[0]).all()
 
 
+def test_pruning_keeps_the_precision_of_the_run():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    network = decide(randomize(small_network(size=16)), {0: True, 1: False})
+    # As in a tool, which knows the run's precision by its layers alone.
+    keras.config.set_dtype_policy("float32")
+    pruned = prune(network, {0: True, 1: False})
+    before, after = (one(images(), policy=Threshold())[0] for one in (network, pruned))
+    np.testing.assert_array_equal(after, before)
+    policies = {one.dtype_policy.name for one in (pruned, *pruned.blocks)}
+    assert policies == {"mixed_bfloat16"}
+
+
 def test_stochastic_depth_becomes_a_plain_network():
     plain = randomize(small_network("none", size=16))
     probabilities = [0.9, 0.7, 0.5]

@@ -100,6 +100,9 @@ def test_a_pruned_run_is_pruned_again_until_nothing_is_left(pruned):
     refused = forked(*PRUNE, f"--run={run.path}", f"--output_dir={plain.path}")
     assert refused.returncode == 2
     assert "there already" in own_lines(refused.stderr)[-1]
+    refused = forked(*PRUNE, f"--run={run.path}", f"--output_dir={run.path}-x", "--min_rate=nan")
+    assert refused.returncode == 2
+    assert "--min_rate=nan" in own_lines(refused.stderr)[-1]
 
 
 def test_a_pruned_run_is_trained_further_and_resumes(pruned):

@@ -67,7 +67,13 @@ class GatedBlock(keras.layers.Layer):
 
     def without_gate(self):
         """Returns a block of the same layers whose branch is always open."""
-        return GatedBlock(self.branch, self.norm, self.shortcut, tail=self.tail, name=self.name)
+        return self.like(self.branch, self.norm, tail=self.tail)
+
+    def like(self, branch, norm, tail=None):
+        """Returns a block without gate with its shortcut, name and precision, and this branch."""
+        return GatedBlock(
+            branch, norm, self.shortcut, tail=tail, name=self.name, dtype=self.dtype_policy
+        )
 
     def build(self, input_shape):
         for part in (self.branch, self.shortcut, self.gate):

@@ -4,8 +4,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfgates.blocks import GatedBlock
-
 
 @keras.saving.register_keras_serializable(package="tfgates")
 class PlaceGroups(keras.layers.Layer):
@@ -57,13 +55,8 @@ def slice_block(block, opened):
     else:
         reading, *others = block.tail.layers
         tail = [_sliced(reading, {2: kept}, {}), *others]
-    return GatedBlock(
-        keras.Sequential(branch, name="branch"),
-        norm,
-        block.shortcut,
-        tail=keras.Sequential(tail, name="tail"),
-        name=block.name,
-    )
+    branch = keras.Sequential(branch, name="branch")
+    return block.like(branch, norm, tail=keras.Sequential(tail, name="tail"))
 
 
 def _sliced(layer, kept, changes):

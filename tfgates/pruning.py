@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
-from tfgates.blocks import GatedBlock
 from tfgates.filters import slice_block
 from tfgates.gates import FixedGate
 from tfgates.network import GatedNetwork
@@ -73,7 +72,7 @@ def _pruned(block, opened):
     if block.shortcut is None:
         # What enters a block went through a ReLU: closed, it is the identity.
         return None
-    return GatedBlock(None, None, block.shortcut, name=block.name)
+    return block.like(None, None)
 
 
 def merge_expected(network):
@@ -99,11 +98,13 @@ def _expected(block):
     norm.set_weights(block.norm.get_weights())
     for weight in (norm.gamma, norm.beta):
         weight.assign(weight * block.gate.probability)
-    return GatedBlock(block.branch, norm, block.shortcut, tail=block.tail, name=block.name)
+    return block.like(block.branch, norm, tail=block.tail)
 
 
 def _chain(network, blocks):
-    chain = GatedNetwork(network.stem, blocks, network.head, name=network.name)
+    chain = GatedNetwork(
+        network.stem, blocks, network.head, name=network.name, dtype=network.dtype_policy
+    )
     chain.build(network.stem.input_shape)
     return chain
 

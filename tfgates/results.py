@@ -81,9 +81,12 @@ def sweep_validation(network, dataset, preprocessing, taus, progress=None):
 
 
 def validation_images(dataset, preprocessing, count):
-    """Returns raw validation images, float32 [count, size, size, 3]; few are repeated."""
+    """Returns raw validation images, float32 [count, size, size, 3]; few are repeated.
+
+    They are in the order of seed 0: in the stored one the first may all be of one class.
+    """
     with datasets.readable(dataset):
-        records = dataset.records("validation").take(count)
+        records = dataset.records("validation", order=0).take(count)
         images = np.stack([preprocessing(image).numpy() for image, _ in records])
     return np.resize(images, (count, *images.shape[1:]))
 

@@ -149,10 +149,17 @@ class RunFolder:
         return tuple(data["mean"]), tuple(data["std"])
 
     def load_flags(self):
-        """Loads the flags of the training, texts by name; those of a lost file are missing."""
+        """Loads the flags of the training, texts by name; those of a lost file are missing.
+
+        Raises:
+            UserError: the file cannot be read.
+        """
         if not self.flags.exists():
             return {}
-        lines = self.flags.read_text().splitlines()
+        try:
+            lines = self.flags.read_text().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise self._unreadable(self.flags, error) from error
         return dict(line[2:].split("=", 1) for line in lines if "=" in line)
 
     def warn_if_unfinished(self):

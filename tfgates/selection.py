@@ -19,7 +19,7 @@ from tfgates.results import open_data, show_passes, sweep_validation
 from tfgates.speed import WIDE, Served
 
 TAUS = [percent / 100 for percent in range(5, 100, 5)]
-TIMED_IMAGES, ROUNDS = 32, 5
+TIMED_IMAGES, ROUNDS = 32, 9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,14 +43,11 @@ def measure(runs, data_dir=None):
     """
     dataset = _common_data(runs, data_dir)
     candidates = []
-    for run in runs:
-        trained = _load(run)
-        taus = TAUS if trained.network.num_gates else [0.5]
-        print(
-            f"{run.path}: tau from {taus[0]:g} to {taus[-1]:g} on {dataset.size('validation')} "
-            "validation images:",
-            flush=True,
-        )
+    for run, trained in [(run, _load(run)) for run in runs]:
+        gated = trained.network.num_gates > 0
+        taus = TAUS if gated else [0.5]
+        what = f"tau from {taus[0]:g} to {taus[-1]:g}" if gated else "without gates,"
+        print(f"{run.path}: {what} on {dataset.size('validation')} validation images:", flush=True)
         results = sweep_validation(
             trained.network, dataset, trained.preprocessing, taus, show_passes
         )
@@ -69,15 +66,17 @@ def timed(candidates, runs, data_dir=None, **options):
         **options: of the `ServedModel`s: skip, weights, decode.
 
     Returns:
-        The candidates with their mean wall time of an image, the median of some rounds.
+        The candidates with their mean wall time of an image, that of each the median of some
+        rounds.
     """
     dataset = _common_data(runs, data_dir)
     with datasets.readable(dataset):
-        records = dataset.records("validation").take(TIMED_IMAGES)
+        # In the stored order the first images may all be of one class.
+        records = dataset.records("validation", order=0).take(TIMED_IMAGES)
         images = [image for image, _ in records.as_numpy_iterator()]
     trained = {str(run.path): _load(run) for run in runs}
     served: dict[tuple, Served] = {}
-    calls = {}
+    calls: dict[tuple, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for one in candidates:
             network, preprocessing = trained[one.run].network, trained[one.run].preprocessing
@@ -87,12 +86,25 @@ def timed(candidates, runs, data_dir=None, **options):
                 model = ServedModel(network, preprocessing, dataset.labels, tau=one.tau, **options)
                 path = publish(model, f"{folder}/{len(served)}")
                 served[key] = Served(path, WIDE, "predict_tau")
-            calls[_decisions(one)] = functools.partial(_classify, served[key], images, one.tau)
+            calls[_decisions(one)] = functools.partial(_classify, served[key], one.tau)
         print(f"Timing {len(calls)} different thresholds on {len(images)} images.", flush=True)
-        seconds = interleaved(calls, ROUNDS, 1)
-    wall = {key: 1e3 * float(np.median(values[:, 1])) for key, values in seconds.items()}
+        seconds = interleaved(
+            {
+                (key, index): functools.partial(classify, image)
+                for index, image in enumerate(images)
+                for key, classify in calls.items()
+            },
+            ROUNDS,
+            1,
+        )
+    wall = {key: 1e3 * np.median(values[:, 1]) for key, values in seconds.items()}
     return [
-        dataclasses.replace(one, milliseconds=wall[_decisions(one)] / len(images))
+        dataclasses.replace(
+            one,
+            milliseconds=float(
+                np.mean([wall[_decisions(one), index] for index in range(len(images))])
+            ),
+        )
         for one in candidates
     ]
 
@@ -102,9 +114,8 @@ def _decisions(candidate):
     return candidate.run, *candidate.result.gate_rates
 
 
-def _classify(served, images, tau):
-    for image in images:
-        served(image_bytes=np.array([image], object), tau=np.array([tau], "float32"))
+def _classify(served, tau, image):
+    served(image_bytes=np.array([image], object), tau=np.array([tau], "float32"))
 
 
 def _load(run):

@@ -7,6 +7,8 @@ Writes the next version to RUN/export/, for TensorFlow Serving or serving/server
 chooses the threshold, and of several runs the one, with the lowest error on the validation images.
 """
 
+import pathlib
+
 from absl import flags, logging
 
 from tfgates import command, selection
@@ -27,13 +29,12 @@ RUNS = flags.DEFINE_multi_string(
     "run", None, "The run folder; with a budget several, to choose among.", required=True
 )
 BUDGET_MACS = flags.DEFINE_float(
-    "budget_macs", None, "Mean multiply-adds of an image to choose --tau by.", lower_bound=0
+    "budget_macs", None, "Mean multiply-adds of an image to choose --tau by."
 )
 BUDGET_MS = flags.DEFINE_float(
     "budget_ms",
     None,
     "Mean milliseconds of an image to choose --tau by, one image at a time on this machine.",
-    lower_bound=0,
 )
 SKIP = flags.DEFINE_enum(
     "skip",
@@ -72,10 +73,14 @@ DATA_DIR = flags.DEFINE_string(
 
 flags.register_validator("run", all, "is a run folder, as runs/NAME.")
 flags.register_validator("tau", is_threshold, "is a probability in (0, 1), as 0.5.")
+for budget in ("budget_macs", "budget_ms"):
+    flags.register_validator(
+        budget, lambda value: value is None or value > 0, "is a number above 0, as 20e6 or 1.5."
+    )
 
 
 def main():
-    runs = [RunFolder(path) for path in dict.fromkeys(RUNS.value)]
+    runs = [RunFolder(path) for path in dict.fromkeys(map(pathlib.Path, RUNS.value))]
     check_budget(runs)
     if BUDGET_MACS.value is None and BUDGET_MS.value is None:
         export(runs[0], TAU.value, measured_at(runs[0], TAU.value))

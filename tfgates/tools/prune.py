@@ -38,17 +38,18 @@ MIN_RATE = flags.DEFINE_float(
     "min_rate",
     0.001,
     "A gate goes where at most this share of the training images decides unlike the others.",
-    lower_bound=0.0,
-    upper_bound=0.5,
 )
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets, where it has moved.")
 
 flags.register_validator("run", bool, "is a run folder, as runs/NAME.")
 flags.register_validator("output_dir", bool, "is a new folder, as runs/NAME-pruned.")
 flags.register_validator("tau", is_threshold, "is a probability in (0, 1), as 0.5.")
+flags.register_validator(
+    "min_rate", lambda value: 0 <= value <= 0.5, "is a share of the images in [0, 0.5], as 0.001."
+)
 
 CALIBRATION = 10_000
-# What the network has brought along, and what belongs to the start of a training.
+# What the network has brought along, and what belongs to the course of a longer training.
 DROPPED = ("init_from", "statistics", "warmup_epochs", *BELONGS)
 
 
@@ -59,7 +60,7 @@ def main():
     if pruned_run.path.exists():
         raise UserError(
             f"--output_dir is a new folder. Received: {OUTPUT_DIR.value}, which is there already. "
-            "Choose another, or remove it."
+            "Choose another."
         )
     _, _, preprocessing = run.load_data()
     trained = run.load_classifier().network
@@ -72,7 +73,9 @@ def main():
         raise UserError(nothing_left(rates))
     pruned = prune(network, fixed)
     left = [rate for gate, rate in enumerate(rates) if gate not in fixed]
-    save(pruned_run, run, pruned, dataset, preprocessing, float(np.mean(left)) if left else 1.0)
+    # What runs today shall run after more training.
+    target_rate = round(float(np.mean(left)), 4) if left else 1.0
+    save(pruned_run, run, pruned, dataset, preprocessing, target_rate)
     print(f"\n{what_went(trained, pruned)}\n\nMeasuring both networks.", flush=True)
     print(f"\n{compare(network, pruned, dataset, preprocessing, TAU.value)}\n")
     print(f"Run folder: {pruned_run.path}. To train it further:\n  {to_train_further(pruned_run)}")
@@ -120,8 +123,7 @@ def save(folder, run, network, dataset, preprocessing, target_rate):
         "output_dir": folder.path,
         "network": f"{OF_RUN}{folder.path}",
         "gate": gate_kind(network),
-        # What runs today shall run after more training.
-        "target_rate": f"{target_rate:.4f}",
+        "target_rate": target_rate,
     }
     if DATA_DIR.value is not None:
         settings["data_dir"] = DATA_DIR.value
