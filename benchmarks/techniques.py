@@ -28,33 +28,33 @@ VARIABLE = "--target_schedule=moving_average"
 TECHNIQUES = {
     "plain": "--gate=none",
     "stochastic depth": "--gate=stochastic_depth",
-    "stochastic depth, p_L .8": "--gate=stochastic_depth --last_probability=0.8",
-    "dependent, per batch": "",
-    "dependent, per gate": "--target_loss=per_gate",
-    "independent, per batch": "--gate=independent",
-    "independent, per gate": "--gate=independent --target_loss=per_gate",
-    "per batch, constant-quadratic": "--target_penalty=constant_quadratic",
-    "per gate, constant-quadratic": ("--target_loss=per_gate --target_penalty=constant_quadratic"),
-    "per batch, reversed": "--target_penalty=reversed_quadratic",
+    "stochastic depth p_L .8": "--gate=stochastic_depth --last_probability=0.8",
+    "dependent per batch": "",
+    "dependent per gate": "--target_loss=per_gate",
+    "independent per batch": "--gate=independent",
+    "independent per gate": "--gate=independent --target_loss=per_gate",
+    "per batch constant-quadratic": "--target_penalty=constant_quadratic",
+    "per gate constant-quadratic": ("--target_loss=per_gate --target_penalty=constant_quadratic"),
+    "per batch reversed": "--target_penalty=reversed_quadratic",
     "cost-weighted": "--target_unit=multiply_adds",
     "targets per gate": "--block_targets=1,t,t,t,t,0.8",
     "annealed": "--target_schedule=annealed --anneal_step=0.25 --anneal_epochs=1",
-    "variable, window 1": VARIABLE,
-    "variable, window 50": f"{VARIABLE} --target_window=50",
-    "variable, exponential": "--target_schedule=exponential_moving_average",
-    "variable, constant-quadratic": f"{VARIABLE} --target_penalty=constant_quadratic",
+    "variable window 1": VARIABLE,
+    "variable window 50": f"{VARIABLE} --target_window=50",
+    "variable exponential": "--target_schedule=exponential_moving_average",
+    "variable constant-quadratic": f"{VARIABLE} --target_penalty=constant_quadratic",
     "relaxed": "--relax_epochs=2",
     "noise off": "--sample_epochs=4",
-    "output filters, dependent": "--gated=output_filters",
-    "output filters, independent": "--gated=output_filters --gate=independent",
-    "inner filters, dependent": "--gated=inner_filters",
-    "inner filters, independent": "--gated=inner_filters --gate=independent",
+    "output filters dependent": "--gated=output_filters",
+    "output filters independent": "--gated=output_filters --gate=independent",
+    "inner filters dependent": "--gated=inner_filters",
+    "inner filters independent": "--gated=inner_filters --gate=independent",
 }
 
 
 def train(name):
     """Trains a run, or reads it where it is finished; returns its folder."""
-    run = pathlib.Path(RUNS.value) / f"{name.replace(' ', '_').replace(',', '')}_{SEED.value}"
+    run = pathlib.Path(RUNS.value) / f"{name.replace(' ', '_')}_{SEED.value}"
     if not (run / "metrics.json").exists():
         command = [sys.executable, "train.py", "--flagfile=flags/fashion_mnist.cfg"]
         options = [f"--output_dir={run}", f"--seed={SEED.value}", f"--data_dir={DATA_DIR.value}"]
