@@ -29,7 +29,7 @@ class Costs:
 
     @property
     def ungated(self):
-        """Of the same network without gates: every branch runs, no gate does."""
+        """Of the same network without gates, where every branch runs and no gate does."""
         return self.always + sum(self.branches)
 
     def executed(self, decisions):

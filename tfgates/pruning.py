@@ -82,7 +82,7 @@ def merge_expected(network):
         network: built `GatedNetwork`; it stays as it is.
 
     Returns:
-        A `GatedNetwork` without `FixedGate`s that equals the network under `Expected()`; the
+        A `GatedNetwork` without any `FixedGate` that equals the network under `Expected()`; the
         network itself where it has none.
     """
     if not any(isinstance(block.gate, FixedGate) for block in network.blocks):

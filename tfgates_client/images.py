@@ -25,7 +25,7 @@ def find_images(*places: str | os.PathLike[str]) -> Iterator[str]:
 
     Args:
         places: files; folders, searched recursively for .jpg, .jpeg and .png in the order of their
-            names (links to other folders are not followed); patterns, as "photos/**/*.jpg"; and
+            names (links to other folders are not followed); patterns, as `photos/**/*.jpg`; and
             "-", a list of files and folders on stdin, one on each line.
 
     Yields:

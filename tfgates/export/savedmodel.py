@@ -139,7 +139,7 @@ class ServedModel(tf.Module):
         return self._answer(images, self._fixed_tau(images), tf.where(sound, OK, BAD_PIXELS))
 
     def classify(self, inputs):
-        """Classifies serialised `tf.Example`s, string [N], each with a feature "image_bytes"."""
+        """Classifies serialised `tf.Example` messages, string [N], with a feature "image_bytes"."""
         feature = {"image_bytes": tf.io.FixedLenFeature([], tf.string, default_value="")}
         answer = self.predict(tf.io.parse_example(inputs, feature)["image_bytes"])
         return {"classes": answer["classes"], "scores": answer["scores"]}

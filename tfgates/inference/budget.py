@@ -27,7 +27,7 @@ class Candidate:
 
     @property
     def cost(self):
-        """What the budget limits: milliseconds, or multiply-adds, of a mean image."""
+        """What the budget limits, milliseconds or multiply-adds of a mean image."""
         return self.result.macs if self.milliseconds is None else self.milliseconds
 
 
