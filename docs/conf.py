@@ -61,7 +61,8 @@ def inline_math(writer, node):
 
 def block_math(writer, node):
     # Without room around it some browsers show a scroll bar.
-    writer.body.append(f'<div style="padding: 0.5em">{tex2mathml(node.astext(), as_block=True)}</div>')
+    equation = tex2mathml(node.astext(), as_block=True)
+    writer.body.append(f'<div style="padding: 0.5em">{equation}</div>')
     raise docutils.nodes.SkipNode
 
 

@@ -17,9 +17,9 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tfgates.finish", "tfgates.init_from", "tfgates.export.savedmodel"])
 
 
-def forked(*arguments):
+def forked(*arguments, folder=ROOT):
     """Runs a Python script of the repository; returns the finished process with its output."""
-    with Script(*arguments) as script:
+    with Script(*arguments, folder=folder) as script:
         return script.finish(280)
 
 
@@ -29,17 +29,19 @@ class Script:
     Args:
         *arguments: of Python: a path in the repository, or -m and a module; and its own.
         environment: variables that it gets in addition.
+        folder: where it runs.
     """
 
-    def __init__(self, *arguments, environment=()):
+    def __init__(self, *arguments, environment=(), folder=ROOT):
         self.arguments = [str(argument) for argument in arguments]
         self._environment = dict(environment)
+        self._run_in = folder
 
     def __enter__(self):
         self._folder = tempfile.TemporaryDirectory()
         self._outputs = [pathlib.Path(self._folder.name, name) for name in ("stdout", "stderr")]
         self._process = FORKS.Process(
-            target=_main, args=(self.arguments, self._outputs, self._environment)
+            target=_main, args=(self.arguments, self._outputs, self._environment, self._run_in)
         )
         self._process.start()
         return self
@@ -51,6 +53,10 @@ class Script:
 
     def running(self):
         return self._process.exitcode is None
+
+    def output(self):
+        """Returns what it has printed so far."""
+        return self._outputs[0].read_text() if self._outputs[0].exists() else ""
 
     def send_signal(self, number):
         os.kill(self._process.pid, number)
@@ -68,12 +74,12 @@ class Script:
         return subprocess.CompletedProcess(self.arguments, self._process.exitcode, stdout, stderr)
 
 
-def _main(arguments, outputs, environment):
+def _main(arguments, outputs, environment, folder):
     """Does in the forked process what Python does with its arguments."""
     for descriptor, path in enumerate(outputs, 1):
         with path.open("wb") as file:
             os.dup2(file.fileno(), descriptor)
-    os.chdir(ROOT)
+    os.chdir(folder)
     os.environ.update(environment)
     # A shell's background job ignores interrupts, and so would its children.
     signal.signal(signal.SIGINT, signal.default_int_handler)

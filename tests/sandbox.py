@@ -1,0 +1,119 @@
+"""A folder in which the commands of the documentation run on little data, within seconds."""
+
+import contextlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import tensorflow as tf
+from examples import ROOT, real_images
+from processes import Script, forked
+from shell import Shell
+
+# What stands in the pages, and what is there instead of the reader's own.
+ADDRESS = "127.0.0.1:8500"
+# A flag that stands twice has its last value.
+SMALL_NETWORK = (
+    "--network=cifar_resnet8 --image_size=32 --batch_size=8 --steps_per_epoch=2 --epochs=1 "
+    "--decay_epochs=1"
+).split()
+# On a busy machine any time may be exceeded.
+LARGE_BUDGET = ["--budget_ms=10000"]
+
+
+class Sandbox:
+    """The repository's files, a trained and exported run, pictures; and bash there.
+
+    `python` of the commands is forked from a process with TensorFlow, but for the client. A server
+    runs beside what comes after it, on a free port, which the client then asks.
+
+    Args:
+        folder: a new one.
+        run: path of the run that becomes runs/demo.
+    """
+
+    def __init__(self, folder, run):
+        self.folder = folder
+        self.address = None
+        self._shell = Shell(folder, self._python)
+        self._server = contextlib.ExitStack()
+        self._only_check = False
+        folder.mkdir()
+        for path in ROOT.iterdir():
+            if not path.name.startswith((".", "runs", "build")):
+                (folder / path.name).symlink_to(path)
+        shutil.copytree(run, folder / "runs/demo")
+        flags = folder / "runs/demo/flags.cfg"
+        flags.write_text(re.sub("--output_dir=.*", "--output_dir=runs/demo", flags.read_text()))
+        (folder / "models.config").write_text(
+            'model_config_list { config { name: "gated" model_platform: "tensorflow" '
+            f'base_path: "{folder}/runs/demo/export" }} }}'
+        )
+        _write_pictures(folder)
+
+    def __enter__(self):
+        self._shell.__enter__()
+        return self
+
+    def __exit__(self, *unused):
+        self._server.close()
+        self._shell.__exit__()
+
+    def bash(self, script, only_check=False):
+        """Runs a script; `only_check` lets its `python` commands end once they know their flags."""
+        self._only_check = only_check
+        return self._shell.run(script)
+
+    def python(self, script):
+        """Runs the text of a Python script."""
+        file = self.folder / "blocks.py"
+        file.write_text(script.replace(ADDRESS, self.address or ADDRESS))
+        return forked(str(file), folder=self.folder)
+
+    def _python(self, arguments, stdin):
+        client = arguments[0] == "serving/client.py"
+        if self._only_check:
+            arguments = [*arguments, "--only_check_args"]
+        elif arguments[0] == "serving/server.py":
+            return self._serve(arguments)
+        elif client:
+            command = [sys.executable, *arguments, f"--server={self.address}"]
+            return subprocess.run(
+                command, input=stdin, cwd=self.folder, capture_output=True, text=True, check=False
+            )
+        else:
+            arguments = [*arguments, *_smaller(arguments)]
+        return forked(*arguments, folder=self.folder)
+
+    def _serve(self, arguments):
+        self._server.close()
+        server = self._server.enter_context(Script(*arguments, "--port=0", folder=self.folder))
+        while server.running():
+            found = re.search(r"on (\S+:\d+)\n", server.output())
+            if found:
+                self.address = found[1]
+                return subprocess.CompletedProcess(arguments, 0, found[0], "")
+            time.sleep(0.05)
+        return server.finish()
+
+
+def _smaller(arguments):
+    """Returns flags that make a command small; one on the flags of a run is so already."""
+    if arguments[0] == "train.py" and not any("--flagfile=runs/" in one for one in arguments):
+        return SMALL_NETWORK
+    return LARGE_BUDGET if any("--budget_ms" in one for one in arguments) else []
+
+
+def _write_pictures(folder):
+    images, labels = real_images(120)
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+        # Of a few classes, so that each has some for every split.
+        path = folder / f"photos/class {label % 2}/{index}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(tf.io.encode_jpeg(tf.repeat(tf.io.decode_png(image), 3, axis=2)).numpy())
+    (folder / "photo.jpg").write_bytes((folder / "photos/class 0").glob("*.jpg").__next__().read_bytes())
+    for name in ("other.png", "more/of/these.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(images[0])
