@@ -30,11 +30,6 @@ class Block:
     language: str
     text: str
 
-    @property
-    def first(self):
-        """Its first line that is not empty, by which it is known."""
-        return next(iter(self.text.split("\n")), "").strip()
-
     def __str__(self):
         return f"{self.page}:{self.line}"
 
@@ -49,9 +44,9 @@ def blocks_of(page):
     ]
 
 
-def numbered(blocks, change=str):
+def numbered(blocks):
     """Returns a script of blocks in which each line has the number that it has in the page."""
     lines: list[str] = []
     for block in blocks:
-        lines += [""] * (block.line - 1 - len(lines)) + change(block.text).splitlines()
+        lines += [""] * (block.line - 1 - len(lines)) + block.text.splitlines()
     return "\n".join(lines) + "\n"

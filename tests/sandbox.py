@@ -15,10 +15,14 @@ from shell import Shell
 # What stands in the pages, and what is there instead of the reader's own.
 ADDRESS = "127.0.0.1:8500"
 # A flag that stands twice has its last value.
-SMALL_NETWORK = (
-    "--network=cifar_resnet8 --image_size=32 --batch_size=8 --steps_per_epoch=2 --epochs=1 "
-    "--decay_epochs=1"
-).split()
+SMALL_NETWORK = [
+    "--network=cifar_resnet8",
+    "--image_size=32",
+    "--batch_size=8",
+    "--steps_per_epoch=2",
+    "--epochs=1",
+    "--decay_epochs=1",
+]
 # On a busy machine any time may be exceeded.
 LARGE_BUDGET = ["--budget_ms=10000"]
 
@@ -113,7 +117,7 @@ def _write_pictures(folder):
         path = folder / f"photos/class {label % 2}/{index}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(tf.io.encode_jpeg(tf.repeat(tf.io.decode_png(image), 3, axis=2)).numpy())
-    (folder / "photo.jpg").write_bytes((folder / "photos/class 0").glob("*.jpg").__next__().read_bytes())
-    for name in ("other.png", "more/of/these.png"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(path, folder / "photo.jpg")
+    (folder / "more").mkdir()
+    for name in ("other.png", "more/another.png"):
         (folder / name).write_bytes(images[0])
