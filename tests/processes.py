@@ -17,9 +17,9 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tfgates.finish", "tfgates.init_from", "tfgates.export.savedmodel"])
 
 
-def forked(*arguments, folder=ROOT):
-    """Runs a Python script of the repository; returns the finished process with its output."""
-    with Script(*arguments, folder=folder) as script:
+def forked(*arguments, **options):
+    """Runs a Python script as a `Script`; returns the finished process with its output."""
+    with Script(*arguments, **options) as script:
         return script.finish(280)
 
 
@@ -30,18 +30,19 @@ class Script:
         *arguments: of Python: a path in the repository, or -m and a module; and its own.
         environment: variables that it gets in addition.
         folder: where it runs.
+        eager: whether TensorFlow builds no graphs, which is faster where little is computed.
     """
 
-    def __init__(self, *arguments, environment=(), folder=ROOT):
+    def __init__(self, *arguments, environment=(), folder=ROOT, eager=False):
         self.arguments = [str(argument) for argument in arguments]
         self._environment = dict(environment)
-        self._run_in = folder
+        self._where = folder, eager
 
     def __enter__(self):
         self._folder = tempfile.TemporaryDirectory()
         self._outputs = [pathlib.Path(self._folder.name, name) for name in ("stdout", "stderr")]
         self._process = FORKS.Process(
-            target=_main, args=(self.arguments, self._outputs, self._environment, self._run_in)
+            target=_main, args=(self.arguments, self._outputs, self._environment, *self._where)
         )
         self._process.start()
         return self
@@ -74,13 +75,17 @@ class Script:
         return subprocess.CompletedProcess(self.arguments, self._process.exitcode, stdout, stderr)
 
 
-def _main(arguments, outputs, environment, folder):
+def _main(arguments, outputs, environment, folder, eager):
     """Does in the forked process what Python does with its arguments."""
     for descriptor, path in enumerate(outputs, 1):
         with path.open("wb") as file:
             os.dup2(file.fileno(), descriptor)
     os.chdir(folder)
     os.environ.update(environment)
+    if eager:
+        import tensorflow as tf
+
+        tf.config.run_functions_eagerly(True)
     # A shell's background job ignores interrupts, and so would its children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if arguments[0] == "-m":

@@ -89,7 +89,8 @@ class Sandbox:
             )
         else:
             arguments = [*arguments, *_smaller(arguments)]
-        return forked(*arguments, folder=self.folder)
+        eager = {"train.py", "tfgates.tools.evaluate"} & set(arguments[:2])
+        return forked(*arguments, folder=self.folder, eager=bool(eager))
 
     def _serve(self, arguments):
         self._server.close()
