@@ -28,16 +28,24 @@ SHOWN = ("", "text", "math")
 DOCKER = "needs docker or Kubernetes, and the network"
 IMAGENET = "needs ImageNet and GPUs"
 MAKE = "takes minutes; .ci/run and tests/tools_test.py do the same"
+TIMES = "times networks for a minute"
 # By page and the beginning of the block.
 NOT_RUN = {
     ("README.md", "make demo "): MAKE,
+    ("README.md", "python -m tfgates.tools.prune"): f"{TIMES}; tests/prune_tool_test.py",
+    ("README.md", "python train.py --flagfile=runs/demo-pruned"): (
+        "goes on from the pruned run; tests/prune_tool_test.py"
+    ),
+    ("README.md", "python -m tfgates.tools.export --run=runs/demo --run=runs/demo-tuned"): (
+        f"{TIMES}; tests/budget_test.py"
+    ),
     ("README.md", "python train.py --flagfile=flags/r50.cfg\n"): IMAGENET,
     ("README.md", "docker run "): DOCKER,
     ("README.md", "python serving/client.py --server=models.example"): "asks another host",
     ("CONTRIBUTING.md", "make test "): MAKE,
     ("serving/README.md", "docker run "): DOCKER,
     ("datasets/README.md", "apt-get "): "installs a package; the data set is in the repository",
-    ("docs/serve.md", "python -m tfgates.tools.bench"): "takes a minute; tests/speed_test.py",
+    ("docs/serve.md", "python -m tfgates.tools.bench"): f"{TIMES}; tests/production_test.py",
     ("docs/serve.md", "docker run "): DOCKER,
     ("docs/several_hosts.md", "export TF_CONFIG="): "needs two hosts; tests/multiworker_test.py",
     ("docs/train.md", "python train.py --dataset=folder:photos --output_dir=runs/fine"): (

@@ -23,8 +23,6 @@ SMALL_NETWORK = [
     "--epochs=1",
     "--decay_epochs=1",
 ]
-# On a busy machine any time may be exceeded.
-LARGE_BUDGET = ["--budget_ms=10000"]
 
 
 class Sandbox:
@@ -77,20 +75,22 @@ class Sandbox:
         return forked(str(file), folder=self.folder)
 
     def _python(self, arguments, stdin):
-        client = arguments[0] == "serving/client.py"
+        script = arguments[:2]
         if self._only_check:
-            arguments = [*arguments, "--only_check_args"]
-        elif arguments[0] == "serving/server.py":
+            return forked(*arguments, "--only_check_args", folder=self.folder)
+        if "serving/server.py" in script:
             return self._serve(arguments)
-        elif client:
+        if "serving/client.py" in script:
             command = [sys.executable, *arguments, f"--server={self.address}"]
             return subprocess.run(
                 command, input=stdin, cwd=self.folder, capture_output=True, text=True, check=False
             )
-        else:
-            arguments = [*arguments, *_smaller(arguments)]
-        eager = {"train.py", "tfgates.tools.evaluate"} & set(arguments[:2])
-        return forked(*arguments, folder=self.folder, eager=bool(eager))
+        trains = "train.py" in script
+        # On the flags of a small run it is small already.
+        if trains and not any("--flagfile=runs/" in argument for argument in arguments):
+            arguments = [*arguments, *SMALL_NETWORK]
+        eager = trains or "tfgates.tools.evaluate" in script
+        return forked(*arguments, folder=self.folder, eager=eager)
 
     def _serve(self, arguments):
         self._server.close()
@@ -102,13 +102,6 @@ class Sandbox:
                 return subprocess.CompletedProcess(arguments, 0, found[0], "")
             time.sleep(0.05)
         return server.finish()
-
-
-def _smaller(arguments):
-    """Returns flags that make a command small; one on the flags of a run is so already."""
-    if arguments[0] == "train.py" and not any("--flagfile=runs/" in one for one in arguments):
-        return SMALL_NETWORK
-    return LARGE_BUDGET if any("--budget_ms" in one for one in arguments) else []
 
 
 def _write_pictures(folder):
