@@ -45,7 +45,7 @@ NOT_RUN = {
     ("CONTRIBUTING.md", "make test "): MAKE,
     ("serving/README.md", "docker run "): DOCKER,
     ("datasets/README.md", "apt-get "): "installs a package; the data set is in the repository",
-    ("docs/serve.md", "python -m tfgates.tools.bench"): f"{TIMES}; tests/production_test.py",
+    ("docs/serve.md", "python -m tfgates.tools.bench"): f"{TIMES}; tests/export_tool_test.py",
     ("docs/serve.md", "docker run "): DOCKER,
     ("docs/several_hosts.md", "export TF_CONFIG="): "needs two hosts; tests/multiworker_test.py",
     ("docs/train.md", "python train.py --dataset=folder:photos --output_dir=runs/fine"): (
