@@ -156,7 +156,7 @@ def test_the_commands_of_the_other_blocks_are_known(sandbox):
     ],
 )
 def test_an_unknown_command_or_flag_fails(command, sandbox):
-    assert sandbox.bash(f"{STUBS}{command} | cat\n", only_check=True).returncode
+    assert sandbox.bash(STUBS + command, only_check=True).returncode
 
 
 def test_a_block_that_fails_fails(sandbox):
