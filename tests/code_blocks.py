@@ -1,4 +1,4 @@
-"""The fenced blocks of the Markdown pages."""
+"""The fenced blocks of the Markdown pages, and their links."""
 
 import dataclasses
 
@@ -41,6 +41,18 @@ def blocks_of(page):
         Block(page, token.map[0] + 2, token.info.strip(), token.content)
         for token in tokens
         if token.type == "fence"
+    ]
+
+
+def links_of(page):
+    """Returns where the links and pictures of a page lead to, without what follows #."""
+    tokens = MarkdownIt().parse((ROOT / page).read_text())
+    inner = [child.attrs for token in tokens for child in token.children or []]
+    return [
+        str(attributes[name]).partition("#")[0]
+        for attributes in inner
+        for name in ("href", "src")
+        if name in attributes
     ]
 
 
