@@ -1,15 +1,13 @@
 """Tests the paper's claims on the full Fashion-MNIST: many small runs, a verdict for each claim.
 
     python -m benchmarks.claims --flagfile=flags/fashion_mnist.cfg --data_dir=data --jobs=2
-    python -m benchmarks.claims --flagfile=flags/fashion_mnist.cfg --only_read
 
 Runs are those of flags/fashion_mnist.cfg with a few flags changed. They are shared with
-benchmarks.techniques and go on where they were broken off. Writes a row for each run to
-benchmarks/results/fashion_mnist.csv, and the picture beside it; prints the table of the test images
-and the verdicts, which --only_read makes of that file alone.
+benchmarks.techniques and go on where they were broken off; their rows are in
+benchmarks/results/fashion_mnist.csv. Prints the table of the test images and the verdicts, and
+draws error against multiply-adds beside the rows.
 """
 
-import csv
 import pathlib
 import subprocess
 import sys
@@ -18,9 +16,9 @@ from absl import flags
 
 import tfgates.flags
 from benchmarks import verdicts
-from benchmarks.fashion_runs import point, train
+from benchmarks.fashion_runs import RESULTS, read, settings, train
 from tfgates import command
-from tfgates.report.runs import as_text, write_csv
+from tfgates.report.runs import as_text
 from tfgates.report.timing import hardware, table
 
 tfgates.flags.define_flags()
@@ -28,9 +26,7 @@ flags.adopt_module_key_flags(tfgates.flags)
 SEEDS = flags.DEFINE_list("seeds", ["1", "2", "3"], "Seeds of every run.")
 TARGETS = flags.DEFINE_list("targets", ["0.2", "0.4", "0.5", "0.6"], "Target rates.")
 JOBS = flags.DEFINE_integer("jobs", 1, "Runs at a time.", lower_bound=1)
-ONLY_READ = flags.DEFINE_boolean("only_read", False, "Train nothing; read the results.")
 
-RESULTS = pathlib.Path(__file__).with_name("results") / "fashion_mnist.csv"
 PICTURE = RESULTS.with_suffix(".png")
 BESIDE = {
     "plain": "gate=none",
@@ -38,17 +34,12 @@ BESIDE = {
     "annealed": "target_schedule=annealed anneal_step=0.25 anneal_epochs=1",
     "variable target": "target_schedule=exponential_moving_average",
 }
-FIGURES = ("top1_error", "stochastic_top1_error", "rate", "macs", "macs_share", "collapsed")
 LABELS = ("gates", "target", "seed")
 
 
 def main():
-    if ONLY_READ.value:
-        rows = read(RESULTS)
-    else:
-        rows = train_gated() + train_beside()
-        rows += train_pruned(rows)
-        write_csv(RESULTS, rows)
+    rows = train_gated() + train_beside()
+    rows += train_pruned(rows)
     print(f"\n{as_text(rows, ['gates', 'target'], 'github')}\n")
     print(table(verdicts.all_of(rows), ["claim", "figures", "verdict"]))
     print(
@@ -60,8 +51,8 @@ def main():
 
 def train_gated():
     """Trains {dependent, independent} x {per batch, per gate} at each target rate and seed."""
-    points = {
-        (f"{gate}, {loss}", target, seed): point(
+    runs = {
+        (f"{gate}, {loss}", target, seed): settings(
             f"gate={gate} target_loss={loss} target_rate={target}", seed
         )
         # The seeds change slowest: what is finished first is a whole grid.
@@ -70,14 +61,14 @@ def train_gated():
         for gate in ("dependent", "independent")
         for loss in ("per_batch", "per_gate")
     }
-    return rows_of(points)
+    return rows_of(runs)
 
 
 def train_beside():
     """Trains what the gated networks stand beside."""
     return rows_of(
         {
-            (name, "", seed): point(text, seed)
+            (name, "", seed): settings(text, seed)
             for seed in SEEDS.value
             for name, text in BESIDE.items()
         }
@@ -89,46 +80,34 @@ def train_pruned(rows):
 
     A pruned network is its gated one at the threshold: its row is there already.
     """
-    points = {}
+    runs, known = {}, read()
     for row in rows:
         if row["gates"] == "independent, per_batch":
-            pruned = pathlib.Path(f"{row['run']}-pruned")
-            if not pruned.exists():
-                prune = ("-m", "tfgates.tools.prune", f"--run={row['run']}")
-                subprocess.run([sys.executable, *prune, f"--output_dir={pruned}"], check=True)
-            text = f"network=run:{pruned} fresh_weights=true gate=none"
-            points["its blocks, trained anew", row["target"], row["seed"]] = point(
-                text, row["seed"]
-            )
-    found = rows_of(points)
+            run = pathlib.Path(flags.FLAGS.output_dir) / row["run"]
+            pruned = run.with_name(f"{run.name}-pruned")
+            anew = settings(f"network=run:{pruned} fresh_weights=true gate=none", row["seed"])
+            if pathlib.Path(anew.output_dir).name not in known and not pruned.exists():
+                prune = ("-m", "tfgates.tools.prune", f"--run={run}", f"--output_dir={pruned}")
+                subprocess.run([sys.executable, *prune], check=True)
+            runs["its blocks, trained anew", row["target"], row["seed"]] = anew
+    found = rows_of(runs)
     for row in found:
         # The shares of a run are of its own blocks; here they are of those before pruning.
         row["macs_share"] = row["macs"] / ungated(rows)
     return found
 
 
-def rows_of(points):
-    done = train(list(points.values()), JOBS.value)
+def rows_of(runs):
+    done = train(list(runs.values()), JOBS.value)
     return [
-        {**dict(zip(LABELS, labels, strict=True)), **done[one.settings.output_dir]}
-        for labels, one in points.items()
+        {**dict(zip(LABELS, labels, strict=True)), **done[one.output_dir]}
+        for labels, one in runs.items()
     ]
 
 
 def ungated(rows):
     """The multiply-adds of the plain network."""
     return next(row["macs"] for row in rows if row["gates"] == "plain")
-
-
-def read(path):
-    """Reads the rows that `write_csv` wrote."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        row["gate_rates"] = [float(rate) for rate in row["gate_rates"].split()]
-        for name in (*FIGURES, "top5_error", "cpu_seconds"):
-            row[name] = float(row[name]) if row[name] else None
-    return rows
 
 
 if __name__ == "__main__":

@@ -4,14 +4,14 @@
     python -m benchmarks.techniques --flagfile=flags/fashion_mnist.cfg --only=plain,annealed
 
 Every run is `python train.py --flagfile=flags/fashion_mnist.cfg` with the flags below, and goes on
-where it was broken off; finished ones are only read. Prints the table of the test images: what is
-chosen, thresholds and epochs, is chosen without them.
+where it was broken off; finished ones are only read, see benchmarks/fashion_runs.py. Prints the
+table of the test images: what is chosen, thresholds and epochs, is chosen without them.
 """
 
 from absl import flags
 
 import tfgates.flags
-from benchmarks.fashion_runs import point, train
+from benchmarks.fashion_runs import settings, train
 from tfgates import command
 from tfgates.errors import UserError
 from tfgates.report.runs import figures
@@ -67,9 +67,9 @@ def main():
     unknown = sorted(set(names) - set(TECHNIQUES))
     if unknown:
         raise UserError(f"--only names techniques: {', '.join(TECHNIQUES)}. Received: {unknown}.")
-    points = {name: point(TECHNIQUES[name], flags.FLAGS.seed) for name in names}
-    done = train(list(points.values()), JOBS.value)
-    rows = [line(name, done[points[name].settings.output_dir]) for name in names]
+    runs = {name: settings(TECHNIQUES[name], flags.FLAGS.seed) for name in names}
+    done = train(list(runs.values()), JOBS.value)
+    rows = [line(name, done[runs[name].output_dir]) for name in names]
     print(f"\n{hardware()}, seed {flags.FLAGS.seed}:\n\n{table(rows, HEADERS)}")
 
 
