@@ -30,7 +30,7 @@ STUB = """
     if flags["seed"] == "2" and not (folder.parent / "mended").exists():
         sys.exit("This one is broken.")
     (folder / "model.keras").touch()
-    (folder / "metrics.json").touch()
+    (folder / "model_card.md").touch()
 """
 
 

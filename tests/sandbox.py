@@ -1,6 +1,7 @@
 """A folder in which the commands of the documentation run on little data, within seconds."""
 
 import contextlib
+import functools
 import re
 import shutil
 import subprocess
@@ -104,14 +105,20 @@ class Sandbox:
         return server.finish()
 
 
+@functools.cache
+def _pictures():
+    """Returns real pictures, as JPEG."""
+    images, _ = real_images(100)
+    pixels = [tf.repeat(tf.io.decode_png(image), 3, axis=2) for image in images]
+    return [tf.io.encode_jpeg(image).numpy() for image in pixels]
+
+
 def _write_pictures(folder):
-    images, labels = real_images(120)
-    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
-        # Of a few classes, so that each has some for every split.
-        path = folder / f"photos/class {label % 2}/{index}.jpg"
+    for index, picture in enumerate(_pictures()):
+        path = folder / f"photos/class {index % 2}/{index}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(tf.io.encode_jpeg(tf.repeat(tf.io.decode_png(image), 3, axis=2)).numpy())
+        path.write_bytes(picture)
     shutil.copy(path, folder / "photo.jpg")
     (folder / "more").mkdir()
     for name in ("other.png", "more/another.png"):
-        (folder / name).write_bytes(images[0])
+        (folder / name).write_bytes(tf.io.encode_png(tf.io.decode_jpeg(picture)).numpy())
