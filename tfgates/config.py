@@ -24,6 +24,33 @@ FREE = (
     "recalibration_batch_size",
 )
 
+# What runs are compared by: in TensorBoard, and in the model card.
+COMPARED = (
+    "dataset",
+    "image_size",
+    "augment",
+    "mix",
+    "network",
+    "init_from",
+    "fresh_weights",
+    "gate",
+    "gated",
+    "target_loss",
+    "target_rate",
+    "block_targets",
+    "target_weight",
+    "target_penalty",
+    "target_unit",
+    "target_schedule",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "decay_epochs",
+    "weight_decay",
+    "precision",
+    "seed",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
@@ -40,6 +67,7 @@ class TrainConfig:
     mix: str
     network: str
     init_from: str
+    fresh_weights: bool
     gate: str
     gated: str
     filter_groups: int
@@ -101,6 +129,11 @@ class TrainConfig:
         """Refuses flags that do not go together."""
         if self.network.startswith(OF_RUN):
             self._check_network_of_run()
+        elif self.fresh_weights:
+            raise UserError(
+                "--fresh_weights belongs to --network=run:PATH. Received: --fresh_weights with "
+                f"--network={self.network}, whose weights are new anyway. Leave it out."
+            )
         target_flags.check(self, defaults)
         if self.warmup_epochs and self.warmup_epochs >= min((self.epochs, *self.decay_epochs)):
             raise UserError(
