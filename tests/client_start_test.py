@@ -160,9 +160,11 @@ def test_tls_by_flags(files, certificate):
     with stub_server(echo, credentials=secure) as address:
         assert run_client(address, *trust, *show, *files[:2]).returncode == 0
         refused = run_client(address, *trust, "--retries=0", *files[:2])
-        assert_fails_in_one_line(refused, "UNAVAILABLE")
+        assert_fails_in_one_line(refused, "UNAVAILABLE", "--client_certificate")
+        distrusted = run_client(address, "--tls", *show, "--retries=0", *files[:2])
+        assert_fails_in_one_line(distrusted, "CERTIFICATE_VERIFY_FAILED", "--ca_certificate")
         plain = run_client(address, "--retries=0", *files[:2])
-        assert_fails_in_one_line(plain, "UNAVAILABLE")
+        assert_fails_in_one_line(plain, "UNAVAILABLE", "--tls")
 
 
 def test_it_starts_fast_and_imports_what_it_uses(files):
