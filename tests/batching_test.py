@@ -339,6 +339,7 @@ def test_parameters_are_those_of_tensorflow_serving():
             "max_batch_size { value: 4 } allowed_batch_sizes: 4 allowed_batch_sizes: 4",
             "Received: 4, 4",
         ),
+        ("max_batch_size { value: 4 } allowed_batch_sizes: 0 allowed_batch_sizes: 4", "1 or more"),
     ],
 )
 def test_bad_parameters_are_refused(text, message):

@@ -78,7 +78,7 @@ N, the number of images, comes first in every input and output.
 
 ## Limits
 
-- Images: JPEG, PNG, BMP or WebP of at most {megapixels} million pixels;
+- Images: JPEG, PNG, BMP or WebP, not animated, of at most {megapixels} million pixels;
   EXIF orientation and transparency are ignored, as in training.
 - tau of a request moves the {live} gates that were not fixed at export.
 - On images of another kind than those it was trained on, its accuracy is unknown.
