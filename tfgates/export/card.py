@@ -59,7 +59,7 @@ tfgates {tfgates}. The same as data: `tfgates.json`.
 | parameters | {parameters:,} |
 | gates | {gates}, of which {opened} are open and {closed} closed for good |
 | policy | a block runs where its probability is greater than tau = {tau:g} |
-| multiply-adds | {least:,.2f} M with all gates closed, {full:,.2f} M with every block |
+| multiply-adds | {least:,.2f} M at least, {full:,.2f} M with every block |
 {measured}
 | input | {size} x {size} pixels, resize: {resize} |
 | graph | skip: {skip}, weights: {weights}, decode: {decode} |
