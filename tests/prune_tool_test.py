@@ -64,6 +64,10 @@ def test_a_pruned_run(one_sided, pruned):
     # Two gates of 16 x 16 + 16 x 2 multiply-adds are gone, one of 16 channels and one of 16.
     macs = [float(number) for number in table["M multiply-adds, mean"].split("|")[1:3]]
     assert macs[0] - macs[1] == pytest.approx(2 * (16 * 16 + 16 * 2) / 1e6, abs=0.011)
+    card = run.card.read_text()
+    assert "\nOn 91 validation images; " in card
+    assert re.search(rf"^\| threshold 0.5 +\| +{error_after.strip()} \|", card, re.MULTILINE)
+    assert f"| parameters | {table['parameters'].split('|')[2].strip()} |" in card
     assert json.loads(run.data.read_text()) == json.loads(one_sided.data.read_text())
 
 

@@ -1,6 +1,7 @@
 """Evaluates a network under each inference policy of the paper (sections 3.2, S4)."""
 
 import functools
+import itertools
 
 import tensorflow as tf
 
@@ -17,27 +18,22 @@ def evaluate(network, batches, progress=None):
         network: built `GatedNetwork`.
         batches: `tf.data.Dataset` of images [B, H, W, C], labels [B] and weights [B]; images of
             weight 0 are left out.
-        progress: function called with the number of passes done and of all passes; or None.
+        progress: function called after each batch with the number of batches done, over all
+            passes, and of all; or None.
 
     Returns:
         List of `Result`, the policy of the network's own inference first. A network without gates
         has one policy, "no gates"; one with stochastic depth has no threshold.
     """
     by_threshold = network.inference_policy == Threshold()
-    total = PASSES + 2 + by_threshold if network.num_gates else 1
-    done = 0
+    one_pass = _counted(batches, PASSES + 2 + by_threshold if network.num_gates else 1, progress)
 
     @functools.cache
     def classifier(policy):
         return tf.function(functools.partial(_classify, network, policy))
 
     def run(policy):
-        nonlocal done
-        found = Pass.run(network, classifier(policy), batches, scales=policy == Expected())
-        done += 1
-        if progress is not None:
-            progress(done, total)
-        return found
+        return Pass.run(network, classifier(policy), one_pass(), scales=policy == Expected())
 
     if not network.num_gates:
         return [result("no gates", [run(AlwaysOpen())])]
@@ -62,19 +58,33 @@ def sweep(network, batches, taus, progress=None):
         network: built `GatedNetwork` with gates.
         batches: as of `evaluate`; choose a threshold on validation images.
         taus: thresholds in (0, 1).
-        progress: function called with the number of passes done and of all passes; or None.
+        progress: as of `evaluate`.
 
     Returns:
         List of `Result`, one for each threshold, whose policy is its number as text.
     """
     classify = tf.function(lambda images, tau: _classify(network, Threshold(tau), images))
+    one_pass = _counted(batches, len(taus), progress)
     results = []
-    for done, tau in enumerate(taus, 1):
+    for tau in taus:
         of_tau = functools.partial(classify, tau=tf.constant(tau, tf.float32))
-        results.append(result(f"{tau:g}", [Pass.run(network, of_tau, batches)]))
-        if progress is not None:
-            progress(done, len(taus))
+        results.append(result(f"{tau:g}", [Pass.run(network, of_tau, one_pass())]))
     return results
+
+
+def _counted(batches, passes, progress):
+    """Returns a function that returns the batches of one of some passes, and reports them."""
+    if progress is None:
+        return lambda: batches
+    total = passes * int(batches.cardinality())
+    done = itertools.count(1)
+
+    def one_pass():
+        for batch in batches:
+            yield batch
+            progress(next(done), total)
+
+    return one_pass
 
 
 def _classify(network, policy, images):

@@ -5,12 +5,13 @@ import tabulate
 BAR = 24
 
 
-def policies(results, header="policy"):
+def policies(results, header="policy", form="simple"):
     """Formats the results of `tfgates.inference.evaluate` as a table in the paper's columns.
 
     Args:
         results: list of `Result`.
         header: of the first column.
+        form: of `tabulate`; "github" is Markdown.
 
     Returns:
         Text of several lines.
@@ -28,7 +29,7 @@ def policies(results, header="policy"):
     ]
     headers = [header, "top-1 error %", "top-5 error %", "rate", "M multiply-adds", "of ungated"]
     align = ["left", "right", "right", "right", "right", "right"]
-    return tabulate.tabulate(rows, headers, disable_numparse=True, colalign=align)
+    return tabulate.tabulate(rows, headers, form, disable_numparse=True, colalign=align)
 
 
 def gate_bars(rates):
