@@ -46,10 +46,7 @@ def of_export(about):
             "good",
         ),
         ("policy", f"a block runs where its probability is greater than tau = {about['tau']:g}"),
-        (
-            "multiply-adds",
-            f"{least:,.2f} M at least, {full:,.2f} M with every block",
-        ),
+        ("multiply-adds", f"{least:,.2f} M at least, {full:,.2f} M with every block"),
         *_measured(about["measured"]),
         *card.fitted(about["preprocessing"]),
         (
