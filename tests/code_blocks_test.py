@@ -32,6 +32,7 @@ TIMES = "times networks for a minute"
 # By page and the beginning of the block.
 NOT_RUN = {
     ("README.md", "make demo "): MAKE,
+    ("README.md", "python -m tfgates.tools.sweep"): "trains for minutes; tests/grid_test.py",
     ("README.md", "python -m tfgates.tools.prune"): f"{TIMES}; tests/prune_tool_test.py",
     ("README.md", "python train.py --flagfile=runs/demo-pruned"): (
         "goes on from the pruned run; tests/prune_tool_test.py"

@@ -22,7 +22,7 @@ N, the number of images, comes first in every input and output.
 
 ## Limits
 
-- Images: JPEG, PNG, BMP or WebP of at most {megapixels} million pixels.
+- Images: JPEG, PNG, BMP or WebP, not animated, of at most {megapixels} million pixels.
 - tau of a request moves the {live} gates that were not fixed at export.
 {limits}
 
@@ -46,10 +46,7 @@ def of_export(about):
             "good",
         ),
         ("policy", f"a block runs where its probability is greater than tau = {about['tau']:g}"),
-        (
-            "multiply-adds",
-            f"{least:,.2f} M with all gates closed, {full:,.2f} M with every block",
-        ),
+        ("multiply-adds", f"{least:,.2f} M at least, {full:,.2f} M with every block"),
         *_measured(about["measured"]),
         *card.fitted(about["preprocessing"]),
         (
