@@ -124,6 +124,15 @@ class RunFolder:
             raise self._unreadable(path, f"it holds a {type(classifier).__name__}")
         return classifier
 
+    def require_model(self):
+        """Refuses a folder without a finished model.
+
+        Raises:
+            UserError: `model` is missing.
+        """
+        if not self.model.exists():
+            raise self._unreadable(self.model, "it is missing")
+
     def load_data(self):
         """Loads what `write_data` wrote: data set name, labels, `Preprocessing`.
 

@@ -1,0 +1,92 @@
+"""Error against multiply-adds: every policy of every run on the test images (figure 2)."""
+
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from tfgates.report.labels import place
+from tfgates.report.style import COLORS, GREY, MARKERS, Picture, new_figure, styled
+
+TICKS = [digit * 10.0**power for power in range(-3, 7) for digit in (1, 1.5, 2, 3, 4, 5, 7)]
+
+
+@styled
+def tradeoff(runs):
+    """Draws a point for each policy of each run; a color is a run, a shape a policy.
+
+    Args:
+        runs: by name, a list of `Result`, that of the network's own inference first.
+
+    Returns:
+        `Picture`.
+    """
+    figure = new_figure(8, 4.6)
+    axes = figure.subplots()
+    policies = list(dict.fromkeys(result.policy for one in runs.values() for result in one))
+    shapes = dict(zip(policies, MARKERS * len(policies), strict=False))
+    points, names, colors, others = [], [], [], []
+    for index, (name, results) in enumerate(runs.items()):
+        color = COLORS[index % len(COLORS)]
+        for number, result in enumerate(results):
+            point = result.macs / 1e6, result.top1_error
+            axes.errorbar(
+                *point,
+                yerr=result.top1_error_std,
+                color=color,
+                marker=shapes[result.policy],
+                ms=8 if number == 0 else 6,
+                mfc=color if number == 0 else "white",
+            )
+            if len(runs) == 1 or number == 0:
+                points.append(point)
+                names.append(result.policy if len(runs) == 1 else name)
+                colors.append(color)
+            else:
+                others.append(point)
+    _compute_axis(axes, [x for x, _ in points + others])
+    axes.set(ylabel="top-1 error, %")
+    axes.grid(visible=True)
+    if len(runs) > 1:
+        figure.legend(handles=_shapes(shapes), loc="outside upper left", ncols=3)
+    place(figure, axes, points, names, colors, others)
+    return Picture(
+        name="tradeoff",
+        figure=figure,
+        alternative=f"Top-1 error on the test images against multiply-adds. {_in_words(runs)}.",
+        caption=(
+            "On the test images. Filled: the network's own inference. Further left is cheaper, "
+            "further down more accurate. An ensemble pays for all of its passes; the bar of the "
+            "stochastic passes is their standard deviation."
+        ),
+    )
+
+
+def _compute_axis(axes, values):
+    """Costs differ by factors: a logarithmic axis with round numbers."""
+    low, high = min(values) / 1.15, max(values) * 1.15
+    ticks = [tick for tick in TICKS if low <= tick <= high]
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    axes.margins(y=0.15)
+    if ticks:
+        axes.xaxis.set_major_locator(FixedLocator(ticks))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axes.set_xlabel("million multiply-adds per image, logarithmic")
+
+
+def _shapes(shapes):
+    return [
+        Line2D([], [], color=GREY, mfc="white", marker=marker, ls="", label=policy)
+        for policy, marker in shapes.items()
+    ]
+
+
+def _in_words(runs):
+    return "; ".join(
+        f"{name}: "
+        + ", ".join(
+            f"{one.policy} {one.top1_error:.2f} % at {one.macs / 1e6:.2f} million"
+            for one in (results if len(runs) == 1 else results[:1])
+        )
+        for name, results in runs.items()
+    )
