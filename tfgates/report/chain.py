@@ -2,15 +2,18 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from tfgates import costs
 from tfgates.pruning import indices_of_gates
-from tfgates.report.style import BLUE, GREY, INK, SKY, Picture, new_figure, styled
+from tfgates.report.style import BLUE, GREY, INK, LIGHT, SKY, Picture, new_figure, styled
 
 PER_ROW = 9
+# Of a block: half its side, and how far above its middle its shortcut runs; blocks are 1 apart.
+HALF, TOP = 0.34, 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,14 +80,14 @@ def draw(chain, policy):
     """
     rows = math.ceil(len(chain) / PER_ROW)
     columns = math.ceil(len(chain) / rows)
-    figure = new_figure(max(1.02 * (columns + 1), 4), 1.55 * rows)
+    figure = new_figure(columns + 0.7, 1.35 * rows)
     axes = figure.subplots()
-    axes.set(xlim=(-0.75, columns + 0.05), ylim=(-rows * 1.5 + 0.45, 0.78), aspect="equal")
+    axes.set(xlim=(-0.85, columns - 0.15), ylim=(-rows * 1.35 + 0.75, 0.6), aspect="equal")
     axes.set_axis_off()
     for index, link in enumerate(chain):
         row, column = divmod(index, columns)
-        _block(axes, column, -1.5 * row, link)
-    ends = (-0.72, 0, "stem"), ((len(chain) - 1) % columns + 0.74, -1.5 * (rows - 1), "head")
+        _block(axes, column, -1.35 * row, link)
+    ends = (-0.72, 0, "stem"), ((len(chain) - 1) % columns + 0.74, -1.35 * (rows - 1), "head")
     for x, y, name in ends:
         axes.text(x, y, name, rotation=90, ha="center", va="center", color=GREY, fontsize=8)
     total = sum(link.cost.branch for link in chain)
@@ -100,56 +103,42 @@ def draw(chain, policy):
         ),
         caption=(
             f"Each block is filled up to its rate, {policy}; below it, the million multiply-adds "
-            "of its branch. The arc is the shortcut that always runs; a diamond on it is a "
-            "projection. A block without a gate is grey."
+            "of its branch. The line over a block is its shortcut, which always runs; a "
+            "diamond on it is a projection. A block without a gate is grey."
         ),
     )
 
 
 def _block(axes, x, y, link):
-    half, style = 0.34, "round,pad=0,rounding_size=0.06"
-    axes.plot([x - 0.5, x - half], [y, y], color=GREY, lw=1)
-    axes.plot([x + half, x + 0.5], [y, y], color=GREY, lw=1)
-    axes.add_patch(
-        FancyArrowPatch(
-            (x - 0.46, y), (x + 0.46, y), connectionstyle="arc3,rad=-0.78", arrowstyle="-", ec=GREY
-        )
+    for side in (-1, 1):
+        axes.plot([x + side * HALF, x + side * 0.5], [y, y], color=GREY, lw=1)
+    # The shortcut: up, over the block, and down again.
+    axes.plot(
+        [x - 0.44, x - 0.44, x - 0.38, x + 0.38, x + 0.44, x + 0.44],
+        [y, y + TOP - 0.06, y + TOP, y + TOP, y + TOP - 0.06, y],
+        color=GREY,
+        lw=1,
     )
     if link.shortcut == "projection":
-        axes.plot([x], [y + 0.5 * 0.78 * 0.92], marker="D", ms=6, mfc="white", mec=INK)
-    outline = FancyBboxPatch(
-        (x - half, y - half), 2 * half, 2 * half, boxstyle=style, fc="white", ec=GREY
-    )
-    axes.add_patch(outline)
-    filled = Rectangle(
-        (x - half, y - half), 2 * half, 2 * half * link.rate, fc=SKY if link.gates else "#d7dadd"
-    )
-    axes.add_patch(filled)
-    filled.set_clip_path(outline)
-    ls = "-" if link.branch else (0, (3, 2))
-    axes.add_patch(
-        FancyBboxPatch(
-            (x - half, y - half), 2 * half, 2 * half, boxstyle=style, fc="none", ec=INK, ls=ls
-        )
-    )
-    number = link.name.removeprefix("block_")
+        axes.plot([x], [y + TOP], marker="D", ms=6, mfc="white", mec=INK)
+    _box(axes, x, y, link)
     rate = f"{link.rate:.2f}" if link.gates else ("always" if link.branch else "no branch")
-    axes.text(x, y + 0.13, number, ha="center", va="center", fontsize=8)
-    axes.text(
-        x,
-        y - 0.11,
-        rate,
-        ha="center",
-        va="center",
-        fontsize=9 if link.gates else 7.5,
-        weight="bold",
-    )
-    axes.text(
-        x,
-        y - 0.46,
-        f"{link.cost.branch / 1e6:.3g} M",
-        ha="center",
-        va="center",
-        fontsize=8,
-        color=BLUE,
-    )
+    cost = f"{link.cost.branch / 1e6:.3g} M" if link.branch else ""
+    number = link.name.removeprefix("block_")
+    for above, text, style in (
+        (0.13, number, {"fontsize": 8}),
+        (-0.11, rate, {"fontsize": 9 if link.gates else 7.5, "weight": "bold"}),
+        (-0.47, cost, {"fontsize": 8, "color": BLUE}),
+    ):
+        axes.text(x, y + above, text, ha="center", va="center", **style)
+
+
+def _box(axes, x, y, link):
+    corner, size = (x - HALF, y - HALF), 2 * HALF
+    shape: dict[str, Any] = {"boxstyle": "round,pad=0,rounding_size=0.06", "ec": INK}
+    shape["ls"] = "-" if link.branch else (0, (3, 2))
+    outline = FancyBboxPatch(corner, size, size, fc="white", **shape)
+    filled = Rectangle(corner, size, size * link.rate, fc=SKY if link.gates else LIGHT)
+    for patch in (outline, filled, FancyBboxPatch(corner, size, size, fc="none", **shape)):
+        axes.add_patch(patch)
+    filled.set_clip_path(outline)

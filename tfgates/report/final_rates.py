@@ -44,7 +44,7 @@ def final_rates(bars, dots, target_rate):
     axes.set(ylabel="rate")
     axes.tick_params(axis="x", length=0, pad=7)
     axes.grid(visible=True, axis="y")
-    figure.legend(handles=_legend(policy, other, found), loc="outside upper left", ncols=3)
+    figure.legend(handles=_legend(policy, other, found), loc="outside upper left", ncols=4)
     return Picture(
         name="final_rates",
         figure=figure,

@@ -213,7 +213,7 @@ def _card(photo, labels):
             f"{'✓' if right else '✗'} {verdict}",
             f"{opened.sum()} of {len(opened)} gates open",
             "".join(map(str, opened)),
-            f"{photo.macs / 1e6:,.2f} M multiply-adds",
+            f"{photo.macs / 1e6:,.2f} M multiply\u2011adds",
         ],
     )
 

@@ -108,9 +108,16 @@ def as_svg(figure, name):
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    # A hundredth of a point is enough.
+    svg = re.sub(r' (d|x|y|transform)="[^"]*"', _rounded, svg)
+    svg = re.sub(r"\n\s*(?=<)", "", svg)
     svg = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", svg)
     svg = svg.replace("'DejaVu Sans', sans-serif", "system-ui, sans-serif")
     return svg.replace("<svg ", f"<svg {ATTRIBUTES} ", 1)
+
+
+def _rounded(attribute):
+    return re.sub(r"(\.\d\d)\d+", r"\1", attribute[0])
 
 
 def shorten(text, length=22):

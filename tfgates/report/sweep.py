@@ -1,6 +1,7 @@
 """Error against multiply-adds over the threshold of the gates, as CSV and picture (figure 2)."""
 
 import csv
+import itertools
 
 from tfgates.report.labels import place
 from tfgates.report.style import COLORS, MARKERS, Picture, new_figure, styled
@@ -45,7 +46,7 @@ def draw(sweeps):
         ends += own if single else own[:1]
         names += taus if single else [name]
         colors += [color] * (len(taus) if single else 1)
-        points += own
+        points += _along(own)
     axes.set(xlabel="million multiply-adds per image", ylabel="top-1 error, %")
     axes.margins(0.08, 0.12)
     axes.grid(visible=True)
@@ -61,6 +62,16 @@ def draw(sweeps):
             f"threshold; beside it, {beside}."
         ),
     )
+
+
+def _along(points):
+    """Points on the lines between points, which labels leave free."""
+    steps = [step / 8 for step in range(8)]
+    return [
+        tuple(one + (other - one) * step for one, other in zip(start, end, strict=True))
+        for start, end in itertools.pairwise(points)
+        for step in steps
+    ]
 
 
 def _in_words(results):
