@@ -4,7 +4,7 @@ import numpy as np
 from examples import PREPROCESSING, real_images, small_network
 
 from tfgates import costs
-from tfgates.inference.by_class import class_means
+from tfgates.inference.by_class import class_means, specialization
 from tfgates.inference.passes import Result
 from tfgates.inside import Inside, Photo
 from tfgates.records import Metrics, Rates, Record
@@ -53,9 +53,12 @@ def inside(network, seed=0):
         Photo(image, index, index % 2, decisions[THRESHOLD][index], macs[index])
         for index, image in enumerate(pixels)
     ]
+    rates = {name: values.mean(axis=0) for name, values in decisions.items()}
+    class_rates = {name: class_means(values, labels, 10) for name, values in decisions.items()}
     return Inside(
-        rates={name: values.mean(axis=0) for name, values in decisions.items()},
-        class_rates={name: class_means(values, labels, 10) for name, values in decisions.items()},
+        rates=rates,
+        class_rates=class_rates,
+        special=specialization(class_rates[THRESHOLD], rates[THRESHOLD]),
         images=np.bincount(labels),
         errors=np.linspace(0, 20, 10),
         macs=class_means(macs, labels, 10),

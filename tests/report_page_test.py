@@ -53,14 +53,18 @@ def resized(browser, width):
 def test_nothing_is_fetched_and_nothing_fails(browser):
     assert browser.get_log("browser") == []
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = [
-        event["params"]["request"]["url"]
+    # The window that was there before asks for its own parts.
+    asked = {
+        event["params"]["requestId"]: event["params"]["request"]["url"]
         for event in events
         if event["method"] == "Network.requestWillBeSent"
-    ]
-    assert browser.current_url in asked
-    assert [url for url in asked if url != browser.current_url and url[:5] != "data:"] == []
-    assert not [event for event in events if event["method"] == "Network.loadingFailed"]
+        and event["params"]["documentURL"] == browser.current_url
+    }
+    assert browser.current_url in asked.values()
+    others = set(asked.values()) - {browser.current_url}
+    assert [url for url in others if not url.startswith("data:")] == []
+    failed = [event["params"] for event in events if event["method"] == "Network.loadingFailed"]
+    assert [one for one in failed if one["requestId"] in asked] == []
 
 
 def test_every_picture_is_there_and_says_what_it_shows(browser):

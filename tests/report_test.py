@@ -1,5 +1,6 @@
 """The page of a run: its numbers against NumPy and metrics.json, its words, what it refuses."""
 
+import dataclasses
 import itertools
 import json
 import re
@@ -102,7 +103,7 @@ def test_the_bars_are_the_rates():
     }
     assert heights == dict(enumerate(rates))
     (dots,) = [line for line in axes.lines if line.get_marker() == "o"]
-    assert dots.get_ydata() == sampled
+    assert list(dots.get_ydata()) == sampled
     for words in ("2 of 4 nearly always open (02, 03)", "1 of 4 nearly always closed (00)"):
         assert words in picture.alternative
 
@@ -162,6 +163,7 @@ def test_looking_inside_against_a_loop(whole_run, looked_at):
             assert found.errors[label] == pytest.approx(100 * np.mean(wrong))
     recorded = json.loads(run.metrics.read_text())["policies"][0]
     np.testing.assert_allclose(found.rates["threshold 0.5"], recorded["gate_rates"])
+    np.testing.assert_allclose(found.special, np.abs(rates - decisions.mean(axis=0)).mean(axis=1))
     for photo in (*found.most, *found.fewest):
         (index,) = [i for i, image in enumerate(images) if np.array_equal(image, photo.pixels)]
         assert photo.label == records[index][1]
@@ -226,7 +228,7 @@ def test_independent_gates_name_no_class_and_no_image():
     cost = costs.count(network, SHAPE)
     found = inside(network)
     rates = {name: np.tile(values, (10, 1)) for name, values in found.rates.items()}
-    alike = type(found)(found.rates, rates, found.images, found.errors, found.macs, [], [])
+    alike = dataclasses.replace(found, class_rates=rates, special=np.zeros(10), most=[], fewest=[])
     one = record("runs/one", cost, [0.0, 1.0, 1.0], gate="independent")
     html = as_html(build([one], network, SHAPE, [*"abcdefghij"], alike))
     assert "No class is special" in html

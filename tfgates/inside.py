@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tfgates.inference.by_class import class_means, extremes
+from tfgates.inference.by_class import class_means, extremes, specialization
 from tfgates.inference.evaluate import PASSES, passes
 from tfgates.policies import Sample, Threshold
 from tfgates.results import evaluation_images, show_passes
@@ -37,6 +37,7 @@ class Inside:
     Attributes:
         rates: by name of the policy, threshold and stochastic, the rate of each gate, [G].
         class_rates: the same for each class, [K, G]; NaN for one without images.
+        special: how far the rates of each class at the threshold lie from those of all, [K].
         images: number of each class, [K].
         errors: top-1 error of each class at the threshold, in percent, [K].
         macs: mean multiply-adds of each class at the threshold, [K].
@@ -46,6 +47,7 @@ class Inside:
 
     rates: dict[str, np.ndarray]
     class_rates: dict[str, np.ndarray]
+    special: np.ndarray
     images: np.ndarray
     errors: np.ndarray
     macs: np.ndarray
@@ -86,11 +88,15 @@ def look_inside(network, dataset, preprocessing):
         ]
         for side in chosen
     )
+    rates = {name: values.mean(axis=0) for name, values in decisions.items()}
+    class_rates = {
+        name: class_means(values, fixed.labels, classes) for name, values in decisions.items()
+    }
+    own = next(iter(rates))
     return Inside(
-        rates={name: values.mean(axis=0) for name, values in decisions.items()},
-        class_rates={
-            name: class_means(values, fixed.labels, classes) for name, values in decisions.items()
-        },
+        rates=rates,
+        class_rates=class_rates,
+        special=specialization(class_rates[own], rates[own]),
         images=np.bincount(fixed.labels, minlength=classes),
         errors=class_means(wrong, fixed.labels, classes),
         macs=class_means(fixed.macs, fixed.labels, classes),

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from tfgates.inference.by_class import specialization
 from tfgates.report.page import Table
 
 NAMED, ROWS = 3, 60
@@ -20,7 +19,7 @@ def most_special(inside, labels):
     """
     policy, rates = next(iter(inside.class_rates.items()))
     overall = inside.rates[policy]
-    far = specialization(rates, overall)
+    far = inside.special
     seen = [int(one) for one in np.argsort(-far, kind="stable") if inside.images[one]]
     if far[seen[0]] < 0.005:
         return ["No class is special: every class has the rates of all images."]
@@ -41,7 +40,7 @@ def class_table(inside, labels):
     """Lays out the classes from the most to the least specialised one; see `most_special`."""
     policy, rates = next(iter(inside.class_rates.items()))
     overall = inside.rates[policy]
-    far = specialization(rates, overall)
+    far = inside.special
     order = [int(one) for one in np.argsort(-far, kind="stable") if inside.images[one]]
     rows = [
         [
