@@ -133,9 +133,17 @@ def test_a_page_of_two_runs_compares_them():
     names += [("runs/b", policy) for _, policy in names]
     assert [tuple(row[:2]) for row in table.rows] == names
     assert table.rows[1][2] == "12.00 ± 0.20"
-    for name in ("tradeoff", "tau"):
-        labels = [text.get_text() for text in pictures(page)[name].figure.axes[0].texts]
-        assert labels == ["runs/a", "runs/b"]
+    drawn = pictures(page)
+    labels = [text.get_text() for text in drawn["tradeoff"].figure.axes[0].texts]
+    assert labels == ["A runs/a", "A", "B runs/b", "B"]
+    labels = [text.get_text() for text in drawn["tau"].figure.axes[0].texts]
+    assert labels == ["runs/a", "runs/b"]
+
+
+def test_of_many_runs_each_has_its_own_inference():
+    names = [f"runs/{index}" for index in range(9)]
+    axes = pictures(made_up_page(runs=names))["tradeoff"].figure.axes[0]
+    assert [text.get_text() for text in axes.texts] == names
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,13 @@ from tfgates.report.labels import place
 from tfgates.report.style import COLORS, GREY, MARKERS, Picture, new_figure, styled
 
 TICKS = [digit * 10.0**power for power in range(-3, 7) for digit in (1, 1.5, 2, 3, 4, 5, 7)]
+# The policies of more runs could not be told apart.
+MANY = 6
 
 
 @styled
 def tradeoff(runs):
-    """Draws a point for each policy of each run; a color is a run, a shape a policy.
+    """Draws a point for each policy of each run; of more than some runs, of their own inference.
 
     Args:
         runs: by name, a list of `Result`, that of the network's own inference first.
@@ -21,33 +23,23 @@ def tradeoff(runs):
     """
     figure = new_figure(8, 4.6)
     axes = figure.subplots()
-    policies = list(dict.fromkeys(result.policy for one in runs.values() for result in one))
+    shown = {name: results[: 1 if len(runs) > MANY else None] for name, results in runs.items()}
+    policies = dict.fromkeys(result.policy for results in shown.values() for result in results)
     shapes = dict(zip(policies, MARKERS * len(policies), strict=False))
-    points, names, colors, others = [], [], [], []
-    for index, (name, results) in enumerate(runs.items()):
+    points, texts, colors = [], [], []
+    for index, (name, results) in enumerate(shown.items()):
         color = COLORS[index % len(COLORS)]
-        for number, result in enumerate(results):
-            point = result.macs / 1e6, result.top1_error
-            axes.errorbar(
-                *point,
-                yerr=result.top1_error_std,
-                color=color,
-                marker=shapes[result.policy],
-                ms=8 if number == 0 else 6,
-                mfc=color if number == 0 else "white",
-            )
-            if len(runs) == 1 or number == 0:
-                points.append(point)
-                names.append(result.policy if len(runs) == 1 else name)
-                colors.append(color)
-            else:
-                others.append(point)
-    _compute_axis(axes, [x for x, _ in points + others])
+        points += _points(axes, results, shapes, color)
+        colors += [color] * len(results)
+        letter = "" if len(runs) > MANY else "ABCDEF"[index]
+        several = [f"{letter} {name}".strip(), *[letter] * (len(results) - 1)]
+        texts += [one.policy for one in results] if len(runs) == 1 else several
+    _compute_axis(axes, [x for x, _ in points])
     axes.set(ylabel="top-1 error, %")
     axes.grid(visible=True)
     if len(runs) > 1:
         figure.legend(handles=_shapes(shapes), loc="outside upper left", ncols=3)
-    place(figure, axes, points, names, colors, others)
+    place(figure, axes, points, texts, colors)
     return Picture(
         name="tradeoff",
         figure=figure,
@@ -58,6 +50,21 @@ def tradeoff(runs):
             "stochastic passes is their standard deviation."
         ),
     )
+
+
+def _points(axes, results, shapes, color):
+    """Draws the policies of a run, the first one filled; returns their coordinates."""
+    points = [(result.macs / 1e6, result.top1_error) for result in results]
+    for own, point, result in zip([True, *[False] * len(points)], points, results, strict=False):
+        axes.errorbar(
+            *point,
+            yerr=result.top1_error_std,
+            color=color,
+            marker=shapes[result.policy],
+            ms=8 if own else 6,
+            mfc=color if own else "white",
+        )
+    return points
 
 
 def _compute_axis(axes, values):
