@@ -26,7 +26,9 @@ def tradeoff(runs):
     shown = {name: results[: 1 if len(runs) > MANY else None] for name, results in runs.items()}
     policies = dict.fromkeys(result.policy for results in shown.values() for result in results)
     shapes = dict(zip(policies, MARKERS * len(policies), strict=False))
-    points, texts, colors = [], [], []
+    points: list[tuple] = []
+    texts: list[str] = []
+    colors: list[str] = []
     for index, (name, results) in enumerate(shown.items()):
         color = COLORS[index % len(COLORS)]
         points += _points(axes, results, shapes, color)
