@@ -243,6 +243,19 @@ def test_independent_gates_name_no_class_and_no_image():
     assert "Every test image runs the same blocks" in html
 
 
+def test_stochastic_depth_has_rates_but_no_target_and_no_classes():
+    network = small_network("stochastic_depth", size=32)
+    cost = costs.count(network, SHAPE)
+    one = record("runs/one", cost, [0.9, 0.7, 0.5], gate="stochastic_depth")
+    page = build([one], network, SHAPE, [*"abcdefghij"], inside=None)
+    assert set(pictures(page)) >= {"chain", "rates_over_training", "final_rates"}
+    assert "class_rates" not in pictures(page)
+    html = as_html(page)
+    assert html.count("The gates of stochastic depth") == 2
+    assert "target is" not in html
+    assert "have collapsed" not in html
+
+
 def test_damaged_files_and_other_networks_are_refused(copied_run):
     run = copied_run
     whole = run.metrics.read_text()

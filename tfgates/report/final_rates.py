@@ -6,7 +6,15 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from tfgates.report.pictures import CLOSED, DEPENDS, KIND_COLORS, OPEN, in_words, kinds
+from tfgates.report.pictures import (
+    CLOSED,
+    DEPENDS,
+    KIND_COLORS,
+    OPEN,
+    in_words,
+    kinds,
+    target_in_words,
+)
 from tfgates.report.style import INK, LIGHT, Picture, new_figure, styled
 
 HATCHES = {OPEN: None, DEPENDS: "////", CLOSED: None}
@@ -19,18 +27,19 @@ def final_rates(bars, dots, target_rate):
     Args:
         bars: name of a policy and the rate of each gate under it, [G]; they are marked.
         dots: another one.
-        target_rate: a dashed line.
+        target_rate: a dashed line, or None.
 
     Returns:
         `Picture`.
     """
     (policy, rates), (other, of_other) = bars, dots
     gates, found = np.arange(len(rates)), kinds(rates)
-    figure = new_figure(min(max(1.5 + 0.42 * len(rates), 6), 10), 3.4)
+    figure = new_figure(min(max(1.5 + 0.42 * len(rates), 7), 10), 3.4)
     axes = figure.subplots()
     axes.axhspan(0.95, 1, color=LIGHT, alpha=0.6, linewidth=0)
     axes.axhspan(0, 0.05, color=LIGHT, alpha=0.6, linewidth=0)
-    axes.axhline(target_rate, color=INK, linestyle=(0, (4, 3)), linewidth=0.8)
+    if target_rate is not None:
+        axes.axhline(target_rate, color=INK, linestyle=(0, (4, 3)), linewidth=0.8)
     for kind, color in KIND_COLORS.items():
         own = np.array([one == kind for one in found])
         style = {"color": color, "hatch": HATCHES[kind], "edgecolor": "white", "linewidth": 0}
@@ -50,11 +59,12 @@ def final_rates(bars, dots, target_rate):
         figure=figure,
         alternative=(
             f"Rate of each gate, {policy}: {in_words(rates)}. Their mean is {np.mean(rates):.3f}, "
-            f"with {other} {np.mean(of_other):.3f}; the target is {target_rate:g}."
+            f"with {other} {np.mean(of_other):.3f}{target_in_words(target_rate)}."
         ),
         caption=(
             f"Bars: {policy}. Circles: {other}. Grey bands: rates above 0.95 or below 0.05, where "
-            "a gate counts as collapsed. Dashed: the target."
+            "a gate counts as collapsed."
+            + (" Dashed: the target." if target_rate is not None else "")
         ),
     )
 

@@ -17,8 +17,10 @@ ABOUT = {
 OF_LEARNED_GATES = ("target_loss", "target_schedule")
 
 
-def target_rate(record):
-    """The rate a run was trained towards, as it was recorded, else as its flags say."""
+def target_rate(record, network):
+    """The rate a run was trained towards, as it was recorded, else as its flags say; or None."""
+    if not network.has_learned_gates:
+        return None
     if record.metrics is not None:
         return record.metrics.target_rate
     return float(record.flags.get("target_rate", 1))
@@ -31,19 +33,19 @@ def about(record, network):
         value = record.flags.get(flag, "")
         if flag in OF_LEARNED_GATES and not network.has_learned_gates:
             continue
-        if value:
+        if value and value != "constant":
             found.append((name, value.replace("_", " ") if flag in OF_LEARNED_GATES else value))
     if network.has_learned_gates:
         unit = record.flags.get("target_unit", "blocks").replace("_", "-")
-        found.append(("target rate", f"{target_rate(record):g} of the {unit}"))
+        found.append(("target rate", f"{target_rate(record, network):g} of the {unit}"))
     return [*found, ("parameters", f"{network.count_params():,}")]
 
 
-def figures(record, rates):
+def figures(record, network, rates):
     """Lists the headline: a number, what it is, and a remark.
 
     Args:
-        record: `tfgates.records.Record`.
+        record, network: `tfgates.records.Record` and `GatedNetwork`.
         rates: of each gate by policy, the network's own inference first.
     """
     found = []
@@ -55,10 +57,10 @@ def figures(record, rates):
             (f"{own.top1_error:.2f} %", "top-1 error", f"{own.policy}, {images}"),
             (f"{own.macs / 1e6:,.2f} M", "multiply-adds per image", saved),
         ]
-        if rates:
+        if network.has_learned_gates:
             aim = f"target {record.metrics.target_rate:g}"
             found.insert(1, (f"{own.rate:.3f}", "rate of the gates", aim))
-    if rates:
+    if network.has_learned_gates:
         own_rates = next(iter(rates.values()))
         collapsed = sum(kind != DEPENDS for kind in kinds(own_rates))
         remark = "nearly always open or closed"

@@ -30,6 +30,11 @@ def in_words(rates):
     return ", ".join(parts)
 
 
+def target_in_words(target_rate):
+    """Ends a sentence with the target, where there is one."""
+    return "" if target_rate is None else f"; the target is {target_rate:g}"
+
+
 def listed(names, most=12):
     """Joins names for a sentence; of very many it leaves some out."""
     names = list(names)
@@ -46,7 +51,7 @@ def rates_over_training(positions, unit, rates, target_rate):
         positions: training steps or epochs, [S].
         unit: what they are.
         rates: of each gate, [S, G], in [0, 1].
-        target_rate: a dashed line.
+        target_rate: a dashed line, or None where there is none.
 
     Returns:
         `Picture`.
@@ -58,7 +63,8 @@ def rates_over_training(positions, unit, rates, target_rate):
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     mean = rates.mean(axis=1)
     for gate, (panel, kind) in enumerate(zip(panels, kinds(rates[-1]), strict=False)):
-        panel.axhline(target_rate, color=INK, linestyle=(0, (4, 3)), linewidth=0.8)
+        if target_rate is not None:
+            panel.axhline(target_rate, color=INK, linestyle=(0, (4, 3)), linewidth=0.8)
         panel.plot(positions, mean, color=GREY, linewidth=1, alpha=0.7)
         marker = "o" if len(positions) < 10 else None
         panel.plot(positions, rates[:, gate], KIND_COLORS[kind], linewidth=1.6, marker=marker, ms=3)
@@ -77,12 +83,12 @@ def rates_over_training(positions, unit, rates, target_rate):
         figure=figure,
         alternative=(
             f"Rate of each of {gates} gates over {positions[-1]:g} {unit}s. At the end: "
-            f"{in_words(rates[-1])}. Their mean went from {mean[0]:.2f} to {mean[-1]:.2f}; the "
-            f"target is {target_rate:g}."
+            f"{in_words(rates[-1])}. Their mean went from {mean[0]:.2f} to {mean[-1]:.2f}"
+            f"{target_in_words(target_rate)}."
         ),
         caption=(
             "Share of the training images for which each gate was open, with sampled decisions. A "
-            "panel is a gate; above it, its number and its last rate. Grey: the mean of all gates; "
-            "dashed: the target."
+            "panel is a gate; above it, its number and its last rate. Grey: the mean of all gates"
+            + ("; dashed: the target." if target_rate is not None else ".")
         ),
     )

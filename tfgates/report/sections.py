@@ -46,7 +46,7 @@ def build(records, network, input_shape, labels, inside):
     return Page(
         title=f"Report of {record.name}",
         about=headline.about(record, network),
-        figures=headline.figures(record, rates),
+        figures=headline.figures(record, network, rates),
         sections=[
             Section("results", "Results", results(records)),
             Section("tradeoff", "Error against multiply-adds", costs(records)),
@@ -158,7 +158,7 @@ def training(record, network):
             )
         ]
     picture = rates_over_training(
-        rates.positions, rates.unit, rates.values, headline.target_rate(record)
+        rates.positions, rates.unit, rates.values, headline.target_rate(record, network)
     )
     return [f"At the end of the training: {in_words(rates.values[-1])}.", picture]
 
@@ -171,7 +171,7 @@ def after(record, network, rates):
         return [not_evaluated(record)]
     bars, dots = (list(rates.items()) * 2)[:2]
     text = f"On the test images, {bars[0]}: {in_words(bars[1])}."
-    return [text, final_rates(bars, dots, headline.target_rate(record))]
+    return [text, final_rates(bars, dots, headline.target_rate(record, network))]
 
 
 def by_class(inside, labels, why_not):
