@@ -104,6 +104,11 @@ def store_set(folder, splits, num_classes=10, **options):
 
 def train_settings(*arguments):
     """Parses flags of train.py as a new process would; returns the `TrainConfig`."""
+    return with_flags(TrainConfig.from_flags, *arguments)
+
+
+def with_flags(function, *arguments):
+    """Calls a function where the flags of train.py are parsed as in a new process."""
     names = [name for name in dir(flags) if name.startswith("DEFINE_")] + ["register_validator"]
     values = flags.FlagValues()
     with pytest.MonkeyPatch.context() as patch:
@@ -113,7 +118,7 @@ def train_settings(*arguments):
             patch.setattr(flags, name, bound)
         tfgates.flags.define_flags()
         assert values(["train.py", *arguments]) == ["train.py"], "a stray argument"
-        return TrainConfig.from_flags()
+        return function()
 
 
 def operations(graph):

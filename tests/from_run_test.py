@@ -42,6 +42,29 @@ def test_it_is_the_same_network_with_the_noise_of_the_seed(tmp_path):
     np.testing.assert_array_equal(loaded.blocks[1].noise.state, [seeds[1], 0])
 
 
+def test_fresh_weights_keep_the_blocks_and_follow_the_seed(tmp_path):
+    source = prune(randomize(network()), {0: False, 1: True})
+    folder = run(tmp_path / "a", source)
+
+    def fresh(seed):
+        keras.utils.set_random_seed(seed)
+        return from_run.load(settings(folder, "--fresh_weights", f"--seed={seed}"), False)
+
+    first, again, other = fresh(3), fresh(3), fresh(4)
+    assert [block.name for block in first.blocks] == [block.name for block in source.blocks]
+    assert [w.shape for w in first.weights] == [w.shape for w in source.weights]
+    np.testing.assert_array_equal(first(IMAGES)[0], again(IMAGES)[0])
+    kernels = [
+        [w.numpy() for w in one.trainable_weights if len(w.shape) == 4]
+        for one in (first, other, source)
+    ]
+    for own, others, theirs in zip(*kernels, strict=True):
+        assert abs(np.corrcoef(own.ravel(), others.ravel())[0, 1]) < 0.2
+        assert abs(np.corrcoef(own.ravel(), theirs.ravel())[0, 1]) < 0.2
+    with pytest.raises(UserError, match="fresh_weights belongs to --network=run"):
+        train_settings("--fresh_weights")
+
+
 @pytest.mark.parametrize("saved", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_precision_is_that_of_a_network_built_anew(tmp_path, saved, precision):

@@ -40,6 +40,7 @@ class TrainConfig:
     mix: str
     network: str
     init_from: str
+    fresh_weights: bool
     gate: str
     gated: str
     filter_groups: int
@@ -101,6 +102,11 @@ class TrainConfig:
         """Refuses flags that do not go together."""
         if self.network.startswith(OF_RUN):
             self._check_network_of_run()
+        elif self.fresh_weights:
+            raise UserError(
+                "--fresh_weights belongs to --network=run:PATH. Received: --fresh_weights with "
+                f"--network={self.network}, whose weights are new anyway. Leave it out."
+            )
         target_flags.check(self, defaults)
         if self.warmup_epochs and self.warmup_epochs >= min((self.epochs, *self.decay_epochs)):
             raise UserError(

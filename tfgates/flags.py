@@ -87,6 +87,11 @@ def _define_method_flags():
         "Initial weights: torchvision:PATH (a .pth or .safetensors file), imagenet (downloads "
         "TorchVision's), or another run folder; empty: random.",
     )
+    flags.DEFINE_boolean(
+        "fresh_weights",
+        False,
+        "Of --network=run:PATH take the blocks and gates alone, with new random weights.",
+    )
     flags.DEFINE_enum(
         "gate",
         "dependent",

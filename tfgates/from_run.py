@@ -1,4 +1,4 @@
-"""--network=run:PATH: the network of another run, as it is, to be trained further.
+"""--network=run:PATH: the network of another run, to be trained further or, with new weights, anew.
 
 Its structure is read from its model file, so that a pruned network keeps what pruning left of it.
 """
@@ -56,6 +56,8 @@ def check(settings, num_classes):
 def load(settings, synchronized):
     """Builds the network anew for this run, under the current strategy, and gives it its weights.
 
+    With fresh_weights it keeps those it is built with, of the seed of this run.
+
     Args:
         settings: `TrainConfig` whose network is run:PATH.
         synchronized: batch norm over all replicas.
@@ -70,6 +72,8 @@ def load(settings, synchronized):
         block["config"]["seed"] = int(stream)
     network = keras.saving.deserialize_keras_object(serialized)
     network.build(source.stem.input_shape)
+    if settings.fresh_weights:
+        return network
     for own, theirs in zip(network.weights, source.weights, strict=True):
         own.assign(np.asarray(theirs))
     for block in network.blocks:

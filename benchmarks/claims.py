@@ -1,0 +1,114 @@
+"""Tests the paper's claims on the full Fashion-MNIST: many small runs, a verdict for each claim.
+
+    python -m benchmarks.claims --flagfile=flags/fashion_mnist.cfg --data_dir=data --jobs=2
+
+Runs are those of flags/fashion_mnist.cfg with a few flags changed. They are shared with
+benchmarks.techniques and go on where they were broken off; their rows are in
+benchmarks/results/fashion_mnist.csv. Prints the table of the test images and the verdicts, and
+draws error against multiply-adds beside the rows.
+"""
+
+import pathlib
+import subprocess
+import sys
+
+from absl import flags
+
+import tfgates.flags
+from benchmarks import verdicts
+from benchmarks.fashion_runs import RESULTS, read, settings, train
+from tfgates import command
+from tfgates.report.runs import as_text
+from tfgates.report.timing import hardware, table
+
+tfgates.flags.define_flags()
+flags.adopt_module_key_flags(tfgates.flags)
+SEEDS = flags.DEFINE_list("seeds", ["1", "2", "3"], "Seeds of every run.")
+TARGETS = flags.DEFINE_list("targets", ["0.2", "0.4", "0.5", "0.6"], "Target rates.")
+JOBS = flags.DEFINE_integer("jobs", 1, "Runs at a time.", lower_bound=1)
+
+PICTURE = RESULTS.with_suffix(".png")
+BESIDE = {
+    "plain": "gate=none",
+    "stochastic depth": "gate=stochastic_depth",
+    "annealed": "target_schedule=annealed anneal_step=0.25 anneal_epochs=1",
+    "variable target": "target_schedule=exponential_moving_average",
+}
+LABELS = ("gates", "target", "seed")
+
+
+def main():
+    rows = train_gated() + train_beside()
+    rows += train_pruned(rows)
+    print(f"\n{as_text(rows, ['gates', 'target'], 'github')}\n")
+    print(table(verdicts.all_of(rows), ["claim", "figures", "verdict"]))
+    print(
+        f"\n{hardware()}, {sum(row['cpu_seconds'] for row in rows) / 3600:.1f} hours of CPU time."
+    )
+    verdicts.draw(rows, PICTURE)
+    print(f"Written: {RESULTS}, {PICTURE}")
+
+
+def train_gated():
+    """Trains {dependent, independent} x {per batch, per gate} at each target rate and seed."""
+    runs = {
+        (f"{gate}, {loss}", target, seed): settings(
+            f"gate={gate} target_loss={loss} target_rate={target}", seed
+        )
+        # The seeds change slowest: what is finished first is a whole grid.
+        for seed in SEEDS.value
+        for target in TARGETS.value
+        for gate in ("dependent", "independent")
+        for loss in ("per_batch", "per_gate")
+    }
+    return rows_of(runs)
+
+
+def train_beside():
+    """Trains what the gated networks stand beside."""
+    return rows_of(
+        {
+            (name, "", seed): settings(text, seed)
+            for seed in SEEDS.value
+            for name, text in BESIDE.items()
+        }
+    )
+
+
+def train_pruned(rows):
+    """Prunes the independent networks, and trains the same blocks without gates from new weights.
+
+    A pruned network is its gated one at the threshold: its row is there already.
+    """
+    runs, known = {}, read()
+    for row in rows:
+        if row["gates"] == "independent, per_batch":
+            run = pathlib.Path(flags.FLAGS.output_dir) / row["run"]
+            pruned = run.with_name(f"{run.name}-pruned")
+            anew = settings(f"network=run:{pruned} fresh_weights=true gate=none", row["seed"])
+            if pathlib.Path(anew.output_dir).name not in known and not pruned.exists():
+                prune = ("-m", "tfgates.tools.prune", f"--run={run}", f"--output_dir={pruned}")
+                subprocess.run([sys.executable, *prune], check=True)
+            runs["its blocks, trained anew", row["target"], row["seed"]] = anew
+    found = rows_of(runs)
+    for row in found:
+        # The shares of a run are of its own blocks; here they are of those before pruning.
+        row["macs_share"] = row["macs"] / ungated(rows)
+    return found
+
+
+def rows_of(runs):
+    done = train(list(runs.values()), JOBS.value)
+    return [
+        {**dict(zip(LABELS, labels, strict=True)), **done[one.output_dir]}
+        for labels, one in runs.items()
+    ]
+
+
+def ungated(rows):
+    """The multiply-adds of the plain network."""
+    return next(row["macs"] for row in rows if row["gates"] == "plain")
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,110 @@
+"""Trains many runs, some at a time, each a train.py of its own that resumes where it was broken."""
+
+import csv
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+from tfgates.errors import UserError
+from tfgates.run_folder import RunFolder
+
+TRAIN = pathlib.Path("train.py")
+CORES = len(os.sched_getaffinity(0))
+PAUSE = 0.2
+
+
+def train_all(all_settings, jobs, finished):
+    """Trains those that are not finished; one that fails does not keep the others from it.
+
+    Args:
+        all_settings: list of `TrainConfig`, each with an output_dir of its own.
+        jobs: runs at a time, which divide the cores between them.
+        finished: function called with the settings and the exit code of each run as it ends; of
+            one that was finished before, with 0.
+
+    Raises:
+        UserError: train.py is not in the current folder.
+    """
+    if not TRAIN.exists():
+        raise UserError(
+            f"The runs are those of ./{TRAIN}. Received: {pathlib.Path.cwd()} as the current "
+            "folder, without it. Change to the folder of the checkout."
+        )
+    waiting, running = [], {}
+    for settings in all_settings:
+        if is_finished(settings):
+            finished(settings, 0)
+        else:
+            waiting.append(settings)
+    # An interrupt reaches the runs by itself; other ends are handed on below.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                settings = waiting.pop(0)
+                running[_start(settings, jobs)] = settings, time.monotonic()
+            for process in list(running):
+                pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+                if pid:
+                    settings, began = running.pop(process)
+                    process.returncode = os.waitstatus_to_exitcode(status)
+                    cpu = usage.ru_utime + usage.ru_stime
+                    _add_seconds(settings, cpu, time.monotonic() - began)
+                    finished(settings, process.returncode)
+            time.sleep(PAUSE)
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait()
+
+
+def is_finished(settings):
+    """Whether the run folder of some settings holds their results.
+
+    One of other flags is handed to train.py, which goes on with it or refuses them by name.
+    """
+    run = RunFolder(settings.output_dir)
+    try:
+        # A run that is trained longer has its old results until the new model is evaluated.
+        evaluated = run.metrics.stat().st_mtime >= run.model.stat().st_mtime
+        return evaluated and run.flags.read_text() == settings.as_flagfile()
+    except FileNotFoundError:
+        return False
+
+
+def seconds(path):
+    """Returns the process CPU time and the wall time that a run took, over all its starts."""
+    with _seconds_file(path).open(newline="") as file:
+        rows = [[float(cell) for cell in row] for row in csv.reader(file)]
+    return tuple(map(sum, zip(*rows, strict=True)))
+
+
+def _start(settings, jobs):
+    folder = pathlib.Path(settings.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    threads = str(max(1, CORES // jobs))
+    lines = settings.as_flagfile().splitlines()
+    with (folder / "train.txt").open("a") as log:
+        return subprocess.Popen(
+            [sys.executable, TRAIN, *lines],
+            stdout=log,
+            stderr=log,
+            env={
+                **os.environ,
+                "TF_NUM_INTRAOP_THREADS": threads,
+                "TF_NUM_INTEROP_THREADS": threads,
+            },
+        )
+
+
+def _add_seconds(settings, *values):
+    with _seconds_file(settings.output_dir).open("a", newline="") as file:
+        csv.writer(file).writerow([f"{value:.1f}" for value in values])
+
+
+def _seconds_file(path):
+    return pathlib.Path(path) / "seconds.csv"

@@ -1,0 +1,108 @@
+"""Many runs as a table: a row for each, or the mean and spread over those of one setting."""
+
+import csv
+import statistics
+
+import tabulate
+
+# Rates that the paper calls collapsed: nearly always closed, nearly always open.
+COLLAPSED = (0.05, 0.95)
+FIGURES = ("top1_error", "stochastic_top1_error", "rate", "macs", "macs_share", "collapsed")
+HEADERS = ("top-1 error %", "stochastic %", "rate", "M multiply-adds", "of ungated", "collapsed")
+
+
+def summary(metrics):
+    """Summarises a run.
+
+    Args:
+        metrics: content of its metrics.json.
+
+    Returns:
+        dict of top1_error, top5_error, rate, macs, macs_share and gate_rates of the policy of its
+        own inference; stochastic_top1_error, None where nothing is sampled; and collapsed, the
+        share of its gates with a rate below 0.05 or above 0.95, None without gates.
+    """
+    own = metrics["policies"][0]
+    sampled = [one for one in metrics["policies"] if one["policy"].startswith("stochastic")]
+    rates = own["gate_rates"]
+    return {
+        **{name: own[name] for name in ("top1_error", "top5_error", "rate", "macs", "macs_share")},
+        "stochastic_top1_error": sampled[0]["top1_error"] if sampled else None,
+        "collapsed": sum(map(is_collapsed, rates)) / len(rates) if rates else None,
+        "gate_rates": rates,
+    }
+
+
+def is_collapsed(rate):
+    """Whether a gate is nearly always closed, or nearly always open."""
+    low, high = COLLAPSED
+    return rate < low or rate > high
+
+
+def write_csv(path, rows):
+    """Writes a row for each run under a temporary name and renames it.
+
+    Args:
+        path: of the file.
+        rows: list of dicts with the same keys; lists of numbers are divided by spaces.
+    """
+    unfinished = path.with_suffix(".tmp")
+    with unfinished.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({name: _cell(value) for name, value in row.items()})
+    unfinished.replace(path)
+
+
+def _cell(value):
+    return " ".join(f"{one:.4f}" for one in value) if isinstance(value, list) else value
+
+
+def as_text(rows, labels, tablefmt="simple"):
+    """Formats rows of `summary` as a table, one line for all that have the same labels.
+
+    Args:
+        rows: list of dicts: the labels, and what `summary` returns.
+        labels: keys of the columns that name a line.
+        tablefmt: of tabulate.
+
+    Returns:
+        Text; figures of several rows are their mean and standard deviation.
+    """
+    groups: dict[tuple, list] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[label] for label in labels), []).append(row)
+    lines = [[*label, str(len(group)), *figures(group).values()] for label, group in groups.items()]
+    return tabulate.tabulate(
+        lines, [*labels, "runs", *HEADERS], tablefmt=tablefmt, disable_numparse=True
+    )
+
+
+def figures(rows):
+    """Formats the `FIGURES` of some runs, as a dict of texts; empty where there is none."""
+    form = {
+        "top1_error": "{:.2f}",
+        "stochastic_top1_error": "{:.2f}",
+        "rate": "{:.3f}",
+        "macs": "{:.2f}",
+        "macs_share": "{:.1f} %",
+        "collapsed": "{:.0f} %",
+    }
+    factor = {"macs": 1e-6, "macs_share": 100, "collapsed": 100}
+    texts = {}
+    for name in FIGURES:
+        values = [row[name] * factor.get(name, 1) for row in rows if row[name] is not None]
+        texts[name] = _mean_and_std(values, form[name])
+    return texts
+
+
+def _mean_and_std(values, form):
+    if not values:
+        return ""
+    text = form.format(statistics.mean(values))
+    if len(values) == 1:
+        return text
+    number, _, unit = text.partition(" ")
+    spread = form.partition(" ")[0].format(statistics.stdev(values))
+    return f"{number} ± {spread} {unit}".rstrip()

@@ -1,0 +1,80 @@
+"""Trains many runs: every combination of some values of train.py's flags; resumes; tabulates.
+
+    python -m tfgates.tools.sweep --flagfile=flags/demo.cfg --output_dir=runs/sweep \\
+        --grid="gate=dependent,independent target_rate=0.4,0.6 seed=1,2,3"
+
+Every other flag is one of train.py. The same command again goes on where it was broken off:
+finished runs are only read. Writes a row for each run to OUTPUT_DIR/sweep.csv as it ends, and
+prints their table, over the seeds the mean and standard deviation.
+"""
+
+import json
+import pathlib
+
+from absl import flags
+
+import tfgates.flags
+from tfgates import command
+from tfgates.errors import UserError
+from tfgates.grid import read_grid
+from tfgates.many_runs import seconds, train_all
+from tfgates.report.runs import as_text, figures, summary, write_csv
+from tfgates.run_folder import RunFolder
+
+tfgates.flags.define_flags()
+flags.adopt_module_key_flags(tfgates.flags)
+GRID = flags.DEFINE_multi_string(
+    "grid", [], "Flags of train.py and their values: gate=dependent,independent seed=1,2,3."
+)
+JOBS = flags.DEFINE_integer(
+    "jobs", 1, "Runs at a time, which divide the cores between them.", lower_bound=1
+)
+
+
+def main():
+    points = read_grid(GRID.value)
+    by_folder = {point.settings.output_dir: point for point in points}
+    folder = pathlib.Path(flags.FLAGS.output_dir)
+    rows, failed = [], []
+
+    def finished(settings, code):
+        point = by_folder[settings.output_dir]
+        name = f"{len(rows) + len(failed) + 1} of {len(points)}, {point.name}"
+        if code:
+            failed.append(settings.output_dir)
+            print(f"{name}: ended with {code}, see {settings.output_dir}/train.txt", flush=True)
+            return
+        rows.append(row(point))
+        write_csv(folder / "sweep.csv", rows)
+        texts = figures(rows[-1:])
+        print(f"{name}: {texts['top1_error']} % at rate {texts['rate']}", flush=True)
+
+    print(f"{len(points)} runs in {folder}, {JOBS.value} at a time.", flush=True)
+    train_all([point.settings for point in points], JOBS.value, finished)
+    rows.sort(key=lambda one: list(by_folder).index(one["run"]))
+    if rows:
+        write_csv(folder / "sweep.csv", rows)
+        labels = [name for name in points[0].values if name != "seed"]
+        print(f"\n{as_text(rows, labels)}\n\nEach run: {folder / 'sweep.csv'}")
+    if failed:
+        raise UserError(
+            f"{len(failed)} of {len(points)} runs failed: {', '.join(failed)}. Mend what their "
+            "train.txt says and start the same command again."
+        )
+
+
+def row(point):
+    """Returns the row of a finished run: folder, values of its flags, figures, times."""
+    folder = point.settings.output_dir
+    cpu, wall = seconds(folder)
+    return {
+        "run": folder,
+        **point.values,
+        **summary(json.loads(RunFolder(folder).metrics.read_text())),
+        "cpu_seconds": cpu,
+        "wall_seconds": wall,
+    }
+
+
+if __name__ == "__main__":
+    command.run(main)
