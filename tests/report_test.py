@@ -21,6 +21,7 @@ from tfgates.inference.by_class import class_means, extremes, specialization
 from tfgates.inside import look_inside
 from tfgates.policies import Threshold
 from tfgates.records import Record
+from tfgates.report.chain import links
 from tfgates.report.final_rates import final_rates
 from tfgates.report.labels import place
 from tfgates.report.page import as_html
@@ -76,6 +77,10 @@ def test_the_costs_of_the_blocks_are_those_of_the_network(gate):
         assert [one.branch for one in blocks] == list(whole.branches)
         assert [one.gate for one in blocks] == list(whole.gates)
     assert [one.shortcut > 0 for one in blocks] == [False, True, True]
+    found = links(network, SHAPE, [0.25] * network.num_gates)
+    macs = whole.executed([0.25] * network.num_gates)
+    assert macs == whole.always + sum(whole.gates) + sum(one.run for one in found if one.gates)
+    assert [one.shortcut for one in found] == ["identity", "projection", "projection"]
     ends = costs.multiply_adds(network.stem, (1, *SHAPE)) + 64 * 10
     assert ends + sum(one.branch + one.shortcut for one in blocks) == whole.ungated
 

@@ -33,6 +33,7 @@ class RunFolder:
         metrics: JSON: a row for each policy.
         tau_table, tau_picture: errors and multiply-adds over the threshold, CSV and PNG.
         budget_table, budget_picture: the candidates of a choice within a budget, CSV and PNG.
+        report: HTML: the page of the run; its pictures are in the folder of its name.
         export: folder of the exported versions.
     """
 
@@ -52,6 +53,7 @@ class RunFolder:
         self.tau_picture = self.path / "tau.png"
         self.budget_table = self.path / "budget.csv"
         self.budget_picture = self.path / "budget.png"
+        self.report = self.path / "report.html"
         self.export = self.path / "export"
 
     def lock(self):

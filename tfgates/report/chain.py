@@ -25,6 +25,7 @@ class Link:
         gates: indices of its decisions; none where it always runs.
         rate: mean of their rates; 1 without a gate, 0 without a branch.
         cost: `tfgates.costs.BlockCosts`.
+        run: multiply-adds of the branch for a mean image; groups of filters may be masked only.
         shortcut: "identity" or "projection".
         branch: whether it has one: pruning may leave the projection alone.
     """
@@ -33,6 +34,7 @@ class Link:
     gates: list[int]
     rate: float
     cost: costs.BlockCosts
+    run: float
     shortcut: str
     branch: bool
 
@@ -48,23 +50,27 @@ def links(network, input_shape, rates):
     Returns:
         List of `Link`.
     """
-    return [
-        Link(
-            name=block.name,
-            gates=list(gates),
-            rate=float(np.mean([rates[gate] for gate in gates])) if gates else float(has_branch),
-            cost=cost,
-            shortcut="identity" if block.shortcut is None else "projection",
-            branch=has_branch,
+    left_out = costs.count(network, input_shape).branches
+    found = []
+    for block, gates, cost in zip(
+        network.blocks,
+        indices_of_gates(network),
+        costs.of_blocks(network, input_shape),
+        strict=True,
+    ):
+        own = [rates[gate] for gate in gates]
+        found.append(
+            Link(
+                name=block.name,
+                gates=list(gates),
+                rate=float(np.mean(own)) if own else float(block.branch is not None),
+                cost=cost,
+                run=cost.branch - sum((1 - rates[gate]) * left_out[gate] for gate in gates),
+                shortcut="identity" if block.shortcut is None else "projection",
+                branch=block.branch is not None,
+            )
         )
-        for block, gates, cost in zip(
-            network.blocks,
-            indices_of_gates(network),
-            costs.of_blocks(network, input_shape),
-            strict=True,
-        )
-        for has_branch in (block.branch is not None,)
-    ]
+    return found
 
 
 @styled
@@ -91,7 +97,7 @@ def draw(chain, policy):
     for x, y, name in ends:
         axes.text(x, y, name, rotation=90, ha="center", va="center", color=GREY, fontsize=8)
     total = sum(link.cost.branch for link in chain)
-    run = sum(link.rate * link.cost.branch for link in chain)
+    run = sum(link.run for link in chain)
     projections = sum(link.shortcut == "projection" for link in chain)
     return Picture(
         name="chain",

@@ -1,8 +1,9 @@
 """Which classes run which gates: class x gate under two policies (figure 8)."""
 
+import matplotlib
 import numpy as np
 
-from tfgates.report.style import Picture, new_figure, shorten, styled
+from tfgates.report.style import LIGHT, Picture, new_figure, shorten, styled
 
 # Beyond so many the numbers in the cells, or the names of the classes, cannot be read.
 CELLS, NAMES = 20, 60
@@ -29,9 +30,10 @@ def class_rates(rates, labels, message):
     figure = new_figure(max(size[0], 5), size[1])
     shape = (1, maps) if beside else (maps, 1)
     axes = figure.subplots(*shape, sharex=True, sharey=True, squeeze=False).ravel()
+    shades = matplotlib.colormaps["Blues"].with_extremes(bad=LIGHT)
     for panel, (policy, values) in zip(axes, rates.items(), strict=True):
         image = panel.imshow(
-            values, cmap="Blues", vmin=0, vmax=1, aspect="auto", interpolation="none"
+            values, cmap=shades, vmin=0, vmax=1, aspect="auto", interpolation="none"
         )
         panel.set_title(policy)
         panel.set_xticks(range(gates), [f"{gate:02d}" for gate in range(gates)])
@@ -52,7 +54,8 @@ def class_rates(rates, labels, message):
         alternative=f"Rate of each of {gates} gates for each of {classes} classes. {message}",
         caption=(
             "Share of the test images of a class (row) for which a gate (column) is open. A column "
-            "of one shade is a gate that does not look at the class."
+            "of one shade is a gate that does not look at the class; a grey row is a class without "
+            "test images."
         ),
     )
 

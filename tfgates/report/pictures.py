@@ -2,20 +2,16 @@
 
 import math
 
-from tfgates.pruning import one_sided
+from tfgates.report.runs import is_collapsed
 from tfgates.report.style import BLUE, GREEN, GREY, INK, ORANGE, Picture, new_figure, styled
 
-# A gate beyond it, or within as much of 0, has collapsed (section 4.2.1).
-COLLAPSED = 0.05
 OPEN, DEPENDS, CLOSED = "nearly always open", "depends on the image", "nearly always closed"
 KIND_COLORS = {OPEN: BLUE, DEPENDS: GREEN, CLOSED: ORANGE}
 
 
 def kinds(rates):
     """Tells the gates that have collapsed from the others: OPEN, DEPENDS or CLOSED of each."""
-    decided = one_sided(rates, COLLAPSED)
-    names = {True: OPEN, False: CLOSED, None: DEPENDS}
-    return [names[decided.get(gate)] for gate in range(len(rates))]
+    return [(OPEN if rate > 0.5 else CLOSED) if is_collapsed(rate) else DEPENDS for rate in rates]
 
 
 def in_words(rates):

@@ -2,14 +2,13 @@
 
 import shlex
 
-from tfgates.report import chain, classes, headline, sweep
+from tfgates.report import chain, classes, headline
 from tfgates.report.class_words import class_table, most_special
+from tfgates.report.compared import costs, not_evaluated, results
 from tfgates.report.final_rates import final_rates
 from tfgates.report.page import Card, Cards, Code, Missing, Page, Section, Table
 from tfgates.report.photos import as_png
 from tfgates.report.pictures import in_words, rates_over_training
-from tfgates.report.results_table import results_table
-from tfgates.report.tradeoff import tradeoff
 
 NO_GATES = "This network has no gates, every image runs every block: nothing to show here."
 FIXED = (
@@ -57,11 +56,6 @@ def build(records, network, input_shape, labels, inside):
     )
 
 
-def evaluate(record):
-    """The command that measures a run."""
-    return f"python -m tfgates.tools.evaluate --run={shlex.quote(record.name)}"
-
-
 def final(record, network, inside):
     """The rates of each gate by policy, the network's own inference first; {} if not measured."""
     if not network.num_gates:
@@ -71,46 +65,6 @@ def final(record, network, inside):
         sampled = [one for one in own if one.policy.startswith("stochastic")]
         return {one.policy: one.gate_rates for one in (own[0], *sampled)}
     return {} if inside is None else inside.rates
-
-
-def results(records):
-    """The table of section S4."""
-    measured = [one for one in records if one.metrics is not None]
-    return [
-        *([results_table(measured)] if measured else []),
-        *(not_evaluated(one) for one in records if one.metrics is None),
-    ]
-
-
-def not_evaluated(record):
-    """A note in place of results."""
-    return Missing(
-        f"{record.name} has not been evaluated: metrics.json is missing. This makes it:",
-        evaluate(record),
-    )
-
-
-def costs(records):
-    """Error against multiply-adds: policies on the test images, thresholds on the validation's."""
-    runs = {one.name: one.metrics.policies for one in records if one.metrics is not None}
-    sweeps = {one.name: one.sweep for one in records if one.sweep is not None}
-    learned = [
-        one
-        for one in records
-        if one.sweep is None and one.flags.get("gate") not in ("none", "stochastic_depth")
-    ]
-    return [
-        *([tradeoff(runs)] if runs else [not_evaluated(records[0])]),
-        *([sweep.draw(sweeps)] if sweeps else []),
-        *(
-            Missing(
-                f"{one.name} has no sweep of the threshold: tau.csv is missing. This makes it, "
-                "where there are learned gates:",
-                evaluate(one),
-            )
-            for one in learned
-        ),
-    ]
 
 
 def drawn(network, input_shape, rates):
@@ -128,7 +82,7 @@ def drawn(network, input_shape, rates):
             link.shortcut,
             f"{link.rate:.3f}",
             f"{link.cost.branch / 1e6:.3f}",
-            f"{link.rate * link.cost.branch / 1e6:.3f}",
+            f"{link.run / 1e6:.3f}",
             f"{(link.cost.shortcut + link.cost.gate) / 1e6:.3f}",
         ]
         for link in links

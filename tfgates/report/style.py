@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 INK, GREY, LIGHT = "#1a1a1a", "#5f6368", "#d7dadd"
 BLUE, SKY, ORANGE, GREEN = "#0072b2", "#56b4e9", "#c24e00", "#007a5a"
-COLORS = (BLUE, ORANGE, GREEN, "#a3477f", "#8a6d00", "#2f9bd8", INK)
+COLORS = (BLUE, ORANGE, GREEN, "#a3477f", "#8a6d00", "#5b4ea8", INK)
 MARKERS = "osD^vP*X"
 # The element around it is the picture for a screen reader.
 ATTRIBUTES = 'aria-hidden="true" focusable="false" stroke-linejoin="round" stroke-linecap="butt"'

@@ -54,7 +54,7 @@ def main():
             inside = look_inside(network, dataset, preprocessing)
     shape = (preprocessing.size, preprocessing.size, 3)
     page = build(records, network, shape, labels, inside)
-    path = pathlib.Path(OUTPUT.value) if OUTPUT.value else run.path / "report.html"
+    path = pathlib.Path(OUTPUT.value) if OUTPUT.value else run.report
     try:
         write(page, path)
     except OSError as error:
