@@ -17,11 +17,18 @@ import tfgates.flags
 from tfgates import command, costs, from_run, init_from, target_flags
 from tfgates.config import TrainConfig
 from tfgates.data import batches, datasets
-from tfgates.data.preprocess import STATISTICS, Preprocessing, measure
+from tfgates.data.preprocess import (
+    STATISTICS,
+    STATISTICS_SAMPLE,
+    Preprocessing,
+    measure,
+)
 from tfgates.errors import UserError
 from tfgates.finish import finish, training_batches
 from tfgates.flags import OF_RUN
 from tfgates.networks import NETWORKS
+from tfgates.progress import progress
+from tfgates.report.pictures import rates_over_epochs
 from tfgates.results import EVALUATION_BATCH
 from tfgates.run_folder import RunFolder
 from tfgates.training import checkpoint
@@ -36,6 +43,7 @@ from tfgates.training.checkpoint import Checkpoint
 from tfgates.training.classifier import GatedClassifier
 from tfgates.training.schedule import StepDecay
 from tfgates.training.strategy import make_strategy
+from tfgates.training.tensorboard import TensorBoard, keep_events
 from tfgates.training.workers import check_agreement, is_chief, one_writer
 
 tfgates.flags.define_flags()
@@ -130,7 +138,9 @@ def choose_statistics(settings, dataset, preprocessing):
         return from_run.pixel_statistics(settings)
     if settings.statistics == "auto" and settings.init_from:
         return init_from.pixel_statistics(settings.init_from)
-    return measure(dataset.records("train"), preprocessing)
+    count = min(STATISTICS_SAMPLE, dataset.size("train"))
+    with progress("Measuring mean and std of the pixels", "images", count) as show:
+        return measure(dataset.records("train"), preprocessing, show)
 
 
 def build_network(settings, num_classes, statistics):
@@ -200,6 +210,7 @@ def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
     )
     keep_rows(run.log, "epoch", first_epoch - 1)
     keep_rows(run.rates, "step", first_epoch * steps)
+    keep_events(run.tensorboard, first_epoch, steps)
 
     def training(share):
         return training_batches(
@@ -238,7 +249,7 @@ def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
         callbacks=[
             ProgressBar(),
             keras.callbacks.CSVLogger(run.log, append=True),
-            keras.callbacks.TensorBoard(run.tensorboard, write_graph=False),
+            TensorBoard(run.tensorboard, run.log, rates_over_epochs),
             RateLog(run.rates, every=max(1, steps // 20), first_step=first_epoch * steps),
             EpochSchedule(),
             StopAtDivergence(),

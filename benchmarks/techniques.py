@@ -57,7 +57,7 @@ HEADERS = (
     "M multiply-adds",
     "of ungated",
     "collapsed",
-    "rate of each gate",
+    "sampled rate of each gate",
     "CPU s",
 )
 
@@ -74,7 +74,7 @@ def main():
 
 
 def line(name, row):
-    """Returns the line of a technique, of the policy of its own inference."""
+    """Returns the line of a technique: figures of its own inference, sampled rates of the gates."""
     options = " ".join(f"--{option}" for option in TECHNIQUES[name].split())
     rates = " ".join(f"{rate:.2f}"[-3:] if rate < 0.995 else "1" for rate in row["gate_rates"])
     return [

@@ -49,9 +49,10 @@ class Batching:
             threads=_value(parameters, "num_batch_threads", cls.threads, 1),
             allowed_batch_sizes=sizes,
         )
-        if sizes and (list(sizes) != sorted(set(sizes)) or sizes[-1] != found.max_batch_size):
+        rising = list(sizes) == sorted({size for size in sizes if size > 0})
+        if sizes and not (rising and sizes[-1] == found.max_batch_size):
             raise UserError(
-                "allowed_batch_sizes increase up to max_batch_size, "
+                "allowed_batch_sizes increase from 1 or more up to max_batch_size, "
                 f"{found.max_batch_size}. Received: {', '.join(map(str, sizes))}."
             )
         return found

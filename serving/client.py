@@ -9,10 +9,13 @@ the images, a summary to stderr. Exit code: 0 when every image was classified, 1
 2 when there was nothing to classify or the server gave no answer at all, 130 after Ctrl-C.
 """
 
+import os
 import pathlib
 import sys
 
 if __name__ == "__main__":
+    # What gRPC would log of a failed handshake is in the error; it looks here when it is imported.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # The package beside this folder, in a clone where nothing is installed.
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 

@@ -8,6 +8,7 @@ import time
 import h5py
 import numpy as np
 import pytest
+from event_files import steps
 from examples import own_lines, run_script
 from processes import Script, forked
 
@@ -64,6 +65,7 @@ def assert_trained_alike(resumed, whole):
         np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
     for name in ("log.csv", "rates.csv", "metrics.json", "data.json"):
         assert (resumed.path / name).read_text() == (whole.path / name).read_text(), name
+    assert steps(resumed.tensorboard) == steps(whole.tensorboard)
 
 
 def kill_at(run, step, arguments):

@@ -46,6 +46,7 @@ KINDS = {
     "grey PNG with alpha": encoded("PNG", PHOTO.convert("LA")),
     "PNG with palette": encoded("PNG", PHOTO.convert("P")),
     "PNG of 1 bit": encoded("PNG", PHOTO.convert("1")),
+    "PNG of 16 bits": encoded("PNG", PHOTO.convert("I;16")),
     "BMP": encoded("BMP"),
     "WebP": encoded("WEBP"),
     "lossless WebP": encoded("WEBP", lossless=True),
@@ -98,9 +99,14 @@ def test_a_huge_image_is_not_decoded(robust, kind):
     assert robust([LARGE[kind], KINDS["PNG"]])[1].numpy().tolist() == [TOO_LARGE, GOOD]
 
 
-def test_a_gif_is_not_decoded(robust):
+FRAMES = {"save_all": True, "append_images": [PHOTO.transpose(Image.Transpose.ROTATE_180)]}
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP"])
+def test_an_animation_is_not_decoded(robust, kind):
     """Its frames, each of any size, would all be decoded to return the first."""
-    assert robust([encoded("GIF"), KINDS["PNG"]])[1].numpy().tolist() == [UNREADABLE, GOOD]
+    animation = encoded(kind, **FRAMES)
+    assert robust([animation, KINDS["PNG"]])[1].numpy().tolist() == [UNREADABLE, GOOD]
 
 
 def test_the_bound_is_exact():

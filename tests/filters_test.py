@@ -119,6 +119,21 @@ def test_sliced_equals_masked_and_costs_the_predicted_share(gated):
     np.testing.assert_allclose(restored(images(8))[0], expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("gated", KINDS)
+def test_sliced_groups_keep_the_precision_of_the_run(gated):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    network = network_of(gated)
+    # As in a tool, which knows the run's precision by its layers alone.
+    keras.config.set_dtype_policy("float32")
+    pruned = prune(network, independent_decisions(network, 0.5))
+    expected, _ = network(images(8), policy=Threshold())
+    # The order of their sums may differ, and bfloat16 has 8 bits.
+    np.testing.assert_allclose(pruned(images(8))[0], expected, atol=0.05)
+    assert {part.dtype_policy.name for part in pruned.blocks[0].layers_of_branch} == {
+        "mixed_bfloat16"
+    }
+
+
 def test_a_block_whose_output_groups_are_all_closed_goes():
     network = network_of("output_filters")
     pruned = prune(network, dict.fromkeys(range(3 * GROUPS), False))
@@ -199,6 +214,7 @@ def test_noise_of_gated_blocks_stays_what_it_was():
     ("flags", "words"),
     [
         (["--gated=output_filters", "--filter_groups=5"], "--filter_groups divides the 16 filters"),
+        (["--gated=inner_filters", "--target_rate=0.2"], "is 0.25 or more.*--target_rate=0.2"),
         (["--filter_groups=8"], "--filter_groups belongs to --gated=output_filters or inner_fil"),
         (["--gated=inner_filters", "--gate=none"], "--gated belongs to --gate=dependent or indep"),
         (["--gated=inner_filters", "--gate=stochastic_depth"], "--gated belongs to --gate"),

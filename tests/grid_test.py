@@ -30,7 +30,7 @@ STUB = """
     if flags["seed"] == "2" and not (folder.parent / "mended").exists():
         sys.exit("This one is broken.")
     (folder / "model.keras").touch()
-    (folder / "metrics.json").touch()
+    (folder / "model_card.md").touch()
 """
 
 
@@ -163,9 +163,13 @@ def rows():
                     "rate": 0.5,
                     "macs": 2e6,
                     "macs_share": 0.6,
+                    "gate_rates": [round(rate) for rate in rates],
+                },
+                {
+                    "policy": "stochastic, 5 passes",
+                    "top1_error": error + 1,
                     "gate_rates": rates,
                 },
-                {"policy": "stochastic, 5 passes", "top1_error": error + 1},
             ]
         }
         for error, rates in ((10.0, [0.0, 0.04, 0.96, 0.5]), (12.0, [0.05, 0.95, 1.0, 0.5]))
@@ -178,8 +182,9 @@ def test_summary_counts_collapsed_gates():
     assert first["collapsed"] == 0.75
     assert second["collapsed"] == 0.25
     assert (first["stochastic_top1_error"], first["macs_share"]) == (11.0, 0.6)
+    assert first["gate_rates"] == [0.0, 0.04, 0.96, 0.5]
     plain = summary({"policies": [{**first, "gate_rates": [], "policy": "no gates"}]})
-    assert plain["collapsed"] is None
+    assert (plain["collapsed"], plain["gate_rates"]) == (None, [])
     assert plain["stochastic_top1_error"] is None
 
 

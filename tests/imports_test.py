@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 # Each room may import from the rooms of earlier lines, and from its own where it is a folder.
 LAYERS = [
-    {"errors"},
+    {"errors", "progress"},
     {"noise", "norms", "losses", "schedules", "data", "policies", "gates"},
     {"costs", "blocks"},
     {"network", "filters"},
@@ -19,7 +19,7 @@ LAYERS = [
     {"target_flags"},
     {"flags"},
     {"config", "run_folder", "command"},
-    {"results", "records", "init_from", "from_run", "speed"},
+    {"results", "records", "init_from", "from_run", "speed", "model_card", "grid", "many_runs"},
     {"finish", "comparison", "selection", "inside"},
     {"tools"},
 ]
@@ -32,7 +32,7 @@ FRAMEWORKS = {
     "tensorflow": {"noise", "data", "training", "inference", "export", "speed", "pruning"},
     "tensorflow_datasets": {"data"},
     "matplotlib": {"report"},
-    "absl": {"flags", "config", "command", "tools"},
+    "absl": {"flags", "config", "grid", "command", "tools"},
     "keras_cv": {"data"},
     "tensorflow_serving": {"export"},
 }

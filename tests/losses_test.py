@@ -42,12 +42,13 @@ def test_only_an_excess_costs_and_in_reverse_only_a_lack():
     np.testing.assert_allclose(reversed_quadratic(excess), [0.25, 0.01, 0, 0, 0])
 
 
-@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize(
+    ("penalty", "below", "above"),
+    [("quadratic", 1, 1), ("constant_quadratic", 0, 1), ("reversed_quadratic", 1, 0)],
+)
 @pytest.mark.parametrize("target", [0.0, 0.3, 0.6, 1.0])
-def test_piecewise_losses_of_both_scopes(penalty, target):
+def test_piecewise_losses_of_both_scopes(penalty, below, above, target):
     images, gates = DECISIONS.shape
-    sides = {"quadratic": (1, 1), "constant_quadratic": (0, 1), "reversed_quadratic": (1, 0)}
-    below, above = sides[penalty]
 
     def cost(rate):
         return (target - rate) ** 2 * (above if rate > target else below)

@@ -10,6 +10,8 @@ import pytest
 from examples import PREPROCESSING, own_lines, randomize, real_images, small_network
 from processes import forked
 
+from tfgates.network import GatedNetwork
+from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Threshold
 from tfgates.run_folder import RunFolder
 from tfgates.training.classifier import GatedClassifier
@@ -64,6 +66,10 @@ def test_a_pruned_run(one_sided, pruned):
     # Two gates of 16 x 16 + 16 x 2 multiply-adds are gone, one of 16 channels and one of 16.
     macs = [float(number) for number in table["M multiply-adds, mean"].split("|")[1:3]]
     assert macs[0] - macs[1] == pytest.approx(2 * (16 * 16 + 16 * 2) / 1e6, abs=0.011)
+    card = run.card.read_text()
+    assert "\nOn 91 validation images; " in card
+    assert re.search(rf"^\| threshold 0.5 +\| +{error_after.strip()} \|", card, re.MULTILINE)
+    assert f"| parameters | {table['parameters'].split('|')[2].strip()} |" in card
     assert json.loads(run.data.read_text()) == json.loads(one_sided.data.read_text())
 
 
@@ -131,15 +137,24 @@ def test_a_pruned_run_is_trained_further_and_resumes(pruned):
 
 
 def test_independent_gates_go_altogether(copied_run, tmp_path):
+    """Of blocks, of output filters, and of inner filters."""
     network = randomize(small_network("independent", size=32))
+    for index, gated in ((1, "output_filters"), (2, "inner_filters")):
+        others = cifar_resnet(8, 10, gate="independent", gated=gated, filter_groups=2)
+        network.blocks[index] = randomize(others).blocks[index]
+    network = GatedNetwork(network.stem, network.blocks, network.head)
+    network.build((None, 32, 32, 3))
     # A probability of 0.5 is closed at tau 0.6.
-    for block, odds in zip(network.blocks, (2.0, 0.0, 2.0), strict=True):
+    for block, odds in zip(network.blocks, (2.0, [0.0, -2.0], [2.0, 0.0]), strict=True):
         block.gate.log_odds.assign(odds)
     copied_run.save_classifier(GatedClassifier(network), copied_run.model)
     small = RunFolder(tmp_path / "small")
     finished = forked(*PRUNE, f"--run={copied_run.path}", f"--output_dir={small.path}", "--tau=0.6")
     assert finished.returncode == 0, finished.stderr
-    assert "\nProjection alone: block_01.\nAlways run: block_00, block_02.\n" in finished.stdout
+    assert (
+        "\nProjection alone: block_01.\nAlways run: block_00.\nFilters sliced: block_02.\n"
+        in finished.stdout
+    )
     expected, _ = network(IMAGES, policy=Threshold(0.6))
     found, decisions = small.load_classifier().network(IMAGES)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)

@@ -20,6 +20,7 @@ def test_a_run_folder_holds_what_the_readme_names(whole_run):
         header.split(",")
     )
     assert list(whole.tensorboard.rglob("events.*"))
+    assert whole.card.read_text().startswith("# cifar_resnet8, 10 classes\n")
     metrics = json.loads(whole.metrics.read_text())
     assert metrics["test_images"] == 10
     assert metrics["ungated_macs"] == 12_501_632

@@ -6,6 +6,7 @@ import numpy as np
 
 from tfgates.export.publish import megabytes, publish
 from tfgates.export.savedmodel import ServedModel
+from tfgates.progress import progress
 from tfgates.report.timing import interleaved, ratio, table
 from tfgates.results import sweep_validation, validation_images
 from tfgates.speed import WIDE, Served, in_turn, without_gates
@@ -27,16 +28,20 @@ def compare(before, after, dataset, preprocessing, tau):
         tau: threshold of both.
 
     Returns:
-        Text of several lines, a table.
+        Text of several lines, a table; and the `Result` of the second network.
     """
     networks = (without_gates(before), before, after)
-    found = [sweep_validation(one, dataset, preprocessing, [tau])[0] for one in networks[1:]]
+    found = [_evaluated(one, dataset, preprocessing, tau) for one in networks[1:]]
     images = validation_images(dataset, preprocessing, IMAGES)
     with tempfile.TemporaryDirectory() as folder:
         models = [
             ServedModel(one, preprocessing, dataset.labels, tau=tau, top_k=1) for one in networks
         ]
-        paths = [publish(model, f"{folder}/{index}") for index, model in enumerate(models)]
+        paths: list = []
+        with progress("Exporting the networks", "graphs", len(models)) as show:
+            for model in models:
+                paths.append(publish(model, f"{folder}/{len(paths)}"))
+                show(len(paths))
         sizes = [megabytes(path) for path in paths]
         times = _times([Served(path, WIDE, "predict_images") for path in paths], images)
     macs = [models[0].costs.ungated, *(one.macs for one in found)]
@@ -51,14 +56,21 @@ def compare(before, after, dataset, preprocessing, tau):
     ]
     size = dataset.size("validation")
     headers = ["every block", "before", "after", "after to every block"]
-    return table(rows, [f"{size} validation images, tau {tau:g}", *headers])
+    return table(rows, [f"{size} validation images, tau {tau:g}", *headers]), found[1]
+
+
+def _evaluated(network, dataset, preprocessing, tau):
+    size = dataset.size("validation")
+    with progress(f"{network.num_gates} gates on {size} validation images", "batches") as show:
+        return sweep_validation(network, dataset, preprocessing, [tau], show)[0]
 
 
 def _times(served, images):
     rows = []
     for batch, calls in BATCHES.items():
         runs = {name: in_turn(one, images, batch) for name, one in enumerate(served)}
-        seconds = interleaved(runs, ROUNDS, calls)
+        with progress(f"Timing batch {batch}", "timings") as show:
+            seconds = interleaved(runs, ROUNDS, calls, show)
         means = [1e3 * np.median(seconds[name][:, 0]) / batch for name in runs]
         row = _row(f"CPU ms an image, batch {batch}", means, ".2f")
         rows.append([*row[:-1], ratio(seconds[2], seconds[0])])

@@ -18,7 +18,8 @@ class Costs:
         gates: of each gate; it runs for every image.
         branches: what a closed decision leaves out of the exported network, [G]: the branch behind
             its gate. A group of filters is left out where that is the same for every image, of
-            independent gates; those of dependent ones are computed, and masked.
+            independent gates; those of dependent ones are computed, and masked. With the last one
+            of a block the rest of its branch goes too, which these numbers leave out of account.
         removable: what goes with each decision once it is closed for good, [G].
     """
 

@@ -51,7 +51,7 @@ def slice_block(block, opened):
     branch = [*before, _sliced(writing, {3: kept}, {"filters": len(kept)})]
     norm = _sliced(block.norm, {0: kept}, {})
     if block.tail is None:
-        tail = [PlaceGroups(opened)]
+        tail = [PlaceGroups(opened, dtype=block.dtype_policy)]
     else:
         reading, *others = block.tail.layers
         tail = [_sliced(reading, {2: kept}, {}), *others]

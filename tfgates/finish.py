@@ -3,10 +3,12 @@
 from tfgates.data import batches
 from tfgates.data.augment import Augmentation
 from tfgates.errors import UserError
+from tfgates.model_card import write_card
+from tfgates.progress import progress
 from tfgates.records import read_rates
 from tfgates.report.pictures import rates_over_training
 from tfgates.report.style import save_png
-from tfgates.results import evaluate_run, show
+from tfgates.results import evaluate_run
 from tfgates.training import checkpoint
 from tfgates.training.recalibrate import recalibrate
 
@@ -20,7 +22,7 @@ def training_batches(settings, dataset, preprocessing, **arguments):
 
 
 def finish(settings, dataset, preprocessing, run):
-    """Makes the model of a trained run and evaluates it: a table, bars, metrics.json, a picture.
+    """Makes the model of a trained run and evaluates it: a table, bars, files, a picture.
 
     Args:
         settings: `TrainConfig`.
@@ -50,6 +52,7 @@ def finish(settings, dataset, preprocessing, run):
     run.trained.unlink()
     network = classifier.network
     evaluate_run(run, network, dataset, preprocessing, "test", classifier.target.final)
+    write_card(run, network, dataset)
     if network.num_gates:
         _draw(run, classifier.target.final)
 
@@ -57,7 +60,6 @@ def finish(settings, dataset, preprocessing, run):
 def _recalibrate(network, settings, dataset, preprocessing):
     total = settings.recalibration_batches
     size = min(settings.recalibration_batch_size, dataset.size("train"))
-    print(f"Recalibrating batch norm on {total} batches of {size} images:", flush=True)
     images = training_batches(
         settings,
         dataset,
@@ -68,7 +70,9 @@ def _recalibrate(network, settings, dataset, preprocessing):
         first_epoch=settings.epochs,
         epochs=settings.epochs + 1,
     )
-    recalibrate(network, images, lambda done: show(f"batch {done} of {total}", done < total))
+    task = f"Recalibrating batch norm on {total} batches of {size} images"
+    with progress(task, "batches", total) as show:
+        recalibrate(network, images, show)
 
 
 def _draw(run, target_rate):

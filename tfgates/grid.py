@@ -51,11 +51,11 @@ def read_grid(texts):
         varied[name] = values.split(",")
     if not varied:
         raise UserError("--grid names at least one flag of train.py. Received: nothing.")
-    for name, values in varied.items():
+    for name, choices in varied.items():
         if name in _known() and isinstance(flags.FLAGS[name].default, list):
             raise UserError(
                 f"--grid divides values at commas, which --{name} needs itself. Received: "
-                f"{name}={','.join(values)}. Pass --{name} beside --grid, one sweep for each."
+                f"{name}={','.join(choices)}. Pass --{name} beside --grid, one sweep for each."
             )
     return [
         read_point(dict(zip(varied, values, strict=True)))

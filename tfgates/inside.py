@@ -7,7 +7,7 @@ import numpy as np
 from tfgates.inference.by_class import class_means, extremes, specialization
 from tfgates.inference.evaluate import PASSES, passes
 from tfgates.policies import Sample, Threshold
-from tfgates.results import evaluation_images, show_passes
+from tfgates.results import evaluation_images
 
 PHOTOS = 6
 
@@ -55,19 +55,20 @@ class Inside:
     fewest: list[Photo]
 
 
-def look_inside(network, dataset, preprocessing):
+def look_inside(network, dataset, preprocessing, show=None):
     """Runs the test images through a network: once by threshold, some times by sampling.
 
     Args:
         network: built `GatedNetwork` with learned gates.
         dataset: `ImageDataset` or `FolderDataset`, readable.
         preprocessing: `Preprocessing`.
+        show: what `tfgates.progress.progress` yields, for batches; or None.
 
     Returns:
         `Inside`.
     """
     batches = evaluation_images(dataset, "test", preprocessing)
-    run = passes(network, batches, [Threshold(), *[Sample()] * PASSES], show_passes)
+    run = passes(network, batches, [Threshold(), *[Sample()] * PASSES], show)
     fixed, classes = next(run), len(dataset.labels)
     sampled = np.mean([one.decisions for one in run], axis=0)
     decisions = {"threshold 0.5": fixed.decisions, f"stochastic, {PASSES} passes": sampled}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+from tfgates.config import TrainConfig
 from tfgates.errors import UserError
 from tfgates.run_folder import RunFolder
 
@@ -33,7 +34,8 @@ def train_all(all_settings, jobs, finished):
             f"The runs are those of ./{TRAIN}. Received: {pathlib.Path.cwd()} as the current "
             "folder, without it. Change to the folder of the checkout."
         )
-    waiting, running = [], {}
+    waiting: list[TrainConfig] = []
+    running: dict[subprocess.Popen, tuple] = {}
     for settings in all_settings:
         if is_finished(settings):
             finished(settings, 0)
@@ -69,8 +71,8 @@ def is_finished(settings):
     """
     run = RunFolder(settings.output_dir)
     try:
-        # A run that is trained longer has its old results until the new model is evaluated.
-        evaluated = run.metrics.stat().st_mtime >= run.model.stat().st_mtime
+        # A run that is trained longer keeps its old card until the new model is evaluated.
+        evaluated = run.card.stat().st_mtime >= run.model.stat().st_mtime
         return evaluated and run.flags.read_text() == settings.as_flagfile()
     except FileNotFoundError:
         return False

@@ -109,19 +109,26 @@ def _chain(network, blocks):
     return chain
 
 
-def thresholded_rates(network, batches, tau):
+def thresholded_rates(network, batches, tau, progress=None):
     """Measures how often each gate opens at a threshold.
 
     Args:
         network: built `GatedNetwork`.
         batches: `tf.data.Dataset` of images [B, H, W, C], at least one.
         tau: threshold in (0, 1).
+        progress: function called after each batch with the number of images done; or None.
 
     Returns:
         Rates, float64 [G].
     """
     opened = tf.function(lambda images: network(images, policy=Threshold(tau))[1])
-    return np.concatenate([opened(images) for images in batches]).mean(axis=0, dtype="float64")
+    total, done = np.zeros(network.num_gates), 0
+    for images in batches:
+        total += opened(images).numpy().sum(axis=0, dtype="float64")
+        done += len(images)
+        if progress is not None:
+            progress(done)
+    return total / done
 
 
 def one_sided(rates, min_rate):

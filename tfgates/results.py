@@ -3,19 +3,21 @@
 import csv
 import dataclasses
 import json
-import sys
 
 import numpy as np
 
 from tfgates import costs
+from tfgates.config import COMPARED
 from tfgates.data import batches, datasets
 from tfgates.errors import UserError
 from tfgates.inference.evaluate import evaluate, sweep
+from tfgates.progress import progress
 from tfgates.pruning import one_sided
 from tfgates.report import sweep as sweep_report
 from tfgates.report import tables
 from tfgates.report.style import save_png
 from tfgates.run_folder import write_json
+from tfgates.training.tensorboard import write_hparams
 
 # Every number of replicas up to 8 divides it, or leaves each of them a share.
 EVALUATION_BATCH = 256
@@ -24,7 +26,7 @@ CACHE = 2**30
 
 
 def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
-    """Evaluates every policy, prints the table, and writes metrics.json for the test split.
+    """Evaluates every policy, prints the table; of the test split, writes metrics.json and tb/.
 
     Args:
         run: `RunFolder`.
@@ -34,9 +36,10 @@ def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
         split: "test" or "validation".
         target_rate: what it was trained towards, over all gates; recorded.
     """
-    print(f"\nEvaluating on {dataset.size(split)} {split} images:", flush=True)
     images = evaluation_images(dataset, split, preprocessing)
-    results = evaluate(network, images, show_passes)
+    print()
+    with progress(f"Evaluating on {dataset.size(split)} {split} images", "batches") as show:
+        results = evaluate(network, images, show)
     if split == "test":
         write_json(
             run.metrics,
@@ -47,6 +50,13 @@ def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
                 "ungated_macs": costs.count(network, images.element_spec[0].shape[1:]).ungated,
                 "policies": [dataclasses.asdict(result) for result in results],
             },
+        )
+        flags = run.load_flags()
+        write_hparams(
+            run.tensorboard / "test",
+            str(run.path),
+            {name: flags[name] for name in COMPARED if name in flags},
+            {name: getattr(results[0], name) for name in sweep_report.COLUMNS},
         )
     print(f"\n{tables.policies(results)}\n")
     if network.num_gates:
@@ -63,22 +73,30 @@ def sweep_run(run, network, dataset, preprocessing, taus):
     if not network.has_learned_gates:
         raise UserError(f"{run.path} is a network without learned gates: no threshold to sweep.")
     size = dataset.size("validation")
-    print(f"\nThresholds on {size} validation images:", flush=True)
-    results = sweep_validation(network, dataset, preprocessing, taus, show_passes)
+    print()
+    with progress(f"Thresholds on {size} validation images", "batches") as show:
+        results = sweep_validation(network, dataset, preprocessing, taus, show)
     sweep_report.write_csv(results, run.tau_table)
     save_png(sweep_report.draw({str(run.path): results}).figure, run.tau_picture)
     print(f"\n{tables.policies(results, 'tau')}\n\nWritten: {run.tau_table}, {run.tau_picture}")
 
 
-def sweep_validation(network, dataset, preprocessing, taus, progress=None):
+def sweep_validation(network, dataset, preprocessing, taus, show=None):
     """Evaluates thresholds on the validation split; one of a network without gates is any.
+
+    Args:
+        network: built `GatedNetwork`.
+        dataset: `ImageDataset` or `FolderDataset`.
+        preprocessing: `Preprocessing`.
+        taus: thresholds in (0, 1).
+        show: what `tfgates.progress.progress` yields, for batches; or None.
 
     Returns:
         List of `Result`, one for each threshold.
     """
     with datasets.readable(dataset):
         images = evaluation_images(dataset, "validation", preprocessing)
-        return sweep(network, images, taus, progress)
+        return sweep(network, images, taus, show)
 
 
 def validation_images(dataset, preprocessing, count):
@@ -153,7 +171,9 @@ def collapsed_gates(network, dataset, preprocessing, tau, share):
     Returns:
         Their decision, bool by index of the gate.
     """
-    (found,) = sweep_validation(network, dataset, preprocessing, [tau])
+    size = dataset.size("validation")
+    with progress(f"Rates on {size} validation images", "batches") as show:
+        (found,) = sweep_validation(network, dataset, preprocessing, [tau], show)
     return one_sided(found.gate_rates, 1 - share)
 
 
@@ -164,14 +184,3 @@ def evaluation_images(dataset, split, preprocessing):
     # Every policy sees the same images: few of them are decoded once.
     size = dataset.size(split) * preprocessing.size**2 * BYTES_OF_A_PIXEL
     return images.cache() if size < CACHE else images
-
-
-def show_passes(done, total):
-    """Shows how many passes over the images are done."""
-    show(f"pass {done} of {total}", done < total)
-
-
-def show(text, goes_on):
-    """Shows progress on one line of a screen; in a log the end alone."""
-    if sys.stdout.isatty() or not goes_on:
-        print(text, end="\r" if goes_on else "\n", flush=True)

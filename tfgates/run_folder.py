@@ -26,11 +26,12 @@ class RunFolder:
         log: CSV, a row for each epoch: loss, accuracy, target rate, rate, and of each gate.
         rates: CSV, a row for every few steps: the rate of each gate.
         picture: PNG: the rate of each gate over the training steps.
-        tensorboard: folder of the same for TensorBoard.
+        tensorboard: folder of the same for TensorBoard, and of what it compares runs by.
         checkpoints: folder of weights, optimizer and noise after the last finished epoch.
         trained: the `GatedClassifier` after the last epoch, until `model` is made of it.
         model: the finished `GatedClassifier`.
         metrics: JSON: a row for each policy.
+        card: Markdown: what the model is, for people.
         tau_table, tau_picture: errors and multiply-adds over the threshold, CSV and PNG.
         budget_table, budget_picture: the candidates of a choice within a budget, CSV and PNG.
         report: HTML: the page of the run; its pictures are in the folder of its name.
@@ -49,6 +50,7 @@ class RunFolder:
         self.trained = self.path / "trained.keras"
         self.model = self.path / "model.keras"
         self.metrics = self.path / "metrics.json"
+        self.card = self.path / "model_card.md"
         self.tau_table = self.path / "tau.csv"
         self.tau_picture = self.path / "tau.png"
         self.budget_table = self.path / "budget.csv"

@@ -13,9 +13,10 @@ from tfgates.errors import UserError
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel, independent_decisions
 from tfgates.inference.budget import Candidate
+from tfgates.progress import progress
 from tfgates.pruning import merge_expected
 from tfgates.report.timing import interleaved
-from tfgates.results import open_data, show_passes, sweep_validation
+from tfgates.results import open_data, sweep_validation
 from tfgates.speed import WIDE, Served
 
 TAUS = [percent / 100 for percent in range(5, 100, 5)]
@@ -47,10 +48,9 @@ def measure(runs, data_dir=None):
         gated = trained.network.num_gates > 0
         taus = TAUS if gated else [0.5]
         what = f"tau from {taus[0]:g} to {taus[-1]:g}" if gated else "without gates,"
-        print(f"{run.path}: {what} on {dataset.size('validation')} validation images:", flush=True)
-        results = sweep_validation(
-            trained.network, dataset, trained.preprocessing, taus, show_passes
-        )
+        task = f"{run.path}: {what} on {dataset.size('validation')} validation images"
+        with progress(task, "batches") as show:
+            results = sweep_validation(trained.network, dataset, trained.preprocessing, taus, show)
         candidates += [
             Candidate(str(run.path), tau, result) for tau, result in zip(taus, results, strict=True)
         ]
@@ -75,28 +75,16 @@ def timed(candidates, runs, data_dir=None, **options):
         records = dataset.records("validation", order=0).take(TIMED_IMAGES)
         images = [image for image, _ in records.as_numpy_iterator()]
     trained = {str(run.path): _load(run) for run in runs}
-    served: dict[tuple, Served] = {}
-    calls: dict[tuple, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for one in candidates:
-            network, preprocessing = trained[one.run].network, trained[one.run].preprocessing
-            # tau of a request moves dependent gates only.
-            key = one.run, *independent_decisions(network, one.tau).values()
-            if key not in served:
-                model = ServedModel(network, preprocessing, dataset.labels, tau=one.tau, **options)
-                path = publish(model, f"{folder}/{len(served)}")
-                served[key] = Served(path, WIDE, "predict_tau")
-            calls[_decisions(one)] = functools.partial(_classify, served[key], one.tau)
-        print(f"Timing {len(calls)} different thresholds on {len(images)} images.", flush=True)
-        seconds = interleaved(
-            {
-                (key, index): functools.partial(classify, image)
-                for index, image in enumerate(images)
-                for key, classify in calls.items()
-            },
-            ROUNDS,
-            1,
-        )
+        calls = _exported(candidates, trained, dataset.labels, folder, options)
+        alternatives = {
+            (key, index): functools.partial(classify, image)
+            for index, image in enumerate(images)
+            for key, classify in calls.items()
+        }
+        task = f"Timing {len(calls)} different thresholds on {len(images)} images"
+        with progress(task, "timings") as show:
+            seconds = interleaved(alternatives, ROUNDS, 1, show)
     wall = {key: 1e3 * np.median(values[:, 1]) for key, values in seconds.items()}
     return [
         dataclasses.replace(
@@ -107,6 +95,24 @@ def timed(candidates, runs, data_dir=None, **options):
         )
         for one in candidates
     ]
+
+
+def _exported(candidates, trained, labels, folder, options):
+    """Returns for the `_decisions` of candidates a function that classifies an encoded image."""
+    served: dict[tuple, Served] = {}
+    calls: dict[tuple, Any] = {}
+    with progress("Exporting", "thresholds", len(candidates)) as show:
+        for done, one in enumerate(candidates, 1):
+            network, preprocessing = trained[one.run].network, trained[one.run].preprocessing
+            # tau of a request moves dependent gates only.
+            key = one.run, *independent_decisions(network, one.tau).values()
+            if key not in served:
+                model = ServedModel(network, preprocessing, labels, tau=one.tau, **options)
+                path = publish(model, f"{folder}/{len(served)}")
+                served[key] = Served(path, WIDE, "predict_tau")
+            calls[_decisions(one)] = functools.partial(_classify, served[key], one.tau)
+            show(done)
+    return calls
 
 
 def _decisions(candidate):

@@ -2,6 +2,7 @@
 
 from tfgates.errors import UserError
 from tfgates.gates import GATES, linear_decay
+from tfgates.losses import PENALTIES
 from tfgates.networks import NARROWEST, NUM_BLOCKS
 from tfgates.schedules import (
     Annealed,
@@ -57,19 +58,12 @@ def check(settings, defaults):
                 f"--{name} belongs to --{owner}={' or '.join(values)}. Received: --{name}={text} "
                 f"with --{owner}={getattr(settings, owner)}. Leave one of them out."
             )
-    # Another run's network, which block_targets are refused with, is not among them.
-    blocks = NUM_BLOCKS.get(settings.network)
-    if settings.block_targets and len(settings.block_targets) != blocks:
-        raise UserError(
-            f"--block_targets has one target for each of the {blocks} blocks of "
-            f"{settings.network}. Received: {len(settings.block_targets)} targets."
-        )
-    filters = NARROWEST.get(settings.network, settings.filter_groups)
-    if settings.gated != "blocks" and filters % settings.filter_groups:
-        raise UserError(
-            f"--filter_groups divides the {filters} filters of the narrowest layers of "
-            f"{settings.network}. Received: --filter_groups={settings.filter_groups}."
-        )
+    if settings.block_targets:
+        _check_blocks(settings)
+    else:
+        _check_penalty(settings)
+    if settings.gated != "blocks":
+        _check_groups(settings)
     for name in ("relax_epochs", "sample_epochs"):
         if getattr(settings, name) >= settings.epochs:
             raise UserError(
@@ -80,19 +74,58 @@ def check(settings, defaults):
         _check_annealing(settings, defaults)
 
 
+def _check_blocks(settings):
+    blocks = NUM_BLOCKS[settings.network]
+    if len(settings.block_targets) != blocks:
+        raise UserError(
+            f"--block_targets has one target for each of the {blocks} blocks of "
+            f"{settings.network}. Received: {len(settings.block_targets)} targets."
+        )
+    if len(always_open(settings)) == blocks:
+        raise UserError(
+            "--block_targets leaves at least one block its gate, with a target below 1. Received: "
+            f"{','.join(settings.block_targets)}. For the plain network pass --gate=none instead."
+        )
+
+
+def _check_penalty(settings):
+    penalty, target = PENALTIES[settings.target_penalty], settings.target_rate
+    acts = any(penalty(rate - target) > 0 for rate in (0.0, 1.0))
+    if not acts and settings.target_schedule == "constant":
+        raise UserError(
+            f"--target_penalty={settings.target_penalty} costs nothing at any rate where "
+            f"--target_rate is {target:g}. Pass another one of them."
+        )
+
+
+def _check_groups(settings):
+    groups, filters = settings.filter_groups, NARROWEST[settings.network]
+    if filters % groups:
+        raise UserError(
+            f"--filter_groups divides the {filters} filters of the narrowest layers of "
+            f"{settings.network}. Received: --filter_groups={groups}."
+        )
+    if settings.gated == "inner_filters" and settings.target_rate < 1 / groups:
+        raise UserError(
+            f"Of inner filters one of --filter_groups={groups} stays open: --target_rate is "
+            f"{1 / groups:g} or more. Received: --target_rate={settings.target_rate:g}."
+        )
+
+
 def _check_annealing(settings, defaults):
-    stages = settings.anneal_targets
-    if stages and settings.anneal_step != defaults["anneal_step"]:
+    stages = _stages(settings)
+    if settings.anneal_targets and settings.anneal_step != defaults["anneal_step"]:
         raise UserError(
             "--anneal_targets names the targets that --anneal_step would make. Received: both. "
             "Leave one of them out."
         )
-    if stages and (min(stages) < settings.target_rate or stages[-1] != settings.target_rate):
+    falling = list(stages) == sorted(stages, reverse=True)
+    if not falling or not stages[0] > settings.target_rate == stages[-1]:
         raise UserError(
-            f"--anneal_targets ends with --target_rate, here {settings.target_rate:g}, and none is "
-            f"below it. Received: {','.join(f'{stage:g}' for stage in stages)}."
+            f"Annealing comes down to --target_rate, here {settings.target_rate:g}, from above it. "
+            f"Received: targets {','.join(f'{stage:g}' for stage in stages)}."
         )
-    last = (len(_stages(settings)) - 1) * settings.anneal_epochs
+    last = (len(stages) - 1) * settings.anneal_epochs
     if last >= settings.epochs:
         raise UserError(
             f"Annealing comes to --target_rate after {last} epochs, and --epochs={settings.epochs}."

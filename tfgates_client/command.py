@@ -74,7 +74,8 @@ PROGRAM = pathlib.Path(sys.argv[0]).name.replace("__main__.py", "tfgates_client"
 INTERRUPTED, BROKEN_PIPE = 130, 141  # exit codes, as of a shell
 ADVICE = {
     Code.UNAVAILABLE: "Start one with python serving/server.py, pass --server, or wait for it with "
-    "--wait_for_ready=30.",
+    "--wait_for_ready=30. Where it uses TLS, pass --tls, the --ca_certificate that signed its "
+    "certificate, and the --client_certificate that it asks for.",
     Code.DEADLINE_EXCEEDED: "Pass a longer --deadline, or a smaller --batch_size.",
     Code.RESOURCE_EXHAUSTED: "The server takes no more at a time: pass a smaller --in_flight, or "
     "ask again later. Where it takes no request of this size, a smaller --request_bytes.",

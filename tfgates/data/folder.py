@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfgates.data.preprocess import decode
 from tfgates.data.splits import validation_size
 from tfgates.errors import UserError
+from tfgates.progress import progress
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"}
 # Sub-folders that are splits, by the part they play.
@@ -58,7 +59,11 @@ class FolderDataset:
         decoded = tf.data.Dataset.from_tensor_slices(paths).map(
             lambda path: (path, tf.size(decode(tf.io.read_file(path)))), tf.data.AUTOTUNE
         )
-        sound = {path.decode() for path, _ in decoded.ignore_errors().as_numpy_iterator()}
+        sound = set()
+        with progress("Checking the pictures", "sound ones", len(paths)) as show:
+            for path, _ in decoded.ignore_errors().as_numpy_iterator():
+                sound.add(path.decode())
+                show(len(sound))
         return sorted(set(paths) - sound)
 
 

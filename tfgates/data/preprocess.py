@@ -40,12 +40,13 @@ class Preprocessing:
         return RESIZES[self.resize](decode(image_bytes), self.size)
 
 
-def measure(records, preprocessing):
+def measure(records, preprocessing, progress=None):
     """Measures the mean and standard deviation of the channels on the first 10,000 images.
 
     Args:
         records: `tf.data.Dataset` of (encoded image, label).
         preprocessing: `Preprocessing`.
+        progress: function called with the number of images done; or None.
 
     Returns:
         Two tuples of three floats, on pixels in [0, 1].
@@ -58,6 +59,8 @@ def measure(records, preprocessing):
         pixels = tf.cast(batch, tf.float64)
         means.extend(tf.reduce_mean(pixels, [1, 2]).numpy())
         squares.extend(tf.reduce_mean(tf.square(pixels), [1, 2]).numpy())
+        if progress is not None:
+            progress(len(means))
     mean = np.mean(means, axis=0)
     std = np.sqrt(np.maximum(np.mean(squares, axis=0) - mean**2, 0.0))
     # A channel without contrast is only shifted.

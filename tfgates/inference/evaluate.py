@@ -1,6 +1,7 @@
 """Evaluates a network under each inference policy of the paper (sections 3.2, S4)."""
 
 import functools
+import itertools
 
 import tensorflow as tf
 
@@ -17,7 +18,8 @@ def evaluate(network, batches, progress=None):
         network: built `GatedNetwork`.
         batches: `tf.data.Dataset` of images [B, H, W, C], labels [B] and weights [B]; images of
             weight 0 are left out.
-        progress: function called with the number of passes done and of all passes; or None.
+        progress: function called after each batch with the number of batches done, over all
+            passes, and of all; or None.
 
     Returns:
         List of `Result`, the policy of the network's own inference first. A network without gates
@@ -58,11 +60,9 @@ def passes(network, batches, policies, progress=None):
     def classifier(policy):
         return tf.function(functools.partial(_classify, network, policy))
 
-    for done, policy in enumerate(policies, 1):
-        found = Pass.run(network, classifier(policy), batches, scales=policy == Expected())
-        if progress is not None:
-            progress(done, len(policies))
-        yield found
+    one_pass = _counted(batches, len(policies), progress)
+    for policy in policies:
+        yield Pass.run(network, classifier(policy), one_pass(), scales=policy == Expected())
 
 
 def sweep(network, batches, taus, progress=None):
@@ -72,19 +72,33 @@ def sweep(network, batches, taus, progress=None):
         network: built `GatedNetwork` with gates.
         batches: as of `evaluate`; choose a threshold on validation images.
         taus: thresholds in (0, 1).
-        progress: function called with the number of passes done and of all passes; or None.
+        progress: as of `evaluate`.
 
     Returns:
         List of `Result`, one for each threshold, whose policy is its number as text.
     """
     classify = tf.function(lambda images, tau: _classify(network, Threshold(tau), images))
+    one_pass = _counted(batches, len(taus), progress)
     results = []
-    for done, tau in enumerate(taus, 1):
+    for tau in taus:
         of_tau = functools.partial(classify, tau=tf.constant(tau, tf.float32))
-        results.append(result(f"{tau:g}", [Pass.run(network, of_tau, batches)]))
-        if progress is not None:
-            progress(done, len(taus))
+        results.append(result(f"{tau:g}", [Pass.run(network, of_tau, one_pass())]))
     return results
+
+
+def _counted(batches, passes, progress):
+    """Returns a function that returns the batches of one of some passes, and reports them."""
+    if progress is None:
+        return lambda: batches
+    total = passes * int(batches.cardinality())
+    done = itertools.count(1)
+
+    def one_pass():
+        for batch in batches:
+            yield batch
+            progress(next(done), total)
+
+    return one_pass
 
 
 def _classify(network, policy, images):

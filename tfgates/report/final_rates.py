@@ -25,15 +25,16 @@ def final_rates(bars, dots, target_rate):
     """Draws a bar and a dot for each gate.
 
     Args:
-        bars: name of a policy and the rate of each gate under it, [G]; they are marked.
-        dots: another one.
+        bars: name of a policy and the rate of each gate under it, [G].
+        dots: the same with sampled decisions, which show what has collapsed: at a threshold every
+            independent gate is open or closed.
         target_rate: a dashed line, or None.
 
     Returns:
         `Picture`.
     """
     (policy, rates), (other, of_other) = bars, dots
-    gates, found = np.arange(len(rates)), kinds(rates)
+    gates, found = np.arange(len(rates)), kinds(of_other)
     figure = new_figure(min(max(1.5 + 0.42 * len(rates), 7), 10), 3.4)
     axes = figure.subplots()
     axes.axhspan(0.95, 1, color=LIGHT, alpha=0.6, linewidth=0)
@@ -58,12 +59,12 @@ def final_rates(bars, dots, target_rate):
         name="final_rates",
         figure=figure,
         alternative=(
-            f"Rate of each gate, {policy}: {in_words(rates)}. Their mean is {np.mean(rates):.3f}, "
-            f"with {other} {np.mean(of_other):.3f}{target_in_words(target_rate)}."
+            f"Rate of each gate, {other}: {in_words(of_other)}. Their mean is {np.mean(of_other):.3f}, "
+            f"with {policy} {np.mean(rates):.3f}{target_in_words(target_rate)}."
         ),
         caption=(
             f"Bars: {policy}. Circles: {other}. Grey bands: rates above 0.95 or below 0.05, where "
-            "a gate counts as collapsed."
+            "a sampled gate counts as collapsed."
             + (" Dashed: the target." if target_rate is not None else "")
         ),
     )

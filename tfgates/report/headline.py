@@ -46,7 +46,7 @@ def figures(record, network, rates):
 
     Args:
         record, network: `tfgates.records.Record` and `GatedNetwork`.
-        rates: of each gate by policy, the network's own inference first.
+        rates: of each gate by policy, the network's own inference first, sampled decisions last.
     """
     found = []
     if record.metrics is not None:
@@ -61,8 +61,7 @@ def figures(record, network, rates):
             aim = f"target {record.metrics.target_rate:g}"
             found.insert(1, (f"{own.rate:.3f}", "rate of the gates", aim))
     if network.has_learned_gates:
-        own_rates = next(iter(rates.values()))
-        collapsed = sum(kind != DEPENDS for kind in kinds(own_rates))
-        remark = "nearly always open or closed"
-        found.append((f"{collapsed} of {len(own_rates)}", "gates have collapsed", remark))
+        *_, (policy, sampled) = rates.items()
+        collapsed = sum(kind != DEPENDS for kind in kinds(sampled))
+        found.append((f"{collapsed} of {len(sampled)}", "gates have collapsed", policy))
     return found

@@ -1,6 +1,11 @@
-"""The rate of each gate over the training, as in the paper's figures 10 to 13."""
+"""The rate of each gate over training, as in the paper's figures 10 to 13."""
 
 import math
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from tfgates.report.runs import is_collapsed
 from tfgates.report.style import BLUE, GREEN, GREY, INK, ORANGE, Picture, new_figure, styled
@@ -88,3 +93,33 @@ def rates_over_training(positions, unit, rates, target_rate):
             + ("; dashed: the target." if target_rate is not None else ".")
         ),
     )
+
+
+def rates_over_epochs(rates):
+    """Draws how the gates came to their rates: a row for each gate, a column for each epoch.
+
+    Args:
+        rates: [epochs, G], in [0, 1].
+
+    Returns:
+        uint8 [400, 640, 3].
+    """
+    # No figure of pyplot, which would keep it: this one is drawn in every epoch of a run.
+    figure = Figure((6.4, 4), dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    epochs, gates = rates.shape
+    image = axes.imshow(
+        rates.T,
+        aspect="auto",
+        interpolation="nearest",
+        vmin=0,
+        vmax=1,
+        extent=(0.5, epochs + 0.5, gates - 0.5, -0.5),
+    )
+    axes.set(xlabel="epoch", ylabel="gate", title=f"Rates, mean {rates[-1].mean():.3f}")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
+    figure.colorbar(image, label="rate (share of images)")
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]

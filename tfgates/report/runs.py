@@ -18,13 +18,14 @@ def summary(metrics):
         metrics: content of its metrics.json.
 
     Returns:
-        dict of top1_error, top5_error, rate, macs, macs_share and gate_rates of the policy of its
-        own inference; stochastic_top1_error, None where nothing is sampled; and collapsed, the
-        share of its gates with a rate below 0.05 or above 0.95, None without gates.
+        dict of top1_error, top5_error, rate, macs and macs_share of the policy of its own
+        inference; stochastic_top1_error, None without gates; gate_rates of sampled gates, as
+        independent ones are all open or closed at a threshold; and collapsed, the share of them
+        with a rate below 0.05 or above 0.95, None without gates.
     """
     own = metrics["policies"][0]
     sampled = [one for one in metrics["policies"] if one["policy"].startswith("stochastic")]
-    rates = own["gate_rates"]
+    rates = sampled[0]["gate_rates"] if sampled else []
     return {
         **{name: own[name] for name in ("top1_error", "top5_error", "rate", "macs", "macs_share")},
         "stochastic_top1_error": sampled[0]["top1_error"] if sampled else None,

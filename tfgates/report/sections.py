@@ -124,7 +124,7 @@ def after(record, network, rates):
     if not rates:
         return [not_evaluated(record)]
     bars, dots = (list(rates.items()) * 2)[:2]
-    text = f"On the test images, {bars[0]}: {in_words(bars[1])}."
+    text = f"On the test images, {dots[0]}: {in_words(dots[1])}."
     return [text, final_rates(bars, dots, headline.target_rate(record, network))]
 
 

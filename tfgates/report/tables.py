@@ -6,19 +6,20 @@ BAR = 24
 COLUMNS = ("top-1 error %", "top-5 error %", "rate", "M multiply-adds", "of ungated")
 
 
-def policies(results, header="policy"):
+def policies(results, header="policy", form="simple"):
     """Formats the results of `tfgates.inference.evaluate` as a table in the paper's columns.
 
     Args:
         results: list of `Result`.
         header: of the first column.
+        form: of `tabulate`; "github" is Markdown.
 
     Returns:
         Text of several lines.
     """
     rows = [[result.policy, *cells(result)] for result in results]
     align = ["left", *["right"] * len(COLUMNS)]
-    return tabulate.tabulate(rows, [header, *COLUMNS], disable_numparse=True, colalign=align)
+    return tabulate.tabulate(rows, [header, *COLUMNS], form, disable_numparse=True, colalign=align)
 
 
 def cells(result):

@@ -1,5 +1,6 @@
 """Times alternatives in turn, so that what the machine does meanwhile meets all of them."""
 
+import itertools
 import pathlib
 import platform
 import time
@@ -8,13 +9,15 @@ import numpy as np
 import tabulate
 
 
-def interleaved(alternatives, rounds, calls):
+def interleaved(alternatives, rounds, calls, progress=None):
     """Times each alternative `calls` times in each of some rounds.
 
     Args:
         alternatives: functions without arguments, by name.
         rounds: number of rounds; in each of them all alternatives take turns.
         calls: calls of an alternative in a round.
+        progress: function called with the number of timings done, an alternative in a round, and
+            of all; or None.
 
     Returns:
         dict of name -> array [rounds, 2]: seconds of a call, process CPU time and wall time.
@@ -23,6 +26,7 @@ def interleaved(alternatives, rounds, calls):
         run()
         run()
     seconds: dict = {name: [] for name in alternatives}
+    done = itertools.count(1)
     for _ in range(rounds):
         for name, run in alternatives.items():
             cpu, wall = time.process_time(), time.perf_counter()
@@ -30,6 +34,8 @@ def interleaved(alternatives, rounds, calls):
                 run()
             passed = time.process_time() - cpu, time.perf_counter() - wall
             seconds[name].append(np.array(passed) / calls)
+            if progress is not None:
+                progress(next(done), rounds * len(alternatives))
     return {name: np.array(values) for name, values in seconds.items()}
 
 

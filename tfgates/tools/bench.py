@@ -16,6 +16,7 @@ from tfgates import command
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel, is_threshold
 from tfgates.export.skipping import SKIPS
+from tfgates.progress import progress
 from tfgates.pruning import merge_expected
 from tfgates.report.timing import hardware, interleaved, ratio, table
 from tfgates.results import open_data, validation_images
@@ -60,18 +61,30 @@ def main():
     dataset = open_data(run, DATA_DIR.value)
     images = validation_images(dataset, preprocessing, 2 * batches[-1])
     with tempfile.TemporaryDirectory() as folder:
-        shape = images.shape[1:]
-        plain = Served(export_with_keras(without_gates(network), shape, f"{folder}/plain"), WIDE)
-        ways: dict[str, tuple] = {PLAIN: (plain, None, WIDE)}
-        for skip in SKIPS:
-            model = ServedModel(network, preprocessing, labels, tau=TAU.value, skip=skip)
-            path = publish(model, f"{folder}/{skip}")
-            for threads in sorted({WIDE, SIDE_BY_SIDE}):
-                served = Served(path, threads, "predict_images", bfloat16=HALF.value == "bfloat16")
-                ways[f"--skip={skip}, threads {threads[0]} x {threads[1]}"] = served, skip, threads
-        print(f"{hardware()}; {describe(ways, images, model.costs)}", flush=True)
+        models = {
+            skip: ServedModel(network, preprocessing, labels, tau=TAU.value, skip=skip)
+            for skip in SKIPS
+        }
+        with progress("Exporting", "graphs", 1 + len(models)) as show:
+            ways = export(without_gates(network), models, images.shape[1:], folder, show)
+        costs = next(iter(models.values())).costs
+        print(f"{hardware()}; {describe(ways, images, costs)}", flush=True)
         seconds = [measure(ways, images, batch) for batch in batches]
     print(recommendation(ways, seconds))
+
+
+def export(plain, models, shape, folder, show):
+    """Exports all ways; returns the graph of each, its --skip and its threads, by name."""
+    served = Served(export_with_keras(plain, shape, f"{folder}/plain"), WIDE)
+    show(1)
+    ways: dict[str, tuple] = {PLAIN: (served, None, WIDE)}
+    for done, (skip, model) in enumerate(models.items(), 2):
+        path = publish(model, f"{folder}/{skip}")
+        for threads in sorted({WIDE, SIDE_BY_SIDE}):
+            served = Served(path, threads, "predict_images", bfloat16=HALF.value == "bfloat16")
+            ways[f"--skip={skip}, threads {threads[0]} x {threads[1]}"] = served, skip, threads
+        show(done)
+    return ways
 
 
 def describe(ways, images, costs):
@@ -88,7 +101,9 @@ def describe(ways, images, costs):
 def measure(ways, images, batch):
     """Times all ways at one batch size and prints their table; returns the seconds by name."""
     runs = {name: in_turn(served, images, batch) for name, (served, _, _) in ways.items()}
-    seconds = interleaved(runs, ROUNDS.value, CALLS.value)
+    print()
+    with progress(f"Timing batch {batch}", "timings") as show:
+        seconds = interleaved(runs, ROUNDS.value, CALLS.value, show)
     rows = []
     for name in ways:
         relative = seconds[name] / seconds[PLAIN]

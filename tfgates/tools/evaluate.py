@@ -2,8 +2,9 @@
 
     python -m tfgates.tools.evaluate --run=runs/demo
 
-Prints the columns of the paper's section S4 and, of the test split, writes RUN/metrics.json; then
-errors and multiply-adds over the threshold on the validation split, RUN/tau.csv and RUN/tau.png.
+Prints the columns of the paper's section S4 and, of the test split, writes RUN/metrics.json and
+RUN/model_card.md; then errors and multiply-adds over the threshold on the validation split,
+RUN/tau.csv and RUN/tau.png.
 """
 
 from absl import flags
@@ -12,6 +13,7 @@ from tfgates import command
 from tfgates.data import datasets
 from tfgates.errors import UserError
 from tfgates.export.savedmodel import is_threshold
+from tfgates.model_card import write_card
 from tfgates.results import evaluate_run, open_data, sweep_run
 from tfgates.run_folder import RunFolder
 
@@ -37,6 +39,8 @@ def main():
     dataset = open_data(run, DATA_DIR.value)
     with datasets.readable(dataset):
         evaluate_run(run, network, dataset, preprocessing, SPLIT.value, classifier.target.final)
+        if SPLIT.value == "test":
+            write_card(run, network, dataset)
         if taus and network.has_learned_gates:
             sweep_run(run, network, dataset, preprocessing, taus)
 

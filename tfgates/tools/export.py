@@ -21,6 +21,7 @@ from tfgates.export.skipping import SKIPS
 from tfgates.inference.budget import best_within, frontier
 from tfgates.pruning import merge_expected
 from tfgates.report import frontier as frontier_report
+from tfgates.report.export_card import of_export
 from tfgates.report.sweep import COLUMNS
 from tfgates.results import collapsed_gates, measured_at, open_data
 from tfgates.run_folder import RunFolder
@@ -178,9 +179,11 @@ def export(run, tau, measured):
     about = card.describe(model, network, trained, measured)
     extras = {
         "tfgates.json": card.as_json(about),
-        "model_card.md": card.as_markdown(about),
+        "model_card.md": of_export(about).encode(),
         warmup.FILE: warmup.requests(preprocessing.size, tau),
     }
+    # The one step of which nobody can say how far it is.
+    print(f"Exporting {run.path}, skip: {model.skip} ...", flush=True)
     version = publish(model, run.export, VERSION.value, extras)
     show(version, model)
 

@@ -7,6 +7,8 @@ what that saves and what it costs. The tools take the folder like any other, and
 further. Independent gates, which decide alike for all images, go altogether.
 """
 
+import dataclasses
+
 import numpy as np
 from absl import flags, logging
 
@@ -18,6 +20,8 @@ from tfgates.errors import UserError
 from tfgates.export.savedmodel import is_threshold
 from tfgates.flags import OF_RUN
 from tfgates.from_run import gate_kind
+from tfgates.model_card import write_card
+from tfgates.progress import progress
 from tfgates.pruning import (
     fully_decided,
     merge_expected,
@@ -76,8 +80,12 @@ def main():
     # What runs today shall run after more training.
     target_rate = round(float(np.mean(left)), 4) if left else 1.0
     save(pruned_run, run, pruned, dataset, preprocessing, target_rate)
-    print(f"\n{what_went(trained, pruned)}\n\nMeasuring both networks.", flush=True)
-    print(f"\n{compare(network, pruned, dataset, preprocessing, TAU.value)}\n")
+    print(f"\n{what_went(trained, pruned)}\n", flush=True)
+    text, measured = compare(network, pruned, dataset, preprocessing, TAU.value)
+    policy = f"threshold {TAU.value:g}" if pruned.num_gates else "no gates"
+    measured = dataclasses.replace(measured, policy=policy)
+    write_card(pruned_run, pruned, dataset, ("validation", [measured]))
+    print(f"\n{text}\n")
     print(f"Run folder: {pruned_run.path}. To train it further:\n  {to_train_further(pruned_run)}")
 
 
@@ -88,12 +96,12 @@ def measure(network, dataset, preprocessing):
     count = min(CALIBRATION, dataset.size("train"))
     print(
         f"Rates at tau {TAU.value:g} on {count} of {dataset.size('train')} training images "
-        f"({dataset.splits['train']}, the first in the order of seed 0), without augmentation:",
+        f"({dataset.splits['train']}, the first in the order of seed 0), without augmentation.",
         flush=True,
     )
-    with datasets.readable(dataset):
-        images = calibration_batches(dataset, preprocessing, count)
-        rates = thresholded_rates(network, images, TAU.value)
+    images = calibration_batches(dataset, preprocessing, count)
+    with datasets.readable(dataset), progress("Measuring the gates", "images", count) as show:
+        rates = thresholded_rates(network, images, TAU.value, show)
     print(gate_bars(rates), flush=True)
     return rates
 

@@ -15,6 +15,7 @@ from tfgates import command
 from tfgates.data import datasets
 from tfgates.errors import UserError
 from tfgates.inside import look_inside
+from tfgates.progress import progress
 from tfgates.records import Record
 from tfgates.report.page import write
 from tfgates.report.sections import build
@@ -49,9 +50,9 @@ def main():
     dataset = common_data(runs, DATA_DIR.value)
     inside = None
     if network.has_learned_gates:
-        print(f"Looking at {dataset.size('test')} test images:", flush=True)
-        with datasets.readable(dataset):
-            inside = look_inside(network, dataset, preprocessing)
+        task = f"Looking at {dataset.size('test')} test images"
+        with datasets.readable(dataset), progress(task, "batches") as show:
+            inside = look_inside(network, dataset, preprocessing, show)
     shape = (preprocessing.size, preprocessing.size, 3)
     page = build(records, network, shape, labels, inside)
     path = pathlib.Path(OUTPUT.value) if OUTPUT.value else run.report

@@ -35,7 +35,8 @@ def main():
     points = read_grid(GRID.value)
     by_folder = {point.settings.output_dir: point for point in points}
     folder = pathlib.Path(flags.FLAGS.output_dir)
-    rows, failed = [], []
+    rows: list[dict] = []
+    failed: list[str] = []
 
     def finished(settings, code):
         point = by_folder[settings.output_dir]

@@ -1,0 +1,72 @@
+"""The model card of a run folder: what its files say, and its network."""
+
+import datetime
+import json
+
+import tfgates
+from tfgates import costs
+from tfgates.config import COMPARED
+from tfgates.inference.passes import Result
+from tfgates.pruning import indices_of_gates, one_sided
+from tfgates.report.run_card import of_run
+
+# A gate that decides unlike the others for no more images has collapsed.
+RARE = 0.001
+
+
+def write_card(run, network, dataset, measured=None):
+    """Writes model_card.md.
+
+    Args:
+        run: `RunFolder`.
+        network: its `GatedNetwork`.
+        dataset: `ImageDataset` or `FolderDataset` of the run.
+        measured: a split, and a list of `Result` on its images, the network's own policy first;
+            None: those of metrics.json.
+    """
+    about = describe(run, network, dataset, measured or _evaluated(run))
+    unfinished = run.card.with_suffix(".tmp")
+    unfinished.write_text(of_run(about))
+    unfinished.replace(run.card)
+
+
+def describe(run, network, dataset, measured):
+    """Describes a run as a dict, of which `of_run` makes the card; see `write_card`."""
+    data, flags = json.loads(run.data.read_text()), run.load_flags()
+    size = data["preprocessing"]["size"]
+    split, results = measured
+    return {
+        "tfgates": tfgates.__version__,
+        "date": datetime.date.today().isoformat(),
+        "run": str(run.path),
+        "network": network.name,
+        "blocks": len(network.blocks),
+        "gates": network.num_gates,
+        "gated_blocks": _gated_blocks(network),
+        "parameters": network.count_params(),
+        "macs": costs.count(network, (size, size, 3)).ungated,
+        "split": split,
+        "results": results,
+        "collapsed": one_sided(results[0].gate_rates, RARE) if results else {},
+        "splits": {name: (dataset.size(name), words) for name, words in data["splits"].items()},
+        "flags": {name: flags[name] for name in COMPARED if name in flags},
+        **{name: data[name] for name in ("dataset", "labels", "preprocessing", "mean", "std")},
+    }
+
+
+def _gated_blocks(network):
+    """Returns the name of the block of each gate."""
+    return [
+        block.name
+        for block, indices in zip(network.blocks, indices_of_gates(network), strict=True)
+        for _ in indices
+    ]
+
+
+def _evaluated(run):
+    """Reads metrics.json: the split and the results; none where there are none."""
+    try:
+        rows = json.loads(run.metrics.read_text())["policies"]
+        return "test", [Result(**row) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "test", []

@@ -1,0 +1,110 @@
+"""What TensorBoard shows of a run, of its gates, and of several runs side by side."""
+
+import csv
+import shutil
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.plugins.hparams import api as hparams
+
+FILES = "events.out.tfevents.*"
+# Keras counts the epochs in these by training steps.
+BY_STEP = "_vs_iterations"
+
+
+class TensorBoard(keras.callbacks.TensorBoard):
+    """Keras's scalars, and a histogram and a picture of the gates' rates in each epoch.
+
+    Args:
+        folder: of the event files: train, validation and, where there are gates, gates.
+        log: path of the CSV log, whose row of an epoch is written before.
+        draw: function of rates [epochs, G] that returns a picture, uint8 [H, W, 3].
+    """
+
+    def __init__(self, folder, log, draw):
+        super().__init__(folder, write_graph=False)
+        self.folder = folder
+        self.log = log
+        self.draw = draw
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        if self.model.network.num_gates:
+            self._write_rates(epoch)
+        # What has a checkpoint is not written again, so it must not be lost in a buffer.
+        for writer in self._writers.values():
+            writer.flush()
+
+    def _write_rates(self, epoch):
+        if "gates" not in self._writers:
+            self._writers["gates"] = tf.summary.create_file_writer(str(self.folder / "gates"))
+        rates = gate_rates(self.log)
+        with self._writers["gates"].as_default(step=epoch):
+            tf.summary.histogram("gate_rates", rates[-1])
+            tf.summary.image("gate_rates", self.draw(rates)[None])
+
+
+def gate_rates(log):
+    """Reads the rates of all gates from a CSV log: [epochs, G]."""
+    with log.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    gates = [index for index, name in enumerate(header) if name.startswith("gate_")]
+    return np.array([[float(row[index]) for index in gates] for row in rows])
+
+
+def write_hparams(folder, name, flags, metrics):
+    """Writes what TensorBoard compares runs by; what the folder held before goes.
+
+    Args:
+        folder: of the event file, in which nothing else is, so that these are the only metrics.
+        name: of the run.
+        flags: dict of texts; those of numbers are compared as numbers.
+        metrics: dict of numbers.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    with tf.summary.create_file_writer(str(folder)).as_default(step=0) as writer:
+        hparams.hparams({flag: _number(text) for flag, text in flags.items()}, trial_id=name)
+        for metric, value in metrics.items():
+            tf.summary.scalar(metric, value)
+        writer.close()
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def keep_events(folder, epochs, steps):
+    """Drops the events of an epoch that was not finished, which a resumed run writes again.
+
+    Args:
+        folder: of TensorBoard; nothing is done where it is missing.
+        epochs: number of finished epochs.
+        steps: training steps of an epoch.
+    """
+    for path in folder.rglob(FILES):
+        records = []
+        try:
+            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+                if _is_finished(Event.FromString(record), epochs, steps):
+                    records.append(record)
+        except tf.errors.DataLossError:
+            # A run that is killed while it writes leaves half an event.
+            pass
+        # A name that TensorBoard does not look for.
+        unfinished = path.with_name("unfinished")
+        with tf.io.TFRecordWriter(str(unfinished)) as writer:
+            for record in records:
+                writer.write(record)
+        unfinished.replace(path)
+
+
+def _is_finished(event, epochs, steps):
+    if not event.HasField("summary"):
+        return True
+    by_step = any(value.tag.endswith(BY_STEP) for value in event.summary.value)
+    return event.step <= epochs * steps if by_step else event.step < epochs
