@@ -59,8 +59,9 @@ def final_rates(bars, dots, target_rate):
         name="final_rates",
         figure=figure,
         alternative=(
-            f"Rate of each gate, {other}: {in_words(of_other)}. Their mean is "
-            f"{np.mean(of_other):.3f}, with {policy} {np.mean(rates):.3f}{target_in_words(target_rate)}."
+            f"Rate of each gate, {other}: {in_words(of_other)}. Mean rate: {other} "
+            f"{np.mean(of_other):.3f}, {policy} {np.mean(rates):.3f}"
+            f"{target_in_words(target_rate)}."
         ),
         caption=(
             f"Bars: {policy}. Circles: {other}. Grey bands: rates above 0.95 or below 0.05, where "
