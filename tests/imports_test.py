@@ -19,8 +19,8 @@ LAYERS = [
     {"target_flags"},
     {"flags"},
     {"config", "run_folder", "command"},
-    {"results", "init_from", "from_run", "speed", "model_card", "grid", "many_runs"},
-    {"finish", "comparison", "selection"},
+    {"results", "records", "init_from", "from_run", "speed", "model_card", "grid", "many_runs"},
+    {"finish", "comparison", "selection", "inside"},
     {"tools"},
 ]
 # What else a room may know of another in its own line.

@@ -65,7 +65,7 @@ def test_a_finished_run_is_evaluated_again(copied_run, training):
     assert "is trained, 3 of 3 epochs" in again.stdout
     assert run.metrics.read_text() == before
     assert run.load_classifier().network.num_gates == 3
-    assert "No picture of the rates" in again.stdout
+    assert "Picture of the rates over the training" in again.stdout
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,38 @@ def count(network, input_shape):
     return Costs(always, tuple(gates), tuple(branches), tuple(removable))
 
 
+@dataclasses.dataclass(frozen=True)
+class BlockCosts:
+    """The multiply-adds of one image through the parts of a block: branch, shortcut, gate."""
+
+    branch: int
+    shortcut: int
+    gate: int
+
+
+def of_blocks(network, input_shape):
+    """Counts the multiply-adds of each block of a `GatedNetwork`.
+
+    Args:
+        network: the built network.
+        input_shape: (H, W, C) of its images.
+
+    Returns:
+        List of `BlockCosts`.
+    """
+    shape = network.stem.compute_output_shape((1, *input_shape))
+    found = []
+    for block in network.blocks:
+        shortcut, gate = (
+            0 if part is None else multiply_adds(part, shape)
+            for part in (block.shortcut, block.gate)
+        )
+        branch = sum(_of_layers(block.layers_of_branch, shape))
+        found.append(BlockCosts(branch, shortcut, gate))
+        shape = block.compute_output_shape(shape)
+    return found
+
+
 def _of_layers(layers, shape):
     found = []
     for layer in layers:

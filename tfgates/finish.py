@@ -5,7 +5,9 @@ from tfgates.data.augment import Augmentation
 from tfgates.errors import UserError
 from tfgates.model_card import write_card
 from tfgates.progress import progress
-from tfgates.report import pictures
+from tfgates.records import read_rates
+from tfgates.report.pictures import rates_over_training
+from tfgates.report.style import save_png
 from tfgates.results import evaluate_run
 from tfgates.training import checkpoint
 from tfgates.training.recalibrate import recalibrate
@@ -74,10 +76,15 @@ def _recalibrate(network, settings, dataset, preprocessing):
 
 
 def _draw(run, target_rate):
-    """Draws the rates over the training steps, where their log can be read."""
+    """Draws the rates over the training, where their log can be read."""
     try:
-        pictures.rates_over_steps(run.rates, run.picture, target_rate)
-    except (OSError, ValueError) as error:
-        print(f"\nNo picture of the rates: {run.rates} cannot be read: {error}")
-    else:
-        print(f"\nPicture of the rates over the training steps: {run.picture}")
+        rates = read_rates(run)
+    except UserError as error:
+        print(f"\nNo picture of the rates: {error}")
+        return
+    if rates is None:
+        print(f"\nNo picture of the rates: {run.rates} and {run.log} are missing or empty.")
+        return
+    picture = rates_over_training(rates.positions, rates.unit, rates.values, target_rate)
+    save_png(picture.figure, run.picture)
+    print(f"\nPicture of the rates over the training: {run.picture}")

@@ -15,6 +15,7 @@ from tfgates.progress import progress
 from tfgates.pruning import one_sided
 from tfgates.report import sweep as sweep_report
 from tfgates.report import tables
+from tfgates.report.style import save_png
 from tfgates.run_folder import write_json
 from tfgates.training.tensorboard import write_hparams
 
@@ -35,7 +36,7 @@ def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
         split: "test" or "validation".
         target_rate: what it was trained towards, over all gates; recorded.
     """
-    images = _batches(dataset, split, preprocessing)
+    images = evaluation_images(dataset, split, preprocessing)
     print()
     with progress(f"Evaluating on {dataset.size(split)} {split} images", "batches") as show:
         results = evaluate(network, images, show)
@@ -76,7 +77,7 @@ def sweep_run(run, network, dataset, preprocessing, taus):
     with progress(f"Thresholds on {size} validation images", "batches") as show:
         results = sweep_validation(network, dataset, preprocessing, taus, show)
     sweep_report.write_csv(results, run.tau_table)
-    sweep_report.draw(results, run.tau_picture)
+    save_png(sweep_report.draw({str(run.path): results}).figure, run.tau_picture)
     print(f"\n{tables.policies(results, 'tau')}\n\nWritten: {run.tau_table}, {run.tau_picture}")
 
 
@@ -94,7 +95,7 @@ def sweep_validation(network, dataset, preprocessing, taus, show=None):
         List of `Result`, one for each threshold.
     """
     with datasets.readable(dataset):
-        images = _batches(dataset, "validation", preprocessing)
+        images = evaluation_images(dataset, "validation", preprocessing)
         return sweep(network, images, taus, show)
 
 
@@ -176,7 +177,8 @@ def collapsed_gates(network, dataset, preprocessing, tau, share):
     return one_sided(found.gate_rates, 1 - share)
 
 
-def _batches(dataset, split, preprocessing):
+def evaluation_images(dataset, split, preprocessing):
+    """Returns the images of a split in batches, see `tfgates.data.batches.evaluation_batches`."""
     batch_size = min(EVALUATION_BATCH, dataset.size(split))
     images = batches.evaluation_batches(dataset, split, preprocessing, batch_size)
     # Every policy sees the same images: few of them are decoded once.

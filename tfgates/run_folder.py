@@ -34,6 +34,7 @@ class RunFolder:
         card: Markdown: what the model is, for people.
         tau_table, tau_picture: errors and multiply-adds over the threshold, CSV and PNG.
         budget_table, budget_picture: the candidates of a choice within a budget, CSV and PNG.
+        report: HTML: the page of the run; its pictures are in the folder of its name.
         export: folder of the exported versions.
     """
 
@@ -54,6 +55,7 @@ class RunFolder:
         self.tau_picture = self.path / "tau.png"
         self.budget_table = self.path / "budget.csv"
         self.budget_picture = self.path / "budget.png"
+        self.report = self.path / "report.html"
         self.export = self.path / "export"
 
     def lock(self):
@@ -125,6 +127,15 @@ class RunFolder:
         if not isinstance(classifier, GatedClassifier):
             raise self._unreadable(path, f"it holds a {type(classifier).__name__}")
         return classifier
+
+    def require_model(self):
+        """Refuses a folder without a finished model.
+
+        Raises:
+            UserError: `model` is missing.
+        """
+        if not self.model.exists():
+            raise self._unreadable(self.model, "it is missing")
 
     def load_data(self):
         """Loads what `write_data` wrote: data set name, labels, `Preprocessing`.

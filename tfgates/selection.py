@@ -42,7 +42,7 @@ def measure(runs, data_dir=None):
     Raises:
         UserError: the validation images of two runs differ.
     """
-    dataset = _common_data(runs, data_dir)
+    dataset = common_data(runs, data_dir)
     candidates = []
     for run, trained in [(run, _load(run)) for run in runs]:
         gated = trained.network.num_gates > 0
@@ -69,7 +69,7 @@ def timed(candidates, runs, data_dir=None, **options):
         The candidates with their mean wall time of an image, that of each the median of some
         rounds.
     """
-    dataset = _common_data(runs, data_dir)
+    dataset = common_data(runs, data_dir)
     with datasets.readable(dataset):
         # In the stored order the first images may all be of one class.
         records = dataset.records("validation", order=0).take(TIMED_IMAGES)
@@ -129,8 +129,15 @@ def _load(run):
     return _Trained(merge_expected(run.load_classifier().network), preprocessing)
 
 
-def _common_data(runs, data_dir):
-    """Opens the data set of all runs, and refuses runs of different ones."""
+def common_data(runs, data_dir):
+    """Opens the data set of all runs.
+
+    Args:
+        runs, data_dir: as of `measure`.
+
+    Raises:
+        UserError: two runs have different ones.
+    """
     first, *others = (open_data(run, data_dir) for run in runs)
     for run, other in zip(runs[1:], others, strict=True):
         if any(

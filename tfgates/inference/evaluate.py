@@ -25,30 +25,44 @@ def evaluate(network, batches, progress=None):
         List of `Result`, the policy of the network's own inference first. A network without gates
         has one policy, "no gates"; one with stochastic depth has no threshold.
     """
-    by_threshold = network.inference_policy == Threshold()
-    one_pass = _counted(batches, PASSES + 2 + by_threshold if network.num_gates else 1, progress)
-
-    @functools.cache
-    def classifier(policy):
-        return tf.function(functools.partial(_classify, network, policy))
-
-    def run(policy):
-        return Pass.run(network, classifier(policy), one_pass(), scales=policy == Expected())
-
     if not network.num_gates:
-        return [result("no gates", [run(AlwaysOpen())])]
-    threshold = [result("threshold 0.5", [run(Threshold())])] if by_threshold else []
-    samples = [run(Sample()) for _ in range(PASSES)]
+        return [result("no gates", list(passes(network, batches, [AlwaysOpen()], progress)))]
+    by_threshold = network.inference_policy == Threshold()
+    own = [Threshold()] if by_threshold else []
+    policies = [*own, *[Sample()] * PASSES, AlwaysOpen(), Expected()]
+    run = passes(network, batches, policies, progress)
+    threshold = [result("threshold 0.5", [next(run)])] if by_threshold else []
+    samples = [next(run) for _ in range(PASSES)]
     stochastic = [
         result(f"stochastic, {PASSES} passes", samples),
-        result("always open", [run(AlwaysOpen())]),
+        result("always open", [next(run)]),
     ]
-    expected = [result("expected", [run(Expected())])]
+    expected = [result("expected", [next(run)])]
     return [
         *(threshold + stochastic + expected if by_threshold else expected + stochastic),
         result(f"ensemble of the {PASSES}, mean", [averaged(samples)]),
         result(f"ensemble of the {PASSES}, vote", [voted(samples)]),
     ]
+
+
+def passes(network, batches, policies, progress=None):
+    """Runs a network over images once for each policy; equal policies share a graph.
+
+    Args:
+        network, batches, progress: as of `evaluate`.
+        policies: list of policies.
+
+    Yields:
+        A `Pass` for each.
+    """
+
+    @functools.cache
+    def classifier(policy):
+        return tf.function(functools.partial(_classify, network, policy))
+
+    one_pass = _counted(batches, len(policies), progress)
+    for policy in policies:
+        yield Pass.run(network, classifier(policy), one_pass(), scales=policy == Expected())
 
 
 def sweep(network, batches, taus, progress=None):

@@ -2,9 +2,9 @@
 
 import csv
 
-import matplotlib.pyplot as plt
 import tabulate
 
+from tfgates.report.style import COLORS, INK, MARKERS, new_figure, save_png, styled
 from tfgates.report.sweep import COLUMNS
 
 
@@ -54,23 +54,27 @@ def write_csv(candidates, frontier, chosen, path):
         )
 
 
+@styled
 def draw(candidates, frontier, chosen, budget, path):
     """Draws error against cost, with the budget as a dashed line."""
-    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    figure = new_figure(7, 4.2)
+    axes = figure.subplots()
     by_time = chosen.milliseconds is not None
     unit, scale = ("milliseconds", 1) if by_time else ("million multiply-adds", 1e6)
 
     def points(some):
         return [one.cost / scale for one in some], [one.result.top1_error for one in some]
 
-    for run in sorted({one.run for one in candidates}):
-        axes.plot(*points([one for one in candidates if one.run == run]), "o", ms=4, label=run)
-    axes.plot(*points(frontier), color="black", linewidth=1, label="frontier")
-    axes.plot(*points([chosen]), "*", ms=16, color="crimson", label=f"chosen, tau {chosen.tau:g}")
-    axes.axvline(budget / scale, color="crimson", linestyle="--", label="budget")
-    axes.set(xlabel=f"{unit} per image", ylabel="top-1 error, percent")
+    for index, run in enumerate(sorted({one.run for one in candidates})):
+        color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
+        own = points([one for one in candidates if one.run == run])
+        axes.plot(*own, ls="", color=color, marker=marker, ms=4, label=run)
+    axes.plot(*points(frontier), color=INK, linewidth=1, label="frontier")
+    star = {"marker": "*", "ms": 15, "mfc": "white", "mec": INK, "ls": ""}
+    axes.plot(*points([chosen]), **star, label=f"chosen, tau {chosen.tau:g}")
+    axes.axvline(budget / scale, color=INK, linestyle=(0, (4, 3)), label="budget")
+    axes.set(xlabel=f"{unit} per image", ylabel="top-1 error, %")
     axes.set_title("Validation error over the threshold")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    axes.grid(visible=True)
+    axes.legend()
+    save_png(figure, path)

@@ -1,38 +1,98 @@
 """The rate of each gate over training, as in the paper's figures 10 to 13."""
 
-import csv
+import math
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from tfgates.report.runs import is_collapsed
+from tfgates.report.style import BLUE, GREEN, GREY, INK, ORANGE, Picture, new_figure, styled
 
-def rates_over_steps(rates_csv, png, target_rate):
-    """Draws the picture.
+OPEN, DEPENDS, CLOSED = "nearly always open", "depends on the image", "nearly always closed"
+KIND_COLORS = {OPEN: BLUE, DEPENDS: GREEN, CLOSED: ORANGE}
+
+
+def kinds(rates):
+    """Tells the gates that have collapsed from the others: OPEN, DEPENDS or CLOSED of each."""
+    return [(OPEN if rate > 0.5 else CLOSED) if is_collapsed(rate) else DEPENDS for rate in rates]
+
+
+def in_words(rates):
+    """Says how many gates have collapsed, and which."""
+    found = kinds(rates)
+    parts = []
+    for kind in (OPEN, CLOSED, DEPENDS):
+        gates = [f"{gate:02d}" for gate, one in enumerate(found) if one == kind]
+        if gates:
+            what = kind if kind != DEPENDS else "between"
+            parts.append(f"{len(gates)} of {len(found)} {what} ({listed(gates)})")
+    return ", ".join(parts)
+
+
+def target_in_words(target_rate):
+    """Ends a sentence with the target, where there is one."""
+    return "" if target_rate is None else f"; the target is {target_rate:g}"
+
+
+def listed(names, most=12):
+    """Joins names for a sentence; of very many it leaves some out."""
+    names = list(names)
+    if len(names) > most:
+        names = [*names[:most], f"and {len(names) - most} more"]
+    return ", ".join(names)
+
+
+@styled
+def rates_over_training(positions, unit, rates, target_rate):
+    """Draws a small panel for each gate; the mean of all gates is in each, in grey.
 
     Args:
-        rates_csv: path of the file that `RateLog` wrote.
-        png: path of the picture.
-        target_rate: drawn as a dashed line.
+        positions: training steps or epochs, [S].
+        unit: what they are.
+        rates: of each gate, [S, G], in [0, 1].
+        target_rate: a dashed line, or None where there is none.
+
+    Returns:
+        `Picture`.
     """
-    with rates_csv.open(newline="") as file:
-        names, *rows = csv.reader(file)
-    values = np.array(rows, float).reshape(-1, len(names))
-    steps, rates = values[:, 0], values[:, 1:]
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    colors = plt.get_cmap("viridis")(np.linspace(0, 0.95, rates.shape[1]))
-    for gate, color in enumerate(colors):
-        label = f"gate {gate:02d}" if len(colors) <= 20 else None
-        axes.plot(steps, rates[:, gate], color=color, linewidth=1.2, label=label)
-    axes.plot(steps, rates.mean(axis=1), color="black", linewidth=2.4, label="mean")
-    axes.axhline(target_rate, color="crimson", linestyle="--", label=f"target {target_rate:g}")
-    axes.set(xlabel="training step", ylabel="rate (share of images)", ylim=(-0.03, 1.03))
-    axes.set_title("How often each block is executed, first gate dark, last gate bright")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    figure.savefig(png, dpi=120)
-    plt.close(figure)
+    gates = rates.shape[1]
+    columns = min(gates, 9 if gates > 20 else 5)
+    rows = math.ceil(gates / columns)
+    figure = new_figure(max(1.75 * columns, 4) if gates <= 20 else 9, 0.5 + 1.2 * rows)
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    mean = rates.mean(axis=1)
+    for gate, (panel, kind) in enumerate(zip(panels, kinds(rates[-1]), strict=False)):
+        if target_rate is not None:
+            panel.axhline(target_rate, color=INK, linestyle=(0, (4, 3)), linewidth=0.8)
+        panel.plot(positions, mean, color=GREY, linewidth=1, alpha=0.7)
+        marker = "o" if len(positions) < 10 else None
+        panel.plot(positions, rates[:, gate], KIND_COLORS[kind], linewidth=1.6, marker=marker, ms=3)
+        panel.set_title(f"{gate:02d}", pad=3)
+        panel.set_title(f"{rates[-1, gate]:.2f}", pad=3, loc="right", color=KIND_COLORS[kind])
+        panel.set(ylim=(-0.04, 1.04), yticks=[0, 0.5, 1])
+        panel.grid(visible=True)
+    for panel in panels[gates:]:
+        panel.set_axis_off()
+    for panel in panels[max(gates - columns, 0) : gates]:
+        panel.tick_params(labelbottom=True)
+    figure.supxlabel(unit, fontsize=9)
+    figure.supylabel("rate", fontsize=9)
+    return Picture(
+        name="rates_over_training",
+        figure=figure,
+        alternative=(
+            f"Rate of each of {gates} gates over {positions[-1]:g} {unit}s. At the end: "
+            f"{in_words(rates[-1])}. Their mean went from {mean[0]:.2f} to {mean[-1]:.2f}"
+            f"{target_in_words(target_rate)}."
+        ),
+        caption=(
+            "Share of the training images for which each gate was open, with sampled decisions. A "
+            "panel is a gate; above it, its number and its last rate. Grey: the mean of all gates"
+            + ("; dashed: the target." if target_rate is not None else ".")
+        ),
+    )
 
 
 def rates_over_epochs(rates):

@@ -1,8 +1,10 @@
-"""Error against multiply-adds over the threshold of the gates, as CSV and PNG (figure 2)."""
+"""Error against multiply-adds over the threshold of the gates, as CSV and picture (figure 2)."""
 
 import csv
+import itertools
 
-import matplotlib.pyplot as plt
+from tfgates.report.labels import place
+from tfgates.report.style import COLORS, MARKERS, Picture, new_figure, styled
 
 COLUMNS = ("top1_error", "top5_error", "rate", "macs", "macs_share")
 
@@ -22,16 +24,60 @@ def write_csv(results, path):
         )
 
 
-def draw(results, path):
-    """Draws the same as a curve, each threshold beside its point."""
-    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    macs = [result.macs / 1e6 for result in results]
-    errors = [result.top1_error for result in results]
-    axes.plot(macs, errors, marker="o", color="#31688e")
-    for result, x, y in zip(results, macs, errors, strict=True):
-        axes.annotate(result.policy, (x, y), (4, 5), textcoords="offset points", fontsize=8)
-    axes.set(xlabel="million multiply-adds per image", ylabel="top-1 error, percent")
-    axes.set_title("A higher threshold runs fewer blocks (numbers: tau)")
-    axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+@styled
+def draw(sweeps):
+    """Draws a curve for each run, each threshold beside its point where there is one run.
+
+    Args:
+        sweeps: by name of the run, a list of `Result` whose policies are thresholds.
+
+    Returns:
+        `Picture`.
+    """
+    figure = new_figure(7, 4.2)
+    axes = figure.subplots()
+    ends, names, colors, points = [], [], [], []
+    for index, (name, results) in enumerate(sweeps.items()):
+        color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
+        own = [(result.macs / 1e6, result.top1_error) for result in results]
+        axes.plot(*zip(*own, strict=True), color=color, marker=marker, ms=5, label=name)
+        taus = [result.policy for result in results]
+        single = len(sweeps) == 1
+        ends += own if single else own[:1]
+        names += taus if single else [name]
+        colors += [color] * (len(taus) if single else 1)
+        points += _along(own)
+    axes.set(xlabel="million multiply-adds per image", ylabel="top-1 error, %")
+    axes.margins(0.08, 0.12)
+    axes.grid(visible=True)
+    place(figure, axes, ends, names, colors, points)
+    told = "; ".join(f"{name}: {_in_words(results)}" for name, results in sweeps.items())
+    beside = "its tau" if len(sweeps) == 1 else "the run, at its lowest tau"
+    return Picture(
+        name="tau",
+        figure=figure,
+        alternative=f"Top-1 error on the validation images against multiply-adds. {told}.",
+        caption=(
+            "On the validation images: a higher threshold runs fewer blocks. A point is a "
+            f"threshold; beside it, {beside}."
+        ),
+    )
+
+
+def _along(points):
+    """Points on the lines between points, which labels leave free."""
+    steps = [step / 8 for step in range(8)]
+    return [
+        tuple(one + (other - one) * step for one, other in zip(start, end, strict=True))
+        for start, end in itertools.pairwise(points)
+        for step in steps
+    ]
+
+
+def _in_words(results):
+    first, last = results[0], results[-1]
+    return (
+        f"from tau {first.policy} ({first.macs / 1e6:.2f} million multiply-adds, "
+        f"{first.top1_error:.2f} % error) to {last.policy} ({last.macs / 1e6:.2f} million, "
+        f"{last.top1_error:.2f} %)"
+    )

@@ -3,6 +3,7 @@
 import tabulate
 
 BAR = 24
+COLUMNS = ("top-1 error %", "top-5 error %", "rate", "M multiply-adds", "of ungated")
 
 
 def policies(results, header="policy", form="simple"):
@@ -16,20 +17,20 @@ def policies(results, header="policy", form="simple"):
     Returns:
         Text of several lines.
     """
-    rows = [
-        [
-            result.policy,
-            _with_std(result.top1_error, result.top1_error_std, ".2f"),
-            _with_std(result.top5_error, result.top5_error_std, ".2f"),
-            _with_std(result.rate, result.rate_std, ".3f"),
-            _with_std(result.macs, result.macs_std, ".2f", 1e6),
-            f"{100 * result.macs_share:.1f} %",
-        ]
-        for result in results
+    rows = [[result.policy, *cells(result)] for result in results]
+    align = ["left", *["right"] * len(COLUMNS)]
+    return tabulate.tabulate(rows, [header, *COLUMNS], form, disable_numparse=True, colalign=align)
+
+
+def cells(result):
+    """Formats a `Result` as texts in the order of `COLUMNS`: mean and standard deviation."""
+    return [
+        _with_std(result.top1_error, result.top1_error_std, ".2f"),
+        _with_std(result.top5_error, result.top5_error_std, ".2f"),
+        _with_std(result.rate, result.rate_std, ".3f"),
+        _with_std(result.macs, result.macs_std, ".2f", 1e6),
+        f"{100 * result.macs_share:.1f} %",
     ]
-    headers = [header, "top-1 error %", "top-5 error %", "rate", "M multiply-adds", "of ungated"]
-    align = ["left", "right", "right", "right", "right", "right"]
-    return tabulate.tabulate(rows, headers, form, disable_numparse=True, colalign=align)
 
 
 def gate_bars(rates):

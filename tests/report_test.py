@@ -1,0 +1,296 @@
+"""The page of a run: its numbers against NumPy and metrics.json, its words, what it refuses."""
+
+import dataclasses
+import itertools
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from examples import PREPROCESSING, STATISTICS, own_lines, small_network
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from processes import forked
+from report_fixtures import SHAPE, inside, made_up_page, record
+
+from tfgates import costs
+from tfgates.data import datasets
+from tfgates.errors import UserError
+from tfgates.inference.by_class import class_means, extremes, specialization
+from tfgates.inside import look_inside
+from tfgates.policies import Threshold
+from tfgates.records import Record
+from tfgates.report.chain import links
+from tfgates.report.final_rates import final_rates
+from tfgates.report.labels import place
+from tfgates.report.page import as_html
+from tfgates.report.pictures import CLOSED, DEPENDS, OPEN, kinds
+from tfgates.report.sections import build
+from tfgates.report.style import Picture, as_svg
+from tfgates.results import open_data
+from tfgates.run_folder import RunFolder
+from tfgates.training.classifier import GatedClassifier
+
+REPORT = ("-m", "tfgates.tools.report")
+
+
+def pictures(page):
+    parts = [part for section in page.sections for part in section.parts]
+    return {part.name: part for part in parts if isinstance(part, Picture)}
+
+
+def test_means_of_each_class_against_a_loop():
+    rng = np.random.default_rng(0)
+    decisions, labels = rng.random((50, 7)) < 0.4, rng.integers(0, 4, 50)
+    found = class_means(decisions, labels, 5)
+    for label, gate in itertools.product(range(4), range(7)):
+        own = [row[gate] for row, one in zip(decisions, labels, strict=True) if one == label]
+        assert found[label, gate] == pytest.approx(sum(own) / len(own))
+    assert np.isnan(found[4]).all()
+    np.testing.assert_allclose(class_means(labels * 2.0, labels, 4), [0, 2, 4, 6])
+
+
+def test_the_most_specialised_class_is_the_one_furthest_from_all():
+    far = specialization(np.array([[0.5, 0.5], [1.0, 0.5], [0.0, 0.0]]), [0.5, 0.5])
+    np.testing.assert_allclose(far, [0, 0.25, 0.5])
+
+
+def test_most_and_fewest_gates_then_multiply_adds_then_evenly():
+    decisions = np.array([[1, 1], [0, 1], [1, 0], [0, 0], [0, 1], [0, 1], [0, 0], [0, 0]])
+    macs = 10 + decisions @ [5.0, 7.0]
+    most, fewest = extremes(decisions, macs, 3)
+    assert most == [0, 1, 5]
+    assert fewest == [3, 6, 7]
+    assert extremes(np.ones((4, 2)), np.ones(4), 2) == ([], [])
+
+
+def test_a_gate_collapses_within_a_twentieth():
+    assert kinds([0.0, 0.04, 0.06, 0.5, 0.94, 0.96]) == [CLOSED] * 2 + [DEPENDS] * 3 + [OPEN]
+
+
+@pytest.mark.parametrize("gate", ["dependent", "none"])
+def test_the_costs_of_the_blocks_are_those_of_the_network(gate):
+    network = small_network(gate, size=32)
+    whole, blocks = costs.count(network, SHAPE), costs.of_blocks(network, SHAPE)
+    if gate == "dependent":
+        assert [one.branch for one in blocks] == list(whole.branches)
+        assert [one.gate for one in blocks] == list(whole.gates)
+    assert [one.shortcut > 0 for one in blocks] == [False, True, True]
+    found = links(network, SHAPE, [0.25] * network.num_gates)
+    macs = whole.executed([0.25] * network.num_gates)
+    assert macs == whole.always + sum(whole.gates) + sum(one.run for one in found if one.gates)
+    assert [one.shortcut for one in found] == ["identity", "projection", "projection"]
+    ends = costs.multiply_adds(network.stem, (1, *SHAPE)) + 64 * 10
+    assert ends + sum(one.branch + one.shortcut for one in blocks) == whole.ungated
+
+
+def test_labels_do_not_cover_each_other():
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    points = [(10 + 0.05 * index, 5 + 0.01 * index) for index in range(8)] + [(0, 0), (20, 10)]
+    axes.plot(*zip(*points, strict=True), "o")
+    place(figure, axes, points, [f"policy {x}" for x in range(10)], ["black"] * 10)
+    figure.draw_without_rendering()
+    boxes = [Text.get_window_extent(text) for text in axes.texts]
+    assert len(boxes) == 10
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
+
+def test_the_bars_are_the_rates():
+    rates, sampled = [0.0, 0.3, 1.0, 0.97], [0.01, 0.4, 0.99, 0.9]
+    picture = final_rates(("threshold 0.5", rates), ("stochastic", sampled), 0.5)
+    axes = picture.figure.axes[0]
+    heights = {
+        round(bar.get_x() + bar.get_width() / 2): bar.get_height()
+        for container in axes.containers
+        for bar in container
+    }
+    assert heights == dict(enumerate(rates))
+    (dots,) = [line for line in axes.lines if line.get_marker() == "o"]
+    assert list(dots.get_ydata()) == sampled
+    for words in ("1 of 4 nearly always open (02)", "1 of 4 nearly always closed (00)"):
+        assert words in picture.alternative
+
+
+def test_a_picture_is_the_same_every_time_and_its_ids_are_its_own():
+    first, second = (pictures(made_up_page())["class_rates"] for _ in range(2))
+    svg = as_svg(first.figure, "one")
+    assert svg == as_svg(second.figure, "one")
+    assert all(name.startswith("one-") for name in re.findall(r'\bid="([^"]+)"', svg))
+    assert set(re.findall(r'(?:url\(|href=")#([^")]+)', svg)) <= set(re.findall(r'id="(.*?)"', svg))
+
+
+def test_names_of_classes_and_runs_are_escaped():
+    html = as_html(made_up_page(runs=("runs/<i>", "runs/b&b")))
+    assert "<b>" not in html
+    assert "<i>" not in html
+    assert "&lt;b&gt;&amp;" in html
+    assert "runs/&lt;i&gt;" in html
+    assert "runs/b&amp;b" in html
+    assert "<script" not in html
+
+
+def test_a_page_of_two_runs_compares_them():
+    page = made_up_page(runs=("runs/a", "runs/b"))
+    (table,) = [part for part in page.sections[0].parts if hasattr(part, "rows")]
+    names = [("runs/a", "threshold 0.5"), ("runs/a", "stochastic, 5 passes")]
+    names += [("runs/b", policy) for _, policy in names]
+    assert [tuple(row[:2]) for row in table.rows] == names
+    assert table.rows[1][2] == "12.00 ± 0.20"
+    drawn = pictures(page)
+    labels = [text.get_text() for text in drawn["tradeoff"].figure.axes[0].texts]
+    assert labels == ["A runs/a", "A", "B runs/b", "B"]
+    labels = [text.get_text() for text in drawn["tau"].figure.axes[0].texts]
+    assert labels == ["runs/a", "runs/b"]
+
+
+def test_of_many_runs_each_has_its_own_inference():
+    names = [f"runs/{index}" for index in range(9)]
+    axes = pictures(made_up_page(runs=names))["tradeoff"].figure.axes[0]
+    assert [text.get_text() for text in axes.texts] == names
+
+
+@pytest.fixture(scope="module")
+def looked_at(whole_run):
+    run, _ = whole_run
+    _, _, preprocessing = run.load_data()
+    network, dataset = run.load_classifier().network, open_data(run)
+    with datasets.readable(dataset):
+        return network, dataset, look_inside(network, dataset, preprocessing)
+
+
+def test_looking_inside_against_a_loop(whole_run, looked_at):
+    run, _ = whole_run
+    network, dataset, found = looked_at
+    records = list(dataset.records("test").as_numpy_iterator())
+    images = np.stack([PREPROCESSING(image) for image, _ in records])
+    logits, decisions = (values.numpy() for values in network(images, policy=Threshold()))
+    rates = found.class_rates["threshold 0.5"]
+    for label in range(10):
+        own = [index for index, (_, one) in enumerate(records) if one == label]
+        assert found.images[label] == len(own)
+        if own:
+            np.testing.assert_allclose(rates[label], decisions[own].mean(axis=0))
+            wrong = [logits[index].argmax() != label for index in own]
+            assert found.errors[label] == pytest.approx(100 * np.mean(wrong))
+    recorded = json.loads(run.metrics.read_text())["policies"][0]
+    np.testing.assert_allclose(found.rates["threshold 0.5"], recorded["gate_rates"])
+    np.testing.assert_allclose(found.special, np.abs(rates - decisions.mean(axis=0)).mean(axis=1))
+    for photo in (*found.most, *found.fewest):
+        (index,) = [i for i, image in enumerate(images) if np.array_equal(image, photo.pixels)]
+        assert photo.label == records[index][1]
+        assert photo.prediction == logits[index].argmax()
+
+
+def test_the_rates_drawn_are_those_of_metrics_json(whole_run, looked_at):
+    run, _ = whole_run
+    network, dataset, found = looked_at
+    page = build([Record.read(run)], network, SHAPE, dataset.labels, found)
+    drawn = pictures(page)
+    recorded = {row["policy"]: row for row in json.loads(run.metrics.read_text())["policies"]}
+    bars = drawn["final_rates"].figure.axes[0].containers
+    heights = sorted((bar.get_x(), bar.get_height()) for some in bars for bar in some)
+    assert [height for _, height in heights] == recorded["threshold 0.5"]["gate_rates"]
+    points = drawn["tradeoff"].figure.axes[0].lines
+    expected = [row["top1_error"] for row in recorded.values()]
+    assert [line.get_ydata()[0] for line in points if len(line.get_ydata()) == 1] == expected
+    assert drawn["rates_over_training"].figure.axes[0].lines[2].get_ydata().shape == (9,)
+    assert page.figures[0][0] == f"{recorded['threshold 0.5']['top1_error']:.2f} %"
+
+
+def test_a_page_of_a_run_and_the_plain_network(whole_run, copied_run, tmp_path):
+    plain = copied_run
+    plain.save_classifier(GatedClassifier(small_network("none", size=32)), plain.model)
+    for path in (plain.metrics, plain.rates, plain.log):
+        path.unlink()
+    page = tmp_path / "page.html"
+    runs = [f"--run={run.path}" for run in (whole_run[0], plain)]
+    finished = forked(*REPORT, *runs, f"--output={page}")
+    assert finished.returncode == 0, finished.stderr
+    assert "Looking at 10 test images" in finished.stdout
+    html = page.read_text()
+    assert f"{plain.path} has not been evaluated: metrics.json is missing" in html
+    assert f"python -m tfgates.tools.evaluate --run={plain.path}" in html
+    files = {path.name for path in (tmp_path / "page").iterdir()}
+    named = set(re.findall(r'<figure id="picture-(\w+)"', html))
+    assert {"tradeoff", "chain", "rates_over_training", "final_rates", "class_rates"} == named
+    assert {f"{name}.png" for name in named} <= files
+    # Of the plain network alone: no gates, and no picture of them.
+    finished = forked(*REPORT, f"--run={plain.path}")
+    assert finished.returncode == 0, finished.stderr
+    html = (plain.path / "report.html").read_text()
+    assert re.findall(r'<figure id="picture-(\w+)"', html) == ["chain"]
+    assert html.count("This network has no gates") == 4
+
+
+def test_what_is_missing_is_named_with_its_command(looked_at, whole_run):
+    network, dataset, found = looked_at
+    bare = Record("runs/a b", {}, metrics=None, rates=None, sweep=None)
+    html = as_html(build([bare], network, SHAPE, dataset.labels, found))
+    assert "tau.csv is missing" in html
+    assert "rates.csv or log.csv: it was lost" in html
+    assert "flags.cfg is missing" in html
+    assert html.count("tfgates.tools.evaluate --run=&#39;runs/a b&#39;") == 3
+    # The rates after the training are those that were just measured.
+    assert 'id="picture-final_rates"' in html
+
+
+def test_independent_gates_name_no_class_and_no_image():
+    network = small_network("independent", size=32)
+    cost = costs.count(network, SHAPE)
+    found = inside(network)
+    rates = {name: np.tile(values, (10, 1)) for name, values in found.rates.items()}
+    alike = dataclasses.replace(found, class_rates=rates, special=np.zeros(10), most=[], fewest=[])
+    one = record("runs/one", cost, [0.0, 1.0, 1.0], gate="independent")
+    html = as_html(build([one], network, SHAPE, [*"abcdefghij"], alike))
+    assert "No class is special" in html
+    assert "Every test image runs the same blocks" in html
+
+
+def test_stochastic_depth_has_rates_but_no_target_and_no_classes():
+    network = small_network("stochastic_depth", size=32)
+    cost = costs.count(network, SHAPE)
+    one = record("runs/one", cost, [0.9, 0.7, 0.5], gate="stochastic_depth")
+    page = build([one], network, SHAPE, [*"abcdefghij"], inside=None)
+    assert set(pictures(page)) >= {"chain", "rates_over_training", "final_rates"}
+    assert "class_rates" not in pictures(page)
+    html = as_html(page)
+    assert html.count("The gates of stochastic depth") == 2
+    assert "target is" not in html
+    assert "have collapsed" not in html
+
+
+def test_damaged_files_and_other_networks_are_refused(copied_run):
+    run = copied_run
+    whole = run.metrics.read_text()
+    for text in ("{", "[]", whole.replace('"top1_error": ', '"top1_error": 1e999, "x": ')):
+        run.metrics.write_text(text)
+        with pytest.raises(UserError, match=r"metrics\.json is damaged.*tools\.evaluate"):
+            Record.read(run)
+    run.metrics.write_text(whole)
+    with pytest.raises(UserError, match=r"with 3 gates, and model\.keras has 9"):
+        Record.read(run).require_gates(9)
+    run.rates.write_text("step,gate_00\n1,x\n")
+    with pytest.raises(UserError, match=r"rates\.csv is damaged"):
+        Record.read(run)
+    run.rates.write_text("")
+    assert Record.read(run).rates.unit == "epoch"
+    run.model.unlink()
+    refused = forked(*REPORT, f"--run={run.path}")
+    assert refused.returncode == 2
+    assert "model.keras is missing" in own_lines(refused.stderr)[-1]
+
+
+def test_runs_of_different_data_are_refused(whole_run, shipped, tmp_path):
+    run, other = whole_run[0], RunFolder(tmp_path / "other")
+    other.path.mkdir()
+    other.write_data(shipped, PREPROCESSING, STATISTICS)
+    shutil.copy(run.model, other.model)
+    refused = forked(*REPORT, f"--run={run.path}", f"--run={other.path}")
+    assert refused.returncode == 2
+    (line,) = own_lines(refused.stderr)
+    assert "my_set" in line
+    assert "fashion_mnist_13k" in line
+    refused = forked(*REPORT, f"--run={run.path}", "--output=page.pdf")
+    assert "ends in .html" in own_lines(refused.stderr)[-1]

@@ -1,0 +1,175 @@
+"""What a run has recorded of itself: rates over the training, results, thresholds."""
+
+import csv
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+
+from tfgates.errors import UserError
+from tfgates.inference.passes import Result
+from tfgates.report.sweep import COLUMNS
+
+
+@dataclasses.dataclass(frozen=True)
+class Metrics:
+    """The results of a run on its test images.
+
+    Attributes:
+        test_images: their number.
+        target_rate: what the run was trained towards, over all gates.
+        ungated_macs: multiply-adds of the network without gates.
+        policies: list of `Result`, that of the network's own inference first.
+    """
+
+    test_images: int
+    target_rate: float
+    ungated_macs: int
+    policies: list[Result]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rates:
+    """The rate of each gate over the training.
+
+    Attributes:
+        unit: "training step" or "epoch".
+        positions: of the rows, [S].
+        values: rates, [S, G].
+    """
+
+    unit: str
+    positions: np.ndarray
+    values: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """A run as it stands in its folder; what is not there is None.
+
+    Attributes:
+        name: path of the folder.
+        flags: of the training, texts by name.
+        metrics: `Metrics`.
+        rates: `Rates`.
+        sweep: list of `Result` on the validation images, whose policies are thresholds.
+    """
+
+    name: str
+    flags: dict[str, str]
+    metrics: Metrics | None
+    rates: Rates | None
+    sweep: list[Result] | None
+
+    @classmethod
+    def read(cls, run):
+        """Reads the files of a `RunFolder`.
+
+        Raises:
+            UserError: one of them is damaged.
+        """
+        return cls(
+            name=str(run.path),
+            flags=run.load_flags(),
+            metrics=_read(run.metrics, _metrics),
+            rates=read_rates(run),
+            sweep=_read(run.tau_table, _sweep),
+        )
+
+    def require_gates(self, num_gates):
+        """Refuses results of another network.
+
+        Raises:
+            UserError: metrics are of another number of gates.
+        """
+        found = num_gates if self.metrics is None else len(self.metrics.policies[0].gate_rates)
+        if found != num_gates:
+            raise UserError(
+                f"{self.name}/metrics.json is of a network with {found} gates, and model.keras has "
+                f"{num_gates}. Evaluate it: python -m tfgates.tools.evaluate --run={self.name}."
+            )
+
+
+def read_rates(run):
+    """Reads the rates over the training steps; of a run of few steps, over its epochs.
+
+    Args:
+        run: `RunFolder`.
+
+    Returns:
+        `Rates`, or None where neither is logged.
+
+    Raises:
+        UserError: a log is damaged.
+    """
+    return _read(run.rates, _rates) or _read(run.log, _epochs)
+
+
+def _read(path, reader):
+    if not path.exists():
+        return None
+    try:
+        with path.open(newline="") as file:
+            return reader(file)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path} is damaged: {type(error).__name__}, {str(error)[:200]}. Make it anew: metrics "
+            f"and thresholds with python -m tfgates.tools.evaluate --run={path.parent}, logs by "
+            "training; or move it away."
+        ) from error
+
+
+def _metrics(file):
+    found = json.load(file)
+    policies = [_result(row) for row in found["policies"]]
+    if not policies:
+        raise ValueError("there is no policy")
+    return Metrics(
+        test_images=int(found["test_images"]),
+        target_rate=float(found["target_rate"]),
+        ungated_macs=int(found["ungated_macs"]),
+        policies=policies,
+    )
+
+
+def _result(row):
+    result = Result(**row)
+    numbers = dataclasses.asdict(result)
+    known = {key: value for key, value in numbers.items() if value is not None}
+    del known["policy"]
+    for name, value in known.items():
+        if not np.isfinite(np.asarray(value, "float64")).all():
+            raise ValueError(f"{name} is {value}")
+    return result
+
+
+def _rates(file):
+    return _table(file, "training step", "step")
+
+
+def _epochs(file):
+    """The log counts epochs from 0 on."""
+    found = _table(file, "epoch", "epoch")
+    return found and dataclasses.replace(found, positions=found.positions + 1)
+
+
+def _table(file, unit, column):
+    rows = list(csv.DictReader(file))
+    gates = [name for name in rows[0] if name.startswith("gate_")] if rows else []
+    if not gates:
+        return None
+    values = np.array([[float(row[gate]) for gate in gates] for row in rows])
+    if not np.isfinite(values).all():
+        raise ValueError("a rate is no number")
+    return Rates(unit, np.array([float(row[column]) for row in rows]), values)
+
+
+def _sweep(file):
+    found: list[Any] = []
+    for row in csv.DictReader(file):
+        numbers = {column: float(row[column]) for column in COLUMNS}
+        found.append(Result(policy=f"{float(row['tau']):g}", gate_rates=[], **numbers))
+    if not found:
+        raise ValueError("there is no threshold")
+    return found

@@ -1,0 +1,101 @@
+"""Error against multiply-adds: every policy of every run on the test images (figure 2)."""
+
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from tfgates.report.labels import place
+from tfgates.report.style import COLORS, GREY, MARKERS, Picture, new_figure, styled
+
+TICKS = [digit * 10.0**power for power in range(-3, 7) for digit in (1, 1.5, 2, 3, 4, 5, 7)]
+# The policies of more runs could not be told apart.
+MANY = 6
+
+
+@styled
+def tradeoff(runs):
+    """Draws a point for each policy of each run; of more than some runs, of their own inference.
+
+    Args:
+        runs: by name, a list of `Result`, that of the network's own inference first.
+
+    Returns:
+        `Picture`.
+    """
+    figure = new_figure(8, 4.6)
+    axes = figure.subplots()
+    shown = {name: results[: 1 if len(runs) > MANY else None] for name, results in runs.items()}
+    policies = dict.fromkeys(result.policy for results in shown.values() for result in results)
+    shapes = dict(zip(policies, MARKERS * len(policies), strict=False))
+    points: list[tuple] = []
+    texts: list[str] = []
+    colors: list[str] = []
+    for index, (name, results) in enumerate(shown.items()):
+        color = COLORS[index % len(COLORS)]
+        points += _points(axes, results, shapes, color)
+        colors += [color] * len(results)
+        letter = "" if len(runs) > MANY else "ABCDEF"[index]
+        several = [f"{letter} {name}".strip(), *[letter] * (len(results) - 1)]
+        texts += [one.policy for one in results] if len(runs) == 1 else several
+    _compute_axis(axes, [x for x, _ in points])
+    axes.set(ylabel="top-1 error, %")
+    axes.grid(visible=True)
+    if len(runs) > 1:
+        figure.legend(handles=_shapes(shapes), loc="outside upper left", ncols=3)
+    place(figure, axes, points, texts, colors)
+    return Picture(
+        name="tradeoff",
+        figure=figure,
+        alternative=f"Top-1 error on the test images against multiply-adds. {_in_words(runs)}.",
+        caption=(
+            "On the test images. Filled: the network's own inference. Further left is cheaper, "
+            "further down more accurate. An ensemble pays for all of its passes; the bar of the "
+            "stochastic passes is their standard deviation."
+        ),
+    )
+
+
+def _points(axes, results, shapes, color):
+    """Draws the policies of a run, the first one filled; returns their coordinates."""
+    points = [(result.macs / 1e6, result.top1_error) for result in results]
+    for own, point, result in zip([True, *[False] * len(points)], points, results, strict=False):
+        axes.errorbar(
+            *point,
+            yerr=result.top1_error_std,
+            color=color,
+            marker=shapes[result.policy],
+            ms=8 if own else 6,
+            mfc=color if own else "white",
+        )
+    return points
+
+
+def _compute_axis(axes, values):
+    """Costs differ by factors: a logarithmic axis with round numbers."""
+    low, high = min(values) / 1.15, max(values) * 1.15
+    ticks = [tick for tick in TICKS if low <= tick <= high]
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    axes.margins(y=0.15)
+    if ticks:
+        axes.xaxis.set_major_locator(FixedLocator(ticks))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axes.set_xlabel("million multiply-adds per image, logarithmic")
+
+
+def _shapes(shapes):
+    return [
+        Line2D([], [], color=GREY, mfc="white", marker=marker, ls="", label=policy)
+        for policy, marker in shapes.items()
+    ]
+
+
+def _in_words(runs):
+    return "; ".join(
+        f"{name}: "
+        + ", ".join(
+            f"{one.policy} {one.top1_error:.2f} % at {one.macs / 1e6:.2f} million"
+            for one in (results if len(runs) == 1 else results[:1])
+        )
+        for name, results in runs.items()
+    )

@@ -1,0 +1,69 @@
+"""Writes a page of pictures and tables of a run, and of others beside it.
+
+    python -m tfgates.tools.report --run=runs/demo --run=runs/plain
+
+The page, RUN/report.html of the first run, is one file that needs no network; its pictures are in
+RUN/report/ as PNG. The test images run through the first network once more, to see which gates
+open for which classes.
+"""
+
+import pathlib
+
+from absl import flags
+
+from tfgates import command
+from tfgates.data import datasets
+from tfgates.errors import UserError
+from tfgates.inside import look_inside
+from tfgates.progress import progress
+from tfgates.records import Record
+from tfgates.report.page import write
+from tfgates.report.sections import build
+from tfgates.run_folder import RunFolder
+from tfgates.selection import common_data
+
+RUNS = flags.DEFINE_multi_string(
+    "run", None, "The run folder; given again, another to compare it with.", required=True
+)
+OUTPUT = flags.DEFINE_string("output", None, "The page; by default report.html of the first run.")
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets, where it has moved.")
+
+flags.register_validator("run", all, "is a run folder, as runs/NAME.")
+flags.register_validator(
+    "output",
+    lambda path: path is None or pathlib.Path(path).suffix == ".html",
+    "is a file that ends in .html, as report.html.",
+)
+
+
+def main():
+    runs = [RunFolder(path) for path in dict.fromkeys(map(pathlib.Path, RUNS.value))]
+    for run in runs:
+        run.load_data()
+        run.require_model()
+    records = [Record.read(run) for run in runs]
+    run = runs[0]
+    _, labels, preprocessing = run.load_data()
+    network = run.load_classifier().network
+    records[0].require_gates(network.num_gates)
+    run.warn_if_unfinished()
+    dataset = common_data(runs, DATA_DIR.value)
+    inside = None
+    if network.has_learned_gates:
+        task = f"Looking at {dataset.size('test')} test images"
+        with datasets.readable(dataset), progress(task, "batches") as show:
+            inside = look_inside(network, dataset, preprocessing, show)
+    shape = (preprocessing.size, preprocessing.size, 3)
+    page = build(records, network, shape, labels, inside)
+    path = pathlib.Path(OUTPUT.value) if OUTPUT.value else run.report
+    try:
+        write(page, path)
+    except OSError as error:
+        raise UserError(
+            f"--output={path} cannot be written: {error.strerror}. Choose another."
+        ) from error
+    print(f"Page: {path}\nPictures: {path.with_suffix('')}")
+
+
+if __name__ == "__main__":
+    command.run(main)
