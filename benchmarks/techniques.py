@@ -40,7 +40,6 @@ TECHNIQUES = {
     "variable window 1": VARIABLE,
     "variable window 50": f"{VARIABLE} target_window=50",
     "variable exponential": "target_schedule=exponential_moving_average",
-    "variable constant-quadratic": f"{VARIABLE} target_penalty=constant_quadratic",
     "relaxed": "relax_epochs=1",
     "noise off": "sample_epochs=2",
     "output filters dependent": "gated=output_filters",
