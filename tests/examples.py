@@ -21,6 +21,11 @@ from tfgates.policies import Threshold
 
 ROOT = pathlib.Path(__file__).parents[1]
 PREPROCESSING = Preprocessing(32)
+# Elsewhere TensorFlow leaves a graph in float32, whatever it is told.
+needs_bfloat16 = pytest.mark.skipif(
+    "avx512_bf16" not in pathlib.Path("/proc/cpuinfo").read_text(),
+    reason="The processor does not compute in bfloat16.",
+)
 STATISTICS = ((0.22, 0.22, 0.22), (0.33, 0.33, 0.33))
 
 

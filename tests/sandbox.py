@@ -50,6 +50,9 @@ class Sandbox:
         shutil.copytree(run, folder / "runs/demo")
         flags = folder / "runs/demo/flags.cfg"
         flags.write_text(re.sub("--output_dir=.*", "--output_dir=runs/demo", flags.read_text()))
+        # What a block that is not run would have made of it.
+        (folder / "runs/demo-pruned").mkdir()
+        shutil.copy(flags, folder / "runs/demo-pruned")
         (folder / "models.config").write_text(
             'model_config_list { config { name: "gated" model_platform: "tensorflow" '
             f'base_path: "{folder}/runs/demo/export" }} }}'

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pathlib
 import re
 import shutil
 import signal
@@ -13,7 +12,7 @@ import time
 import grpc
 import pytest
 from absl.testing import flagsaver
-from examples import ROOT, own_lines, run_script
+from examples import ROOT, needs_bfloat16, own_lines, run_script
 from serving_fixtures import (
     SERVING,
     Queue,
@@ -242,10 +241,7 @@ def test_clients_are_verified_by_somebody(tls, tmp_path):
         options.credentials()
 
 
-@pytest.mark.skipif(
-    "avx512_bf16" not in pathlib.Path("/proc/cpuinfo").read_text(),
-    reason="This processor does not compute in bfloat16.",
-)
+@needs_bfloat16
 def test_convolutions_compute_in_bfloat16_where_that_is_asked_for(version, ask):
     with flags_set(mixed_precision="bfloat16"):
         mixed = server.Model("gated", version, options.session())

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from examples import needs_bfloat16
 
 from benchmarks.graphs import Graphs
 from benchmarks.skipping import Case
@@ -61,6 +62,7 @@ def test_decisions_are_forced_image_by_image(graphs, images, skip):
     served.close()
 
 
+@needs_bfloat16
 def test_bfloat16_rounds_and_float32_does_not(graphs, images):
     path = graphs.skipping(graphs.network, "half", skip="gather")
     odds = np.full((5, 3), -1e9, "float32")
