@@ -92,11 +92,18 @@ def read():
 
 
 def checksum(one):
-    """Names the flags that a run depends on, its epochs with them."""
-    values = dataclasses.asdict(one)
-    values = {name: values[name] for name in values if name == "epochs" or name not in FREE}
-    values["network"] = pathlib.Path(values["network"]).name
-    return hashlib.sha256(repr(values).encode()).hexdigest()[:12]
+    """Names the flags that a run depends on, its epochs with them, but for those at their default.
+
+    A flag that comes to train.py later leaves the rows valid.
+    """
+    values = {
+        name: list(map(str, value)) if isinstance(value, tuple) else value
+        for name, value in dataclasses.asdict(one).items()
+        if name == "epochs" or name not in FREE
+    }
+    values = {name: value for name, value in values.items() if value != flags.FLAGS[name].default}
+    values["network"] = pathlib.Path(one.network).name
+    return hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()[:12]
 
 
 def _text(name):
