@@ -136,7 +136,7 @@ def test_a_pruned_run_is_trained_further_and_resumes(pruned):
     assert run.load_classifier().network.num_gates == 1
 
 
-def test_independent_gates_go_altogether(copied_run, tmp_path):
+def test_independent_gates_go_altogether(copied_run):
     """Of blocks, of output filters, and of inner filters."""
     network = randomize(small_network("independent", size=32))
     for index, gated in ((1, "output_filters"), (2, "inner_filters")):
@@ -148,9 +148,14 @@ def test_independent_gates_go_altogether(copied_run, tmp_path):
     for block, odds in zip(network.blocks, (2.0, [0.0, -2.0], [2.0, 0.0]), strict=True):
         block.gate.log_odds.assign(odds)
     copied_run.save_classifier(GatedClassifier(network), copied_run.model)
-    small = RunFolder(tmp_path / "small")
-    finished = forked(*PRUNE, f"--run={copied_run.path}", f"--output_dir={small.path}", "--tau=0.6")
+    # What was trained from new weights is not to lose them when it is trained further.
+    flags = copied_run.flags.read_text()
+    copied_run.flags.write_text(flags.replace("fresh_weights=false", "fresh_weights=true"))
+    assert "--fresh_weights=true" in copied_run.flags.read_text()
+    small = RunFolder(f"{copied_run.path}-pruned")
+    finished = forked(*PRUNE, f"--run={copied_run.path}", "--tau=0.6")
     assert finished.returncode == 0, finished.stderr
+    assert "fresh_weights" not in small.flags.read_text()
     assert (
         "\nProjection alone: block_01.\nAlways run: block_00.\nFilters sliced: block_02.\n"
         in finished.stdout

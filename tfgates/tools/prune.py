@@ -1,6 +1,6 @@
 """Prunes a run: gates that decide alike for nearly all images are decided for good.
 
-    python -m tfgates.tools.prune --run=runs/demo --output_dir=runs/demo-pruned
+    python -m tfgates.tools.prune --run=runs/demo
 
 Measures the gates on training images, writes the smaller network as a new run folder, and prints
 what that saves and what it costs. The tools take the folder like any other, and train.py trains it
@@ -36,7 +36,7 @@ from tfgates.target_flags import BELONGS
 from tfgates.training.classifier import GatedClassifier
 
 RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
-OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "The new run folder.", required=True)
+OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "The new run folder; by default RUN-pruned.")
 TAU = flags.DEFINE_float("tau", 0.5, "A gate opens where its probability is greater.")
 MIN_RATE = flags.DEFINE_float(
     "min_rate",
@@ -46,7 +46,9 @@ MIN_RATE = flags.DEFINE_float(
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets, where it has moved.")
 
 flags.register_validator("run", bool, "is a run folder, as runs/NAME.")
-flags.register_validator("output_dir", bool, "is a new folder, as runs/NAME-pruned.")
+flags.register_validator(
+    "output_dir", lambda path: path != "", "is a new folder, as runs/NAME-pruned."
+)
 flags.register_validator("tau", is_threshold, "is a probability in (0, 1), as 0.5.")
 flags.register_validator(
     "min_rate", lambda value: 0 <= value <= 0.5, "is a share of the images in [0, 0.5], as 0.001."
@@ -54,16 +56,17 @@ flags.register_validator(
 
 CALIBRATION = 10_000
 # What the network has brought along, and what belongs to the course of a longer training.
-DROPPED = ("init_from", "statistics", "warmup_epochs", *BELONGS)
+DROPPED = ("init_from", "fresh_weights", "statistics", "warmup_epochs", *BELONGS)
 
 
 def main():
     # The session that is timed is TensorFlow's old one, and says so each time.
     logging.set_verbosity(logging.ERROR)
-    run, pruned_run = RunFolder(RUN.value), RunFolder(OUTPUT_DIR.value)
+    run = RunFolder(RUN.value)
+    pruned_run = RunFolder(OUTPUT_DIR.value or f"{run.path}-pruned")
     if pruned_run.path.exists():
         raise UserError(
-            f"--output_dir is a new folder. Received: {OUTPUT_DIR.value}, which is there already. "
+            f"--output_dir is a new folder. Received: {pruned_run.path}, which is there already. "
             "Choose another."
         )
     _, _, preprocessing = run.load_data()
