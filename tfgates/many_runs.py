@@ -105,7 +105,7 @@ def _start(settings, jobs):
 
 def _add_seconds(settings, *values):
     with _seconds_file(settings.output_dir).open("a", newline="") as file:
-        csv.writer(file).writerow([f"{value:.1f}" for value in values])
+        csv.writer(file).writerow([f"{value:.3f}" for value in values])
 
 
 def _seconds_file(path):
