@@ -43,7 +43,7 @@ def main():
     print(f"\n{as_text(rows, ['gates', 'target'], 'github')}\n")
     print(table(verdicts.all_of(rows), ["claim", "figures", "verdict"]))
     print(
-        f"\n{hardware()}, {sum(row['cpu_seconds'] for row in rows) / 3600:.1f} hours of CPU time."
+        f"\n{hardware()}, {sum(row['cpu_seconds'] or 0 for row in rows) / 3600:.1f} hours of CPU time."
     )
     verdicts.draw(rows, PICTURE)
     print(f"Written: {RESULTS}, {PICTURE}")

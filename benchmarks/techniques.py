@@ -81,7 +81,7 @@ def line(name, row):
         f"`{options}`" if options else "",
         *figures([row]).values(),
         rates,
-        f"{row['cpu_seconds']:.0f}",
+        "" if row["cpu_seconds"] is None else f"{row['cpu_seconds']:.0f}",
     ]
 
 

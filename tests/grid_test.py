@@ -110,6 +110,14 @@ def test_runs_are_trained_once_and_a_broken_one_keeps_none_from_it(stub):
     assert 0.0 < many_runs.seconds(stub / "seed=2")[0] < many_runs.seconds(stub / "seed=2")[1]
 
 
+def test_a_run_that_was_trained_otherwise_has_no_seconds(stub):
+    ended(stub, "seed=1", 1)
+    (stub / "seed=1/seconds.csv").unlink()
+    codes, order = ended(stub, "seed=1", 1)
+    assert (codes, order) == ({1: 0}, [])
+    assert many_runs.seconds(stub / "seed=1") == (None, None)
+
+
 def test_jobs_run_side_by_side(stub):
     (stub / "mended").touch()
     _, order = ended(stub, "seed=1,2,3", 3)

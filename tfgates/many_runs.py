@@ -79,7 +79,12 @@ def is_finished(settings):
 
 
 def seconds(path):
-    """Returns the process CPU time and the wall time that a run took, over all its starts."""
+    """Returns the process CPU time and the wall time that a run took, over all its starts.
+
+    They are None of one that was trained otherwise, or whose sweep ended before it.
+    """
+    if not _seconds_file(path).exists():
+        return None, None
     with _seconds_file(path).open(newline="") as file:
         rows = [[float(cell) for cell in row] for row in csv.reader(file)]
     return tuple(map(sum, zip(*rows, strict=True)))
