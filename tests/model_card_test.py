@@ -88,7 +88,7 @@ def about(**changes):
         "macs": 2e6,
         "split": "test",
         "results": [result],
-        "collapsed": {0: True, 2: False},
+        "one_sided": {0: True, 2: False},
         "splits": {"test": (10, "test")},
         "flags": {"init_from": "", "dataset": "folder:a|b"},
         "dataset": "folder:a|b",
@@ -114,15 +114,15 @@ def test_classes_and_paths_of_any_name_leave_the_tables_whole():
     assert "--flagfile='runs/a b/flags.cfg'" in text or "'--flagfile=runs/a b/flags.cfg'" in text
 
 
-def test_collapsed_gates_are_named():
+def test_one_sided_gates_are_named():
     text = of_run(about())
     assert "Policy: threshold 0.5. " in text
     assert " 2 of 3. Always open: 00; always closed: 02." in text
-    assert ["00", "block_00", "1.000", "collapsed, open"] in cells(text)
+    assert ["00", "block_00", "1.000", "always open"] in cells(text)
     assert ["01", "block_01", "0.500", ""] in cells(text)
 
 
 def test_a_run_that_was_not_evaluated_says_so():
-    text = of_run(about(results=[], collapsed={}))
+    text = of_run(about(results=[], one_sided={}))
     assert "Not evaluated yet" in text
     assert "3, whose rates were not measured." in text

@@ -10,7 +10,7 @@ from tfgates.inference.passes import Result
 from tfgates.pruning import indices_of_gates, one_sided
 from tfgates.report.run_card import of_run
 
-# A gate that decides unlike the others for no more images has collapsed.
+# The share of images for which a gate may decide unlike the others and still be one-sided.
 RARE = 0.001
 
 
@@ -47,7 +47,7 @@ def describe(run, network, dataset, measured):
         "macs": costs.count(network, (size, size, 3)).ungated,
         "split": split,
         "results": results,
-        "collapsed": one_sided(results[0].gate_rates, RARE) if results else {},
+        "one_sided": one_sided(results[0].gate_rates, RARE) if results else {},
         "splits": {name: (dataset.size(name), words) for name, words in data["splits"].items()},
         "flags": {name: flags[name] for name in COMPARED if name in flags},
         **{name: data[name] for name in ("dataset", "labels", "preprocessing", "mean", "std")},

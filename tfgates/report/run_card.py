@@ -7,7 +7,7 @@ import tabulate
 from tfgates.report import card, tables
 
 NO_GATES = "An image classifier, a plain network in which every block is always run"
-DECIDED = {None: "", True: "collapsed, open", False: "collapsed, closed"}
+DECIDED = {None: "", True: "always open", False: "always closed"}
 
 RUN = """# {network}, {num_classes} classes
 
@@ -103,7 +103,7 @@ def _gates(about):
     if not about["results"]:
         return f"{about['gates']}, whose rates were not measured."
     first = about["results"][0]
-    decided = about["collapsed"]
+    decided = about["one_sided"]
     rows = [
         [f"{gate:02d}", card.escaped(block), f"{rate:.3f}", DECIDED[decided.get(gate)]]
         for gate, (block, rate) in enumerate(
@@ -116,7 +116,7 @@ def _gates(about):
     ]
     table = tabulate.tabulate(rows, ["gate", "block", "rate", ""], "github", disable_numparse=True)
     return (
-        f"Policy: {first.policy}. Collapsed, deciding alike for at least 99.9 % of the images: "
+        f"Policy: {first.policy}. Deciding alike for at least 99.9 % of the images: "
         f"{len(decided)} of {about['gates']}. {'; '.join(named)}.\n\n{table}"
     )
 
