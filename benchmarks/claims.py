@@ -42,9 +42,8 @@ def main():
     rows += train_pruned(rows)
     print(f"\n{as_text(rows, ['gates', 'target'], 'github')}\n")
     print(table(verdicts.all_of(rows), ["claim", "figures", "verdict"]))
-    print(
-        f"\n{hardware()}, {sum(row['cpu_seconds'] or 0 for row in rows) / 3600:.1f} hours of CPU time."
-    )
+    hours = sum(row["cpu_seconds"] or 0 for row in rows) / 3600
+    print(f"\n{hardware()}, {hours:.1f} hours of CPU time.")
     verdicts.draw(rows, PICTURE)
     print(f"Written: {RESULTS}, {PICTURE}")
 
