@@ -14,20 +14,14 @@ import tensorflow as tf
 from absl import flags
 
 import tfgates.flags
-from tfgates import command, costs, from_run, init_from, target_flags
+from tfgates import command, from_run, init_from
+from tfgates.build import build_classifier, choose_statistics
 from tfgates.config import TrainConfig
 from tfgates.data import batches, datasets
-from tfgates.data.preprocess import (
-    STATISTICS,
-    STATISTICS_SAMPLE,
-    Preprocessing,
-    measure,
-)
+from tfgates.data.preprocess import Preprocessing
 from tfgates.errors import UserError
 from tfgates.finish import finish, training_batches
 from tfgates.flags import OF_RUN
-from tfgates.networks import NETWORKS
-from tfgates.progress import progress
 from tfgates.report.pictures import rates_over_epochs
 from tfgates.results import EVALUATION_BATCH
 from tfgates.run_folder import RunFolder
@@ -40,8 +34,6 @@ from tfgates.training.callbacks import (
     keep_rows,
 )
 from tfgates.training.checkpoint import Checkpoint
-from tfgates.training.classifier import GatedClassifier
-from tfgates.training.schedule import StepDecay
 from tfgates.training.strategy import make_strategy
 from tfgates.training.tensorboard import TensorBoard, keep_events
 from tfgates.training.workers import check_agreement, is_chief, one_writer
@@ -128,75 +120,6 @@ def claim_run(settings, chief):
         run.lock()
         settings.claim(run.flags, resumes=finished > 0)
     return run
-
-
-def choose_statistics(settings, dataset, preprocessing):
-    """Returns the mean and std with which the network standardizes raw pixels."""
-    if settings.statistics in STATISTICS:
-        return STATISTICS[settings.statistics]
-    if settings.network.startswith(OF_RUN):
-        return from_run.pixel_statistics(settings)
-    if settings.statistics == "auto" and settings.init_from:
-        return init_from.pixel_statistics(settings.init_from)
-    count = min(STATISTICS_SAMPLE, dataset.size("train"))
-    with progress("Measuring mean and std of the pixels", "images", count) as show:
-        return measure(dataset.records("train"), preprocessing, show)
-
-
-def build_network(settings, num_classes, statistics):
-    """Builds the `GatedNetwork`, a new one or that of another run."""
-    synchronized = tf.distribute.has_strategy()
-    if settings.network.startswith(OF_RUN):
-        return from_run.load(settings, synchronized)
-    size = settings.image_size
-    return NETWORKS[settings.network](
-        num_classes,
-        gate=settings.gate,
-        gated=settings.gated,
-        filter_groups=settings.filter_groups,
-        always_open=target_flags.always_open(settings),
-        last_probability=settings.last_probability,
-        seed=settings.seed,
-        synchronized=synchronized,
-        statistics=statistics,
-        input_shape=(size, size, 3),
-    )
-
-
-def build_classifier(settings, num_classes, steps, statistics):
-    """Builds and compiles the `GatedClassifier`, under the current strategy."""
-    network = build_network(settings, num_classes, statistics)
-    size = settings.image_size
-    removable = costs.count(network, (size, size, 3)).removable
-    classifier = GatedClassifier(
-        network,
-        target_loss=settings.target_loss,
-        target_rate=target_flags.gate_targets(settings),
-        target_weight=0 if settings.gate == "stochastic_depth" else settings.target_weight,
-        target_penalty=settings.target_penalty,
-        gate_weights=removable if settings.target_unit == "multiply_adds" else None,
-        schedule=target_flags.schedule(settings),
-        weight_decay=settings.weight_decay,
-        decayed=settings.decayed,
-    )
-    schedule = StepDecay(
-        settings.initial_learning_rate,
-        [epoch * steps for epoch in settings.decay_epochs],
-        settings.warmup_epochs * steps,
-    )
-    crossentropy = (
-        keras.losses.SparseCategoricalCrossentropy
-        if settings.mix == "none"
-        else keras.losses.CategoricalCrossentropy
-    )
-    classifier.compile(
-        optimizer=keras.optimizers.SGD(schedule, momentum=settings.momentum),
-        loss=crossentropy(from_logits=True),
-        # Weighted, so that the fillers of the last evaluation batch do not count.
-        weighted_metrics=["accuracy"],
-        jit_compile=False,
-    )
-    return classifier
 
 
 def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):

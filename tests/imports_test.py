@@ -20,16 +20,16 @@ LAYERS = [
     {"flags"},
     {"config", "run_folder", "command"},
     {"results", "records", "init_from", "from_run", "speed", "model_card", "grid", "many_runs"},
-    {"finish", "comparison", "selection", "inside"},
+    {"build", "finish", "comparison", "selection", "inside"},
     {"tools"},
 ]
 # What else a room may know of another in its own line.
 NEIGHBOURS = {("policies", "noise")}
 # Data is joined with the rest in train.py and the tools; serving shares its preprocessing.
 DATA_IS_KNOWN_TO = {"data", "flags", "run_folder", "results", "finish", "selection", "tools"}
-PREPROCESSING_IS_KNOWN_TO = {"export", "init_from"}
+PREPROCESSING_IS_KNOWN_TO = {"export", "init_from", "build"}
 FRAMEWORKS = {
-    "tensorflow": {"noise", "data", "training", "inference", "export", "speed", "pruning"},
+    "tensorflow": {"build", "noise", "data", "training", "inference", "export", "speed", "pruning"},
     "tensorflow_datasets": {"data"},
     "matplotlib": {"report"},
     "absl": {"flags", "config", "grid", "command", "tools"},
