@@ -8,6 +8,7 @@ tests; production is tensorflow/serving.
 """
 
 import contextlib
+import faulthandler
 import functools
 import gc
 import signal
@@ -35,6 +36,8 @@ from tfgates.errors import UserError
 
 # What a stop waits for requests in flight; Kubernetes kills after 30 s.
 GRACE_SECONDS = 25
+# After which a stop that hangs says where, and ends all the same.
+STOP_SECONDS = 28
 # For what does not wait: status, health, and refusals.
 SPARE_THREADS = 4
 SERVICES = (
@@ -130,7 +133,10 @@ def main():
         repeat(watcher.poll, options.FOLDER_POLL.value, stopped),
         repeat(lambda: reload(watcher), options.CONFIG_POLL.value, stopped),
     ]
-    stopped.wait()
+    # Only where it runs Python does this thread notice a signal that another one has received.
+    while not stopped.wait(1):
+        pass
+    faulthandler.dump_traceback_later(STOP_SECONDS, exit=True)
     server.stop(GRACE_SECONDS)
     for thread in threads:
         thread.join()
