@@ -14,17 +14,18 @@ import tensorflow as tf
 from absl import flags
 
 import tfgates.flags
-from tfgates import command, from_run, init_from
-from tfgates.build import build_classifier, choose_statistics
+from tfgates import command
 from tfgates.config import TrainConfig
 from tfgates.data import batches, datasets
 from tfgates.data.preprocess import Preprocessing
 from tfgates.errors import UserError
-from tfgates.finish import finish, training_batches
 from tfgates.flags import OF_RUN
 from tfgates.report.pictures import rates_over_epochs
-from tfgates.results import EVALUATION_BATCH
-from tfgates.run_folder import RunFolder
+from tfgates.runs import from_run, init_from
+from tfgates.runs.build import build_classifier, choose_statistics
+from tfgates.runs.finish import finish, training_batches
+from tfgates.runs.folder import RunFolder
+from tfgates.runs.results import EVALUATION_BATCH
 from tfgates.training import checkpoint
 from tfgates.training.callbacks import (
     EpochSchedule,

@@ -13,10 +13,10 @@ import pathlib
 from absl import flags
 
 from tfgates.config import FREE
-from tfgates.grid import read_point
-from tfgates.many_runs import seconds, train_all
 from tfgates.report.runs import summary, write_csv
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
+from tfgates.runs.grid import read_point
+from tfgates.runs.many import seconds, train_all
 
 RESULTS = pathlib.Path(__file__).with_name("results") / "fashion_mnist.csv"
 TEXTS = ("run", "flags")

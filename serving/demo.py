@@ -15,8 +15,8 @@ from absl import flags
 from tfgates import command
 from tfgates.data.preprocess import decode
 from tfgates.errors import UserError
-from tfgates.results import open_data
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
+from tfgates.runs.results import open_data
 
 RUN = flags.DEFINE_string("run", None, "The run folder, with an export.", required=True)
 flags.register_validator("run", bool, "is a run folder, as runs/NAME.")

@@ -10,7 +10,7 @@ from processes import forked
 
 from tfgates.inference.budget import Candidate, best_within, frontier
 from tfgates.inference.passes import Result
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
 
 EXPORT = ("-m", "tfgates.tools.export")
 

@@ -12,7 +12,7 @@ from event_files import steps
 from examples import own_lines, run_script
 from processes import Script, forked
 
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
 from tfgates.training import checkpoint
 
 FLAGS = [

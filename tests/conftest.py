@@ -9,7 +9,7 @@ import tensorflow as tf
 from examples import real_images, run_script, store_set
 
 from tfgates.data import datasets
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2

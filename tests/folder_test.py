@@ -13,7 +13,7 @@ from processes import forked
 from tfgates.data import datasets
 from tfgates.data.preprocess import RESIZES, Preprocessing, decode
 from tfgates.errors import UserError
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
 
 PHOTO = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
 

@@ -7,13 +7,13 @@ from examples import own_lines, randomize, small_network, train_settings
 from init_from_test import run
 from processes import forked
 
-from tfgates import from_run
 from tfgates.errors import UserError
-from tfgates.init_from import initialize
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Threshold
 from tfgates.pruning import prune
-from tfgates.run_folder import RunFolder
+from tfgates.runs import from_run
+from tfgates.runs.folder import RunFolder
+from tfgates.runs.init_from import initialize
 
 IMAGES = np.random.default_rng(0).random((4, 8, 8, 3), "float32")
 STATISTICS = ((0.2, 0.2, 0.2), (0.3, 0.3, 0.3))

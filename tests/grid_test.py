@@ -13,10 +13,10 @@ import pytest
 from examples import with_flags
 from processes import forked
 
-from tfgates import many_runs
 from tfgates.errors import UserError
-from tfgates.grid import read_grid, read_point
 from tfgates.report.runs import as_text, figures, summary, write_csv
+from tfgates.runs import many
+from tfgates.runs.grid import read_grid, read_point
 
 STUB = """
     import json, pathlib, sys, time
@@ -81,7 +81,7 @@ def stub(tmp_path, monkeypatch):
     """A train.py that ends in half a second, and fails for seed 2."""
     path = tmp_path / "train.py"
     path.write_text(textwrap.dedent(STUB))
-    monkeypatch.setattr(many_runs, "TRAIN", path)
+    monkeypatch.setattr(many, "TRAIN", path)
     return tmp_path
 
 
@@ -90,9 +90,7 @@ def ended(stub, grid, jobs):
     codes = {}
     all_settings = [one.settings for one in points(grid, flags=[f"--output_dir={stub}"])]
     (stub / "order.txt").write_text("")
-    many_runs.train_all(
-        all_settings, jobs, lambda settings, code: codes.update({settings.seed: code})
-    )
+    many.train_all(all_settings, jobs, lambda settings, code: codes.update({settings.seed: code}))
     return codes, (stub / "order.txt").read_text().splitlines()
 
 
@@ -106,8 +104,8 @@ def test_runs_are_trained_once_and_a_broken_one_keeps_none_from_it(stub):
     assert codes == {1: 0, 2: 0, 3: 0}
     assert order == ["start 2", "end 2"]
     # Two starts of half a second.
-    assert 1.0 <= many_runs.seconds(stub / "seed=2")[1] < 20
-    assert 0.0 < many_runs.seconds(stub / "seed=2")[0] < many_runs.seconds(stub / "seed=2")[1]
+    assert 1.0 <= many.seconds(stub / "seed=2")[1] < 20
+    assert 0.0 < many.seconds(stub / "seed=2")[0] < many.seconds(stub / "seed=2")[1]
 
 
 def test_a_run_that_was_trained_otherwise_has_no_seconds(stub):
@@ -115,7 +113,7 @@ def test_a_run_that_was_trained_otherwise_has_no_seconds(stub):
     (stub / "seed=1/seconds.csv").unlink()
     codes, order = ended(stub, "seed=1", 1)
     assert (codes, order) == ({1: 0}, [])
-    assert many_runs.seconds(stub / "seed=1") == (None, None)
+    assert many.seconds(stub / "seed=1") == (None, None)
 
 
 def test_jobs_run_side_by_side(stub):
@@ -134,14 +132,14 @@ def test_other_flags_are_handed_to_train_py(stub):
 def test_runs_end_with_the_sweep(stub):
     script = f"""
         import pathlib
-        from tfgates import many_runs
-        from tfgates.grid import read_grid
+        from tfgates.runs import many
+        from tfgates.runs.grid import read_grid
         from absl import flags
         import tfgates.flags
         tfgates.flags.define_flags()
         flags.FLAGS(["", "--output_dir={stub}"])
-        many_runs.TRAIN = pathlib.Path({str(stub / "slow.py")!r})
-        many_runs.train_all([p.settings for p in read_grid(["seed=1,2"])], 2, print)
+        many.TRAIN = pathlib.Path({str(stub / "slow.py")!r})
+        many.train_all([p.settings for p in read_grid(["seed=1,2"])], 2, print)
     """
     slow = "import pathlib, time; pathlib.Path({!r}).open('a').write('x'); time.sleep(200)"
     (stub / "slow.py").write_text(slow.format(str(stub / "started")))

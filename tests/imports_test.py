@@ -18,21 +18,20 @@ LAYERS = [
     {"training", "inference", "export", "report"},
     {"target_flags"},
     {"flags"},
-    {"config", "run_folder", "command"},
-    {"results", "records", "init_from", "from_run", "speed", "model_card", "grid", "many_runs"},
-    {"build", "finish", "comparison", "selection", "inside"},
+    {"config", "command", "speed"},
+    {"runs"},
     {"tools"},
 ]
 # What else a room may know of another in its own line.
 NEIGHBOURS = {("policies", "noise")}
 # Data is joined with the rest in train.py and the tools; serving shares its preprocessing.
-DATA_IS_KNOWN_TO = {"data", "flags", "run_folder", "results", "finish", "selection", "tools"}
-PREPROCESSING_IS_KNOWN_TO = {"export", "init_from", "build"}
+DATA_IS_KNOWN_TO = {"data", "flags", "runs", "tools"}
+PREPROCESSING_IS_KNOWN_TO = {"export"}
 FRAMEWORKS = {
-    "tensorflow": {"build", "noise", "data", "training", "inference", "export", "speed", "pruning"},
+    "tensorflow": {"noise", "data", "training", "inference", "export", "speed", "pruning", "runs"},
     "tensorflow_datasets": {"data"},
     "matplotlib": {"report"},
-    "absl": {"flags", "config", "grid", "command", "tools"},
+    "absl": {"flags", "config", "command", "runs", "tools"},
     "keras_cv": {"data"},
     "tensorflow_serving": {"export"},
 }

@@ -8,10 +8,10 @@ from examples import PREPROCESSING, STATISTICS, randomize, small_network
 from pretrained_test import assert_unchanged, gate_weights, values
 
 from tfgates.errors import UserError
-from tfgates.init_from import initialize, pixel_statistics
 from tfgates.networks import NETWORKS
 from tfgates.policies import AlwaysOpen
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
+from tfgates.runs.init_from import initialize, pixel_statistics
 from tfgates.training.classifier import GatedClassifier
 
 

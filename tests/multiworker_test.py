@@ -14,7 +14,7 @@ from classifier_test import largest_difference, trained_weights
 from examples import own_lines
 from processes import Script, forked
 
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
 
 FLAGS = [
     "--gate=none",

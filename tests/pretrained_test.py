@@ -12,9 +12,9 @@ from examples import small_network
 from torch_files import images, resnet_weights, write_zip
 
 from tfgates.errors import UserError
-from tfgates.init_from import initialize
 from tfgates.networks import NETWORKS, pretrained
 from tfgates.policies import AlwaysOpen
+from tfgates.runs.init_from import initialize
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
 

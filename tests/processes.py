@@ -14,7 +14,9 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).parents[1]
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tfgates.finish", "tfgates.init_from", "tfgates.export.savedmodel"])
+FORKS.set_forkserver_preload(
+    ["tfgates.runs.finish", "tfgates.runs.init_from", "tfgates.export.savedmodel"]
+)
 
 
 def forked(*arguments, **options):

@@ -15,7 +15,7 @@ from tfgates.export.savedmodel import ServedModel
 from tfgates.gates import FixedGate
 from tfgates.policies import Expected, Threshold
 from tfgates.pruning import merge_expected, one_sided, prune, thresholded_rates
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
 from tfgates.training.classifier import GatedClassifier
 
 SHAPE = (16, 16, 3)

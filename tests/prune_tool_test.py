@@ -13,7 +13,7 @@ from processes import forked
 from tfgates.network import GatedNetwork
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Threshold
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
 from tfgates.training.classifier import GatedClassifier
 
 PRUNE = ("-m", "tfgates.tools.prune")

@@ -6,9 +6,9 @@ from examples import PREPROCESSING, real_images, small_network
 from tfgates import costs
 from tfgates.inference.by_class import class_means, specialization
 from tfgates.inference.passes import Result
-from tfgates.inside import Inside, Photo
-from tfgates.records import Metrics, Rates, Record
 from tfgates.report.sections import build
+from tfgates.runs.inside import Inside, Photo
+from tfgates.runs.records import Metrics, Rates, Record
 
 SHAPE = (32, 32, 3)
 LABELS = ["<b>&", "$5 \\frac", "'\"", "a" * 60, *"efghij"]

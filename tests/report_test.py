@@ -18,9 +18,7 @@ from tfgates import costs
 from tfgates.data import datasets
 from tfgates.errors import UserError
 from tfgates.inference.by_class import class_means, extremes, specialization
-from tfgates.inside import look_inside
 from tfgates.policies import Threshold
-from tfgates.records import Record
 from tfgates.report.chain import links
 from tfgates.report.final_rates import final_rates
 from tfgates.report.labels import place
@@ -28,8 +26,10 @@ from tfgates.report.page import as_html
 from tfgates.report.pictures import CLOSED, DEPENDS, OPEN, kinds
 from tfgates.report.sections import build
 from tfgates.report.style import Picture, as_svg
-from tfgates.results import open_data
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
+from tfgates.runs.inside import look_inside
+from tfgates.runs.records import Record
+from tfgates.runs.results import open_data
 from tfgates.training.classifier import GatedClassifier
 
 REPORT = ("-m", "tfgates.tools.report")

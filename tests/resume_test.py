@@ -8,7 +8,7 @@ from checkpoint_test import assert_trained_alike
 from examples import own_lines
 from processes import Script, forked
 
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
 
 
 def wait_for_an_epoch(run, script):

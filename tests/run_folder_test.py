@@ -8,7 +8,7 @@ from examples import own_lines
 from processes import forked
 
 from tfgates.errors import UserError
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
 
 
 def test_a_run_folder_holds_what_the_readme_names(whole_run):

@@ -9,7 +9,7 @@ from examples import small_network
 from processes import forked
 
 from tfgates.policies import Sample, Threshold
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
 from tfgates.schedules import Annealed, ExponentialMovingAverage, MovingAverage, Schedule
 from tfgates.training.callbacks import EpochSchedule
 from tfgates.training.rates import global_rates

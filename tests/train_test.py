@@ -9,7 +9,7 @@ from processes import forked
 
 from tfgates.data.datasets import open_dataset
 from tfgates.policies import Threshold
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
 
 
 @pytest.fixture

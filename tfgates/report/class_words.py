@@ -11,7 +11,7 @@ def most_special(inside, labels):
     """Names the classes whose rates lie furthest from those of all images, and the dearest ones.
 
     Args:
-        inside: `tfgates.inside.Inside`.
+        inside: `tfgates.runs.inside.Inside`.
         labels: names of the classes.
 
     Returns:

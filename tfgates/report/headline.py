@@ -45,7 +45,7 @@ def figures(record, network, rates):
     """Lists the headline: a number, what it is, and a remark.
 
     Args:
-        record, network: `tfgates.records.Record` and `GatedNetwork`.
+        record, network: `tfgates.runs.records.Record` and `GatedNetwork`.
         rates: of each gate by policy, the network's own inference first, sampled decisions last.
     """
     found = []

@@ -8,7 +8,7 @@ def results_table(records):
     """Lays out the results of runs, numbers with mean and standard deviation.
 
     Args:
-        records: list of `tfgates.records.Record` that have been evaluated.
+        records: list of `tfgates.runs.records.Record` that have been evaluated.
 
     Returns:
         `Table`.

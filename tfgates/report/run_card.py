@@ -51,7 +51,7 @@ what a network may leave out; nothing but the figures above is known of it.
 
 
 def of_run(about):
-    """Writes the card of a run, text, from the description of `tfgates.model_card.describe`."""
+    """Writes the card of a run from the description of `tfgates.runs.model_card.describe`."""
     preprocessing = about["preprocessing"]
     facts = [
         ("blocks", about["blocks"]),

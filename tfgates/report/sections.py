@@ -22,11 +22,11 @@ def build(records, network, input_shape, labels, inside):
     """Lays out the page of a run; other runs stand beside it in the comparison.
 
     Args:
-        records: list of `tfgates.records.Record`, the run first.
+        records: list of `tfgates.runs.records.Record`, the run first.
         network: its `GatedNetwork`.
         input_shape: (H, W, C) of its images.
         labels: names of the classes.
-        inside: `tfgates.inside.Inside`, or None without learned gates.
+        inside: `tfgates.runs.inside.Inside`, or None without learned gates.
 
     Returns:
         `Page`.

@@ -19,8 +19,8 @@ from tfgates.export.skipping import SKIPS
 from tfgates.progress import progress
 from tfgates.pruning import merge_expected
 from tfgates.report.timing import hardware, interleaved, ratio, table
-from tfgates.results import open_data, validation_images
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
+from tfgates.runs.results import open_data, validation_images
 from tfgates.speed import (
     SIDE_BY_SIDE,
     WIDE,

@@ -13,9 +13,9 @@ from tfgates import command
 from tfgates.data import datasets
 from tfgates.errors import UserError
 from tfgates.export.savedmodel import is_threshold
-from tfgates.model_card import write_card
-from tfgates.results import evaluate_run, open_data, sweep_run
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
+from tfgates.runs.model_card import write_card
+from tfgates.runs.results import evaluate_run, open_data, sweep_run
 
 RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
 SPLIT = flags.DEFINE_enum("split", "test", ["test", "validation"], "Images of the first table.")

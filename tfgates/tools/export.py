@@ -11,7 +11,7 @@ import pathlib
 
 from absl import flags, logging
 
-from tfgates import command, selection
+from tfgates import command
 from tfgates.errors import UserError
 from tfgates.export import card, warmup
 from tfgates.export.decode import DECODERS
@@ -23,8 +23,9 @@ from tfgates.pruning import merge_expected
 from tfgates.report import frontier as frontier_report
 from tfgates.report.export_card import of_export
 from tfgates.report.sweep import COLUMNS
-from tfgates.results import collapsed_gates, measured_at, open_data
-from tfgates.run_folder import RunFolder
+from tfgates.runs import selection
+from tfgates.runs.folder import RunFolder
+from tfgates.runs.results import collapsed_gates, measured_at, open_data
 
 RUNS = flags.DEFINE_multi_string(
     "run", None, "The run folder; with a budget several, to choose among.", required=True

@@ -13,14 +13,11 @@ import numpy as np
 from absl import flags, logging
 
 from tfgates import command
-from tfgates.comparison import compare
 from tfgates.data import datasets
 from tfgates.data.batches import calibration_batches
 from tfgates.errors import UserError
 from tfgates.export.savedmodel import is_threshold
 from tfgates.flags import OF_RUN
-from tfgates.from_run import gate_kind
-from tfgates.model_card import write_card
 from tfgates.progress import progress
 from tfgates.pruning import (
     fully_decided,
@@ -30,8 +27,11 @@ from tfgates.pruning import (
     thresholded_rates,
 )
 from tfgates.report.tables import gate_bars
-from tfgates.results import open_data
-from tfgates.run_folder import RunFolder
+from tfgates.runs.comparison import compare
+from tfgates.runs.folder import RunFolder
+from tfgates.runs.from_run import gate_kind
+from tfgates.runs.model_card import write_card
+from tfgates.runs.results import open_data
 from tfgates.target_flags import BELONGS
 from tfgates.training.classifier import GatedClassifier
 

@@ -14,13 +14,13 @@ from absl import flags
 from tfgates import command
 from tfgates.data import datasets
 from tfgates.errors import UserError
-from tfgates.inside import look_inside
 from tfgates.progress import progress
-from tfgates.records import Record
 from tfgates.report.page import write
 from tfgates.report.sections import build
-from tfgates.run_folder import RunFolder
-from tfgates.selection import common_data
+from tfgates.runs.folder import RunFolder
+from tfgates.runs.inside import look_inside
+from tfgates.runs.records import Record
+from tfgates.runs.selection import common_data
 
 RUNS = flags.DEFINE_multi_string(
     "run", None, "The run folder; given again, another to compare it with.", required=True

@@ -16,10 +16,10 @@ from absl import flags
 import tfgates.flags
 from tfgates import command
 from tfgates.errors import UserError
-from tfgates.grid import read_grid
-from tfgates.many_runs import seconds, train_all
 from tfgates.report.runs import as_text, figures, summary, write_csv
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
+from tfgates.runs.grid import read_grid
+from tfgates.runs.many import seconds, train_all
 
 tfgates.flags.define_flags()
 flags.adopt_module_key_flags(tfgates.flags)

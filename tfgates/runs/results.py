@@ -16,7 +16,7 @@ from tfgates.pruning import one_sided
 from tfgates.report import sweep as sweep_report
 from tfgates.report import tables
 from tfgates.report.style import save_png
-from tfgates.run_folder import write_json
+from tfgates.runs.folder import write_json
 from tfgates.training.tensorboard import write_hparams
 
 # Every number of replicas up to 8 divides it, or leaves each of them a share.

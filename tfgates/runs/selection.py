@@ -16,7 +16,7 @@ from tfgates.inference.budget import Candidate
 from tfgates.progress import progress
 from tfgates.pruning import merge_expected
 from tfgates.report.timing import interleaved
-from tfgates.results import open_data, sweep_validation
+from tfgates.runs.results import open_data, sweep_validation
 from tfgates.speed import WIDE, Served
 
 TAUS = [percent / 100 for percent in range(5, 100, 5)]

@@ -12,7 +12,7 @@ from tfgates.errors import UserError
 from tfgates.flags import OF_RUN
 from tfgates.gates import GATES
 from tfgates.networks.residual import noise_streams
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
 
 # These layers compute in float32 whatever the precision of the run, see `tfgates.networks`.
 FULL_PRECISION = ("Dense", "Rescaling")

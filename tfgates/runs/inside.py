@@ -7,7 +7,7 @@ import numpy as np
 from tfgates.inference.by_class import class_means, extremes, specialization
 from tfgates.inference.evaluate import PASSES, passes
 from tfgates.policies import Sample, Threshold
-from tfgates.results import evaluation_images
+from tfgates.runs.results import evaluation_images
 
 PHOTOS = 6
 

@@ -10,7 +10,7 @@ import time
 
 from tfgates.config import TrainConfig
 from tfgates.errors import UserError
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
 
 TRAIN = pathlib.Path("train.py")
 CORES = len(os.sched_getaffinity(0))

@@ -12,7 +12,7 @@ from tfgates.networks.pretrained import (
     require_resnet,
     summary,
 )
-from tfgates.run_folder import RunFolder
+from tfgates.runs.folder import RunFolder
 
 IMAGENET = "imagenet"
 TORCHVISION = "torchvision:"

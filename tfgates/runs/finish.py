@@ -3,12 +3,12 @@
 from tfgates.data import batches
 from tfgates.data.augment import Augmentation
 from tfgates.errors import UserError
-from tfgates.model_card import write_card
 from tfgates.progress import progress
-from tfgates.records import read_rates
 from tfgates.report.pictures import rates_over_training
 from tfgates.report.style import save_png
-from tfgates.results import evaluate_run
+from tfgates.runs.model_card import write_card
+from tfgates.runs.records import read_rates
+from tfgates.runs.results import evaluate_run
 from tfgates.training import checkpoint
 from tfgates.training.recalibrate import recalibrate
 
