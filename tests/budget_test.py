@@ -79,7 +79,7 @@ def rows(run):
 def test_the_tool_chooses_among_runs_within_multiply_adds(copied_run, other_run):
     both = (f"--run={copied_run.path}", f"--run={other_run.path}")
     # The other run, at any tau, costs less than this one with its first block open.
-    finished = forked(*EXPORT, *both, "--budget_macs=10.2e6")
+    finished = forked(*EXPORT, *both, "--budget_macs=10.2e6", eager=True)
     assert finished.returncode == 0, finished.stderr
     (chosen,) = [
         run for run in (copied_run, other_run) if f"Exported {run.export / '1'} " in finished.stdout
@@ -97,7 +97,7 @@ def test_the_tool_chooses_among_runs_within_multiply_adds(copied_run, other_run)
     assert about["measured"]["split"] == "validation"
     assert about["measured"]["macs"] == pytest.approx(float(best["macs"]))
     assert chosen.budget_picture.read_bytes().startswith(b"\x89PNG")
-    refused = forked(*EXPORT, *both, "--budget_macs=1e5")
+    refused = forked(*EXPORT, *both, "--budget_macs=1e5", eager=True)
     assert refused.returncode == 2
     line = own_lines(refused.stderr)[-1]
     cheapest = min(found, key=lambda row: (float(row["macs"]), float(row["top1_error"])))

@@ -41,6 +41,9 @@ NOT_RUN = {
         f"{TIMES}; tests/budget_test.py"
     ),
     ("README.md", "python train.py --flagfile=flags/r50.cfg\n"): IMAGENET,
+    ("README.md", "python train.py --flagfile=flags/r50.cfg --dataset=folder:photos"): (
+        "trains a ResNet-50; tests/folder_test.py does the same"
+    ),
     ("README.md", "docker run "): DOCKER,
     ("README.md", "python serving/client.py --server=models.example"): "asks another host",
     ("CONTRIBUTING.md", "make test "): MAKE,

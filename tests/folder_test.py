@@ -194,6 +194,7 @@ def test_the_recipe_of_imagenet_from_pictures_to_the_client(pictures, tmp_path):
         "--decay_epochs=1",
         "--recalibration_batches=2",
         "--recalibration_batch_size=16",
+        eager=True,
     )
     assert finished.returncode == 0, finished.stderr
     assert "Recalibrating batch norm on 2 batches of 16 images" in finished.stdout

@@ -54,10 +54,11 @@ def test_the_step_sees_the_target_of_its_schedule(name):
     assert len(set(targets.round(6))) > 2
 
 
-@pytest.mark.parametrize("name", ["annealed", "window of 3"])
-def test_a_schedule_is_the_same_on_two_replicas(mirrored, name):
-    one, _ = trained_weights(tf.distribute.get_strategy(), "per_batch", SCHEDULES[name])
-    two, _ = trained_weights(mirrored, "per_batch", SCHEDULES[name])
+def test_a_schedule_is_the_same_on_two_replicas(mirrored):
+    """Of a schedule that follows the rates, which are those of both replicas."""
+    schedule = SCHEDULES["window of 3"]
+    one, _ = trained_weights(tf.distribute.get_strategy(), "per_batch", schedule)
+    two, _ = trained_weights(mirrored, "per_batch", schedule)
     assert largest_difference(one, two) < 1e-10
 
 
@@ -132,7 +133,7 @@ def test_a_resumed_run_goes_on_with_its_schedules(training, tmp_path):
     whole, broken = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "broken")
     # A break after two epochs, where every schedule is on its way.
     for run, epochs in ((whole, 4), (broken, 3), (broken, 4)):
-        finished = forked(*training(run.path, *flags, f"--epochs={epochs}"))
+        finished = forked(*training(run.path, *flags, f"--epochs={epochs}"), eager=True)
         assert finished.returncode == 0, finished.stderr
     assert_trained_alike(broken, whole)
     targets = [row.split(",") for row in whole.log.read_text().splitlines()]

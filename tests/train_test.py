@@ -40,9 +40,9 @@ def test_two_replicas_log_what_one_logs(train):
     assert one["rate"] == two["rate"] == 1.0
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision(train, precision):
-    run, row = train("run", f"--precision={precision}", "--gate=independent", "--image_size=16")
+def test_mixed_precision(train):
+    """Of float16, whose loss is scaled; bfloat16 is that of the strong recipe."""
+    run, row = train("run", "--precision=mixed_float16", "--gate=independent", "--image_size=16")
     assert all(np.isfinite(list(row.values())))
     assert 0.9 < row["rate"] <= 1.0
     assert run.load_classifier().network.head.layers[-1].compute_dtype == "float32"
