@@ -7,7 +7,6 @@ messages. It is the default on machines without docker and the double of the rea
 tests; production is tensorflow/serving.
 """
 
-import contextlib
 import faulthandler
 import functools
 import gc
@@ -21,6 +20,7 @@ import options
 import tensorflow as tf
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckResponse
+from lifetime import repeat, say, wait_for_signal
 from model import Model
 from models import Models
 from queueing import Queue
@@ -128,14 +128,13 @@ def main():
     server = Server(models, watcher, queue, options.HOST.value, options.PORT.value, credentials)
     print(f"Serving {_describe(models)}, on {options.HOST.value}:{server.port}", flush=True)
     models.report = _report
-    stopped = stopped_by_signal()
+    stopped = threading.Event()
     threads = [
         repeat(watcher.poll, options.FOLDER_POLL.value, stopped),
         repeat(lambda: reload(watcher), options.CONFIG_POLL.value, stopped),
     ]
-    # Only where it runs Python does this thread notice a signal that another one has received.
-    while not stopped.wait(1):
-        pass
+    wait_for_signal()
+    stopped.set()
     faulthandler.dump_traceback_later(STOP_SECONDS, exit=True)
     server.stop(GRACE_SECONDS)
     for thread in threads:
@@ -158,53 +157,6 @@ def load(name, path, config=None, warm=True):
 def reload(watcher):
     """Reads the file of the models again; a file that is refused changes nothing."""
     watcher.configure(options.model_configs())
-
-
-def repeat(action, seconds, stopped):
-    """Starts a thread that calls an action every so many seconds, until an event is set.
-
-    What goes wrong in an action is reported; the next one is tried all the same.
-
-    Args:
-        action: function without arguments.
-        seconds: 0: it is never called.
-        stopped: `threading.Event`.
-
-    Returns:
-        The thread.
-    """
-
-    def loop():
-        while seconds and not stopped.wait(seconds):
-            try:
-                action()
-            except Exception as error:
-                say(f"server.py: {error}", sys.stderr)
-
-    thread = threading.Thread(target=loop, daemon=True)
-    thread.start()
-    return thread
-
-
-def say(line, file=None):
-    """Prints a line where anyone reads it: a closed pipe or a full disk is no reason to stop."""
-    with contextlib.suppress(OSError):
-        print(line, file=file, flush=True)
-
-
-def stopped_by_signal():
-    """Returns an event that the first SIGTERM or SIGINT sets; the second one ends the process."""
-    stopped = threading.Event()
-    signals = (signal.SIGTERM, signal.SIGINT)
-
-    def stop(*_):
-        for number in signals:
-            signal.signal(number, signal.SIG_DFL)
-        stopped.set()
-
-    for number in signals:
-        signal.signal(number, stop)
-    return stopped
 
 
 def _describe(models):
