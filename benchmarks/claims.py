@@ -88,7 +88,7 @@ def train_pruned(rows):
             if pathlib.Path(anew.output_dir).name not in known and not pruned.exists():
                 prune = ("-m", "tfgates.tools.prune", f"--run={run}", f"--output_dir={pruned}")
                 subprocess.run([sys.executable, *prune], check=True)
-            runs["its blocks, trained anew", row["target"], row["seed"]] = anew
+            runs["pruned blocks, trained anew", row["target"], row["seed"]] = anew
     found = rows_of(runs)
     for row in found:
         # The shares of a run are of its own blocks; here they are of those before pruning.

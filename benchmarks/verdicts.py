@@ -7,7 +7,9 @@ A verdict asks whether a mean over runs lies more than two standard errors away 
 import statistics
 
 import numpy as np
-from matplotlib.figure import Figure
+
+from tfgates.report.labels import place
+from tfgates.report.style import COLORS, MARKERS, new_figure, save_png, styled
 
 PER_BATCH, PER_GATE = "per_batch", "per_gate"
 KINDS = ("dependent", "independent")
@@ -97,7 +99,7 @@ def pruned_beats_anew(rows):
         (row["target"], row["seed"]): row["top1_error"]
         for row in _of(rows, f"independent, {PER_BATCH}")
     }
-    anew = _of(rows, "its blocks, trained anew")
+    anew = _of(rows, "pruned blocks, trained anew")
     gained = [row["top1_error"] - pruned[row["target"], row["seed"]] for row in anew]
     return f"trained anew they err by {_text(gained)} points more", _verdict(gained)
 
@@ -116,7 +118,7 @@ def as_good_as_plain(rows):
 
 
 def _of(rows, gates):
-    return [row for row in rows if row["gates"] == gates]
+    return _with(rows, "gates", gates)
 
 
 def _text(values):
@@ -135,32 +137,42 @@ def _verdict(values):
     return "holds" if mean > 0 else "fails"
 
 
+@styled
 def draw(rows, path):
-    """Draws error against multiply-adds, the mean of the seeds with each run as a small mark."""
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    """Draws error against multiply-adds: the mean of the seeds, and each run as a small mark."""
+    figure = new_figure(8, 5)
     axes = figure.subplots()
-    for gates in dict.fromkeys(row["gates"] for row in rows):
+    points: list[tuple] = []
+    texts: list[str] = []
+    colors: list[str] = []
+    for index, gates in enumerate(dict.fromkeys(row["gates"] for row in rows)):
+        color = COLORS[index % len(COLORS)]
         own = _of(rows, gates)
+        axes.plot(*_places(own), ls="", marker=".", ms=4, alpha=0.5, color=color)
         targets = dict.fromkeys(row["target"] for row in own)
         means = [
-            [
-                statistics.mean(row[name] for row in own if row["target"] == target)
-                for name in ("macs", "top1_error")
-            ]
+            [statistics.mean(values) for values in _places(_with(own, "target", target))]
             for target in targets
         ]
-        macs, errors = zip(*sorted(means), strict=True)
-        (line,) = axes.plot([one / 1e6 for one in macs], errors, marker="o", label=gates)
-        axes.plot(
-            [row["macs"] / 1e6 for row in own],
-            [row["top1_error"] for row in own],
-            linestyle="",
-            marker=".",
-            markersize=4,
-            alpha=0.5,
-            color=line.get_color(),
-        )
-    axes.set(xlabel="multiply-adds of a test image, millions", ylabel="top-1 error, %")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
-    figure.savefig(path, dpi=120)
+        line = sorted(means)
+        marker = MARKERS[index // len(COLORS)]
+        axes.plot(*zip(*line, strict=True), marker=marker, color=color, lw=1, label=gates)
+        points += means
+        texts += [str(target) for target in targets]
+        colors += [color] * len(targets)
+    axes.set(xlabel="million multiply-adds of a test image", ylabel="top-1 error, %")
+    axes.margins(0.08)
+    axes.grid(visible=True)
+    figure.legend(loc="outside upper left", ncols=3)
+    place(
+        figure, axes, points, texts, colors, [(x, y) for x, y in zip(*_places(rows), strict=True)]
+    )
+    save_png(figure, path)
+
+
+def _places(rows):
+    return [row["macs"] / 1e6 for row in rows], [row["top1_error"] for row in rows]
+
+
+def _with(rows, name, value):
+    return [row for row in rows if row[name] == value]

@@ -17,7 +17,7 @@ def rows():
         found.append(_row("plain", "", seed, 10.0, 9.0 + offset, [], None))
         for target, error in (("0.4", 9.0), ("0.6", 8.0)):
             found.append(
-                _row("its blocks, trained anew", target, seed, 4.0, error + 2 * offset, [], None)
+                _row("pruned blocks, trained anew", target, seed, 4.0, error + 2 * offset, [], None)
             )
     return found
 
