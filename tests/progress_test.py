@@ -23,8 +23,16 @@ def screen(monkeypatch, delay):
     master, slave = os.openpty()
     with os.fdopen(slave, "w") as terminal, monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", terminal)
-        print("Start.", flush=True)
-        yield lambda: os.read(master, 100_000).decode().removeprefix("Start.\r\n")
+
+        def read():
+            # A terminal gives what is there at the moment.
+            print("End.", file=terminal, flush=True)
+            shown = b""
+            while not shown.endswith(b"End.\r\n"):
+                shown += os.read(master, 100_000)
+            return shown.decode().removesuffix("End.\r\n")
+
+        yield read
     os.close(master)
 
 
