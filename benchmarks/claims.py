@@ -16,7 +16,7 @@ from absl import flags
 
 import tfgates.flags
 from benchmarks import verdicts
-from benchmarks.fashion_runs import RESULTS, read, settings, train
+from benchmarks.fashion_runs import RESULTS, read, settings, train, train_here
 from tfgates import command
 from tfgates.report.runs import as_text
 from tfgates.report.timing import hardware, table
@@ -79,16 +79,21 @@ def train_pruned(rows):
 
     A pruned network is its gated one at the threshold: its row is there already.
     """
-    runs, known = {}, read()
+    runs, missing, known = {}, {}, read()
     for row in rows:
         if row["gates"] == "independent, per_batch":
-            run = pathlib.Path(flags.FLAGS.output_dir) / row["run"]
-            pruned = run.with_name(f"{run.name}-pruned")
-            anew = settings(f"network=run:{pruned} fresh_weights=true gate=none", row["seed"])
+            target, seed = row["target"], row["seed"]
+            gated = settings(f"gate=independent target_rate={target}", seed)
+            pruned = pathlib.Path(f"{gated.output_dir}-pruned")
+            anew = settings(f"network=run:{pruned} fresh_weights=true gate=none", seed)
+            runs["pruned blocks, trained anew", target, seed] = anew
             if pathlib.Path(anew.output_dir).name not in known and not pruned.exists():
-                prune = ("-m", "tfgates.tools.prune", f"--run={run}", f"--output_dir={pruned}")
-                subprocess.run([sys.executable, *prune], check=True)
-            runs["pruned blocks, trained anew", row["target"], row["seed"]] = anew
+                missing[pruned] = gated
+    # Their rows may have come with the repository, without a folder.
+    train_here(list(missing.values()), JOBS.value)
+    for pruned, gated in missing.items():
+        flags_of_tool = (f"--run={gated.output_dir}", f"--output_dir={pruned}")
+        subprocess.run([sys.executable, "-m", "tfgates.tools.prune", *flags_of_tool], check=True)
     found = rows_of(runs)
     for row in found:
         # The shares of a run are of its own blocks; here they are of those before pruning.

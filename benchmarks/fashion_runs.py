@@ -55,16 +55,31 @@ def train(all_settings, jobs):
         if kept.get(pathlib.Path(folder).name, {}).get("flags") == checksum(one)
     }
 
-    def finished(one, code):
+    def finished(one):
         folder = one.output_dir
-        if code:
-            raise SystemExit(f"{folder}: train.py ended with {code}, see {folder}/train.txt.")
         rows[folder] = kept[pathlib.Path(folder).name] = row(one)
         write_csv(RESULTS, [kept[name] for name in sorted(kept)])
         print(f"{len(rows)} of {len(by_folder)}: {folder}", flush=True)
 
-    train_all([one for folder, one in by_folder.items() if folder not in rows], jobs, finished)
+    train_here([one for folder, one in by_folder.items() if folder not in rows], jobs, finished)
     return rows
+
+
+def train_here(all_settings, jobs, finished=lambda one: None):
+    """Trains the runs whose folders are not here, whether or not they have rows.
+
+    Args:
+        all_settings, jobs: as of `train`.
+        finished: function of the settings of a run, called after it.
+    """
+
+    def ended(one, code):
+        folder = one.output_dir
+        if code:
+            raise SystemExit(f"{folder}: train.py ended with {code}, see {folder}/train.txt.")
+        finished(one)
+
+    train_all(all_settings, jobs, ended)
 
 
 def row(one):
