@@ -30,7 +30,8 @@ def all_of(rows):
 def per_batch_beats_per_gate(rows):
     """Error of the per-gate runs less that of per-batch ones with as many multiply-adds.
 
-    Between the per-batch runs of the same seed the error is interpolated over the multiply-adds.
+    Between the per-batch runs of the same seed the error is interpolated over the multiply-adds; a
+    per-gate run that takes more than any of them is compared with the dearest.
     """
     texts, found = [], []
     for kind in KINDS:
@@ -42,7 +43,7 @@ def per_batch_beats_per_gate(rows):
                 if row["seed"] == seed
             )
             for row in _of(rows, f"{kind}, {PER_GATE}"):
-                if row["seed"] == seed and curve and curve[0][0] <= row["macs"] <= curve[-1][0]:
+                if row["seed"] == seed and curve and curve[0][0] <= row["macs"]:
                     gained.append(
                         row["top1_error"] - np.interp(row["macs"], *zip(*curve, strict=True))
                     )

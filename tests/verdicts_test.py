@@ -53,6 +53,16 @@ def test_each_claim_has_its_figures_and_verdict():
     assert plain[2] == "open / open"
 
 
+def test_a_run_dearer_than_any_is_compared_with_the_dearest():
+    dear = [
+        _row("dependent, per_gate", "0.6", seed, 8.0, 10.5 + offset, [0.5, 0.5], 0.0)
+        for seed, offset in (("1", 0.0), ("2", 0.1))
+    ]
+    # The dearest per-batch runs err by 9 and 9.1: four times 1, twice 1.5.
+    figures, _ = verdicts.per_batch_beats_per_gate(rows() + dear)
+    assert figures.startswith("dependent: per-gate errs by 1.17 ± 0.11 (6 runs) points more")
+
+
 def test_one_run_decides_nothing():
     assert verdicts._verdict([3.0]) == "open"
     assert verdicts._verdict([3.0, -3.0]) == "open"
