@@ -60,7 +60,7 @@ def train_gated():
         for gate in ("dependent", "independent")
         for loss in ("per_batch", "per_gate")
     }
-    return rows_of(runs)
+    return sorted(rows_of(runs), key=lambda row: (row["gates"], row["target"]))
 
 
 def train_beside():
