@@ -84,6 +84,8 @@ def test_the_strong_recipe_mixes_images_in_mixed_precision(training, tmp_path):
     assert all(np.isfinite(float(row["loss"])) for row in rows)
     # Shares of classes count as right where the largest is; a validation image has one label.
     assert 0 <= float(rows[-1]["val_accuracy"]) <= 1
+    assert run.load_classifier().network.head.layers[-1].compute_dtype == "float32"
+    assert len(json.loads(run.metrics.read_text())["policies"]) == 6
 
 
 def test_seed_zero_and_an_epoch_longer_than_the_data(train):
