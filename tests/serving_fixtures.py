@@ -5,14 +5,18 @@ PYTEST_DONT_REWRITE: there is no assertion here.
 
 import contextlib
 import pathlib
-import sys
 
+import batching
+import config
 import grpc
 import keras
 import numpy as np
 import pytest
+import server
 import tensorflow as tf
 from examples import PREPROCESSING, ROOT, STATISTICS, open_half
+from models import Models
+from queueing import Queue
 from tensorflow.core.example import example_pb2, feature_pb2
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
@@ -23,20 +27,11 @@ from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest
+from watcher import Watcher
 
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel
 from tfgates.networks.cifar_resnet import cifar_resnet
-
-# No package: its scripts find each other in the folder of the one that is run.
-sys.path.insert(0, str(ROOT / "serving"))
-
-import batching
-import config
-import server
-from models import Models
-from queueing import Queue
-from watcher import Watcher
 
 SERVING = ROOT / "serving"
 BROKEN = b"These bytes are no image."
