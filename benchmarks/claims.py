@@ -15,7 +15,7 @@ import sys
 from absl import flags
 
 import tfgates.flags
-from benchmarks import verdicts
+from benchmarks import claims_picture, verdicts
 from benchmarks.fashion_runs import RESULTS, read, settings, train, train_here
 from tfgates import command
 from tfgates.report.runs import as_text
@@ -41,10 +41,10 @@ def main():
     rows = train_gated() + train_beside()
     rows += train_pruned(rows)
     print(f"\n{as_text(rows, ['gates', 'target'], 'github')}\n")
-    print(table(verdicts.all_of(rows), ["claim", "figures", "verdict"]))
+    print(table(verdicts.all_of(rows), verdicts.HEADERS))
     hours = sum(row["cpu_seconds"] or 0 for row in rows) / 3600
     print(f"\n{hardware()}, {hours:.1f} hours of CPU time.")
-    verdicts.draw(rows, PICTURE)
+    claims_picture.draw(rows, PICTURE)
     print(f"Written: {RESULTS}, {PICTURE}")
 
 

@@ -73,7 +73,7 @@ def main():
 
 
 def line(name, row):
-    """Returns the line of a technique: figures of its own inference, sampled rates of the gates."""
+    """Returns the line of a technique: figures of its own policy, sampled rates of the gates."""
     options = " ".join(f"--{option}" for option in TECHNIQUES[name].split())
     rates = " ".join(f"{rate:.2f}"[-3:] if rate < 0.995 else "1" for rate in row["gate_rates"])
     return [
