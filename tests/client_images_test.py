@@ -19,7 +19,7 @@ def fresh_keras():
 def photos(tmp_path, monkeypatch):
     """Working directory with a folder of images and other files."""
     monkeypatch.chdir(tmp_path)
-    for name in ("b/2.PNG", "b/1.jpeg", "a.jpg", "c.jpg", "notes.txt", "b/deep/3.jpg", "b/.jpg/x"):
+    for name in ("b/2.PNG", "b/1.jpeg", "a.jpg", "c.jpg", "notes.txt", "b/deep/3.webp", "b/.jpg/x"):
         file = tmp_path / "photos" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(name.encode())
@@ -27,7 +27,7 @@ def photos(tmp_path, monkeypatch):
     return "photos"
 
 
-FOUND = ["photos/a.jpg", "photos/b/1.jpeg", "photos/b/2.PNG", "photos/b/deep/3.jpg", "photos/c.jpg"]
+FOUND = [f"photos/{name}" for name in ("a.jpg", "b/1.jpeg", "b/2.PNG", "b/deep/3.webp", "c.jpg")]
 
 
 def test_a_folder_is_searched_in_the_order_of_names(photos):
@@ -42,7 +42,7 @@ def test_a_link_to_a_folder_is_not_followed_but_one_to_a_file_is(photos):
 
 def test_places_keep_their_order_and_files_need_no_suffix(photos):
     places = ["photos/c.jpg", "empty", "photos/b/deep", "photos/notes.txt", "missing.jpg"]
-    expected = ["photos/c.jpg", "photos/b/deep/3.jpg", "photos/notes.txt", "missing.jpg"]
+    expected = ["photos/c.jpg", "photos/b/deep/3.webp", "photos/notes.txt", "missing.jpg"]
     assert list(find_images(*places)) == expected
 
 
@@ -71,7 +71,7 @@ def test_a_list_on_stdin_is_read_line_by_line(photos, monkeypatch):
     found = find_images("photos/a.jpg", "-")
     assert next(found) == "photos/a.jpg"
     assert lines.tell() == 0
-    names = ["photos/c.jpg", "photos/b/deep/3.jpg", "*.jpg", os.fsdecode(b"\xff.jpg"), "last.jpg"]
+    names = ["photos/c.jpg", "photos/b/deep/3.webp", "*.jpg", os.fsdecode(b"\xff.jpg"), "last.jpg"]
     assert list(found) == names
 
 

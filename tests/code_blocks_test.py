@@ -49,6 +49,12 @@ NOT_RUN = {
     ("CONTRIBUTING.md", "make test "): MAKE,
     ("serving/README.md", "docker run "): DOCKER,
     ("datasets/README.md", "apt-get "): "installs a package; the data set is in the repository",
+    ("docs/look_inside.md", "python train.py --flagfile=flags/demo.cfg --gate=none"): (
+        "trains for minutes; tests/report_test.py compares two runs"
+    ),
+    ("docs/look_inside.md", "python -m tfgates.tools.sweep"): (
+        "trains for minutes; tests/grid_test.py"
+    ),
     ("docs/serve.md", "python -m tfgates.tools.bench"): f"{TIMES}; tests/export_tool_test.py",
     ("docs/serve.md", "docker run "): DOCKER,
     ("docs/several_hosts.md", "export TF_CONFIG="): "needs two hosts; tests/multiworker_test.py",

@@ -22,7 +22,7 @@ def result(policy, rates, cost, error, **options):
     return Result(policy, error, error / 9, float(np.mean(rates)), macs, share, rates, **options)
 
 
-def record(name, cost, rates, gate="dependent"):
+def record(name, cost, rates, gate="dependent", seed="1"):
     """A `Record` of a run with these final rates."""
     results = [
         result(THRESHOLD, rates, cost, 11.0),
@@ -32,7 +32,7 @@ def record(name, cost, rates, gate="dependent"):
     values = 0.9 + (np.array(rates) - 0.9) * (steps[:, None] / 20)
     return Record(
         name=name,
-        flags={"gate": gate, "network": "cifar_resnet8", "seed": "1"},
+        flags={"gate": gate, "network": "cifar_resnet8", "seed": seed},
         metrics=Metrics(10, 0.5, cost.ungated, results),
         rates=Rates("training step", steps, values),
         sweep=[result(f"{tau}", [1 - tau] * len(rates), cost, 13 - tau) for tau in (0.2, 0.5, 0.8)],
@@ -71,5 +71,7 @@ def made_up_page(runs=("runs/one",)):
     """A page of a network of three gates, one closed and one open, with awkward class names."""
     network = small_network(size=32)
     cost = costs.count(network, SHAPE)
-    records = [record(name, cost, [0.0, 1.0, 0.4]) for name in runs]
+    records = [
+        record(name, cost, [0.0, 1.0, 0.4], seed=str(seed)) for seed, name in enumerate(runs, 1)
+    ]
     return build(records, network, SHAPE, LABELS, inside(network))

@@ -12,7 +12,7 @@ from examples import PREPROCESSING, STATISTICS, own_lines, small_network
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from processes import forked
-from report_fixtures import SHAPE, inside, made_up_page, record
+from report_fixtures import LABELS, SHAPE, inside, made_up_page, record
 
 from tfgates import costs
 from tfgates.data import datasets
@@ -23,9 +23,9 @@ from tfgates.report.chain import links
 from tfgates.report.final_rates import final_rates
 from tfgates.report.labels import place
 from tfgates.report.page import as_html
-from tfgates.report.pictures import CLOSED, DEPENDS, OPEN, kinds
+from tfgates.report.pictures import BETWEEN, CLOSED, OPEN, kinds, target_of_rates
 from tfgates.report.sections import build
-from tfgates.report.style import Picture, as_svg
+from tfgates.report.style import BLUE, GREEN, ORANGE, Picture, as_svg
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.inside import look_inside
 from tfgates.runs.records import Record
@@ -66,7 +66,7 @@ def test_most_and_fewest_gates_then_multiply_adds_then_evenly():
 
 
 def test_a_gate_collapses_within_a_twentieth():
-    assert kinds([0.0, 0.04, 0.06, 0.5, 0.94, 0.96]) == [CLOSED] * 2 + [DEPENDS] * 3 + [OPEN]
+    assert kinds([0.0, 0.04, 0.06, 0.5, 0.94, 0.96]) == [CLOSED] * 2 + [BETWEEN] * 3 + [OPEN]
 
 
 @pytest.mark.parametrize("gate", ["dependent", "none"])
@@ -133,16 +133,57 @@ def test_names_of_classes_and_runs_are_escaped():
 
 def test_a_page_of_two_runs_compares_them():
     page = made_up_page(runs=("runs/a", "runs/b"))
-    (table,) = [part for part in page.sections[0].parts if hasattr(part, "rows")]
-    names = [("runs/a", "threshold 0.5"), ("runs/a", "stochastic, 5 passes")]
-    names += [("runs/b", policy) for _, policy in names]
-    assert [tuple(row[:2]) for row in table.rows] == names
-    assert table.rows[1][2] == "12.00 ± 0.20"
+    different, table = (part for part in page.sections[0].parts if hasattr(part, "groups"))
+    assert different.groups == {"": [["runs/a", "seed=1"], ["runs/b", "seed=2"]]}
+    policies = ["threshold 0.5", "stochastic, 5 passes"]
+    found = {run: [row[0] for row in rows] for run, rows in table.groups.items()}
+    assert found == {"runs/a": policies, "runs/b": policies}
+    assert table.groups["runs/b"][1][1] == "12.00 ± 0.20"
     drawn = pictures(page)
     labels = [text.get_text() for text in drawn["tradeoff"].figure.axes[0].texts]
     assert labels == ["A runs/a", "A", "B runs/b", "B"]
     labels = [text.get_text() for text in drawn["tau"].figure.axes[0].texts]
     assert labels == ["runs/a", "runs/b"]
+
+
+def test_a_run_has_one_colour_and_multiply_adds_one_whole():
+    """The first run is not evaluated, the second is of a network with half of the blocks."""
+    network = small_network(size=32)
+    cost = costs.count(network, SHAPE)
+    first, second, third = (record(name, cost, [0.0, 1.0, 0.4], seed=name) for name in "abc")
+    first = dataclasses.replace(first, metrics=None)
+    metrics = dataclasses.replace(second.metrics, ungated_macs=cost.ungated // 2)
+    page = build(
+        [first, dataclasses.replace(second, metrics=metrics), third],
+        network,
+        SHAPE,
+        LABELS,
+        inside(network),
+    )
+    drawn = pictures(page)
+    colors = [
+        {line.get_color() for line in drawn[name].figure.axes[0].lines if len(line.get_xdata())}
+        for name in ("tradeoff", "tau")
+    ]
+    assert colors == [{ORANGE, GREEN}, {BLUE, ORANGE, GREEN}]
+    table = next(part for part in page.sections[0].parts if getattr(part, "texts", 0) == 1)
+    assert table.headers[-1] == f"of {cost.ungated / 1e6:.2f} M"
+    shares = {rows[0][-1] for rows in table.groups.values()}
+    macs = second.metrics.policies[0].macs
+    assert shares == {f"{100 * macs / cost.ungated:.1f} %"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "target"),
+    [
+        ({}, 0.5),
+        ({"target_schedule": "annealed", "target_unit": "blocks"}, 0.5),
+        ({"target_schedule": "moving_average"}, None),
+        ({"target_unit": "multiply_adds"}, None),
+    ],
+)
+def test_only_the_target_of_rates_is_drawn_beside_them(flags, target):
+    assert target_of_rates(flags, 0.5) == target
 
 
 def test_of_many_runs_each_has_its_own_inference():

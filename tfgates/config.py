@@ -24,33 +24,6 @@ FREE = (
     "recalibration_batch_size",
 )
 
-# What runs are compared by: in TensorBoard, and in the model card.
-COMPARED = (
-    "dataset",
-    "image_size",
-    "augment",
-    "mix",
-    "network",
-    "init_from",
-    "fresh_weights",
-    "gate",
-    "gated",
-    "target_loss",
-    "target_rate",
-    "block_targets",
-    "target_weight",
-    "target_penalty",
-    "target_unit",
-    "target_schedule",
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "decay_epochs",
-    "weight_decay",
-    "precision",
-    "seed",
-)
-
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:

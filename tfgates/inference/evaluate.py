@@ -22,7 +22,7 @@ def evaluate(network, batches, progress=None):
             passes, and of all; or None.
 
     Returns:
-        List of `Result`, the policy of the network's own inference first. A network without gates
+        List of `Result`, the network's own policy first. A network without gates
         has one policy, "no gates"; one with stochastic depth has no threshold.
     """
     if not network.num_gates:

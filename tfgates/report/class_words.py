@@ -24,15 +24,15 @@ def most_special(inside, labels):
     if far[seen[0]] < 0.005:
         return ["No class is special: every class has the rates of all images."]
     named = "; ".join(
-        f"{labels[one]} ({far[one]:.3f} from the overall rates on average, most at "
-        f"{_furthest(rates[one], overall)})"
+        f"{labels[one]} (its rates differ from those of all images by {far[one]:.3f} on average, "
+        f"most at {_furthest(rates[one], overall)})"
         for one in seen[:NAMED]
     )
     dear, cheap = (max(seen, key=lambda one: sign * inside.macs[one]) for sign in (1, -1))
     return [
         f"Most specialised, by {policy}: {named}.",
-        f"Most compute: {labels[dear]}, {inside.macs[dear] / 1e6:,.2f} million multiply-adds per "
-        f"image. Least: {labels[cheap]}, {inside.macs[cheap] / 1e6:,.2f} million.",
+        f"Most multiply-adds: {labels[dear]}, {inside.macs[dear] / 1e6:,.2f} million per "
+        f"image. Fewest: {labels[cheap]}, {inside.macs[cheap] / 1e6:,.2f} million.",
     ]
 
 
@@ -57,7 +57,7 @@ def class_table(inside, labels):
     return Table(
         f"The classes in numbers, {some}; {policy}, test images",
         ["class", "furthest gate", "mean distance", "M multiply-adds", "top-1 error %", "images"],
-        rows,
+        {"": rows},
         texts=2,
         folded=True,
     )

@@ -67,5 +67,5 @@ def _write_numbers(panel, values):
             text = f"{value:.2f}".removeprefix("0")
             color = "white" if value > 0.55 else "black"
             panel.text(
-                column, row, text, ha="center", va="center_baseline", fontsize=6.5, color=color
+                column, row, text, ha="center", va="center_baseline", fontsize=7, color=color
             )

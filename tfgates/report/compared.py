@@ -3,9 +3,37 @@
 import shlex
 
 from tfgates.report import sweep
-from tfgates.report.page import Missing
+from tfgates.report.page import Missing, Table
 from tfgates.report.results_table import results_table
+from tfgates.report.style import looks_of
 from tfgates.report.tradeoff import tradeoff
+
+# Flags that runs are compared by: here, in TensorBoard and in the model card.
+COMPARED = (
+    "dataset",
+    "image_size",
+    "augment",
+    "mix",
+    "network",
+    "init_from",
+    "fresh_weights",
+    "gate",
+    "gated",
+    "target_loss",
+    "target_rate",
+    "block_targets",
+    "target_weight",
+    "target_penalty",
+    "target_unit",
+    "target_schedule",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "decay_epochs",
+    "weight_decay",
+    "precision",
+    "seed",
+)
 
 
 def evaluate(record):
@@ -14,12 +42,28 @@ def evaluate(record):
 
 
 def results(records):
-    """The table of section S4."""
+    """How the runs differ, and the table of section S4."""
     measured = [one for one in records if one.metrics is not None]
     return [
+        *([differences(records)] if len(records) > 1 else []),
         *([results_table(measured)] if measured else []),
         *(not_evaluated(one) for one in records if one.metrics is None),
     ]
+
+
+def differences(records):
+    """Lists for each run the flags of its training that are not the same in all."""
+    unlike = [
+        flag
+        for flag in COMPARED
+        if len({one.flags[flag] for one in records if flag in one.flags}) > 1
+    ]
+    rows = [
+        [one.name, ", ".join(f"{flag}={one.flags[flag]}" for flag in unlike if flag in one.flags)]
+        for one in records
+    ]
+    headers = ["run", "its flags that are not those of all runs"]
+    return Table("How the runs differ", headers, {"": rows}, texts=2)
 
 
 def not_evaluated(record):
@@ -32,6 +76,7 @@ def not_evaluated(record):
 
 def costs(records):
     """Error against multiply-adds: policies on the test images, thresholds on the validation's."""
+    looks = looks_of(one.name for one in records)
     runs = {one.name: one.metrics.policies for one in records if one.metrics is not None}
     sweeps = {one.name: one.sweep for one in records if one.sweep is not None}
     learned = [
@@ -40,8 +85,8 @@ def costs(records):
         if one.sweep is None and one.flags.get("gate") not in ("none", "stochastic_depth")
     ]
     return [
-        *([tradeoff(runs)] if runs else [not_evaluated(records[0])]),
-        *([sweep.draw(sweeps)] if sweeps else []),
+        *([tradeoff(runs, looks)] if runs else [not_evaluated(records[0])]),
+        *([sweep.draw(sweeps, looks)] if sweeps else []),
         *(
             Missing(
                 f"{one.name} has no sweep of the threshold: tau.csv is missing. This makes it, "

@@ -7,8 +7,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from tfgates.report.pictures import (
+    BETWEEN,
     CLOSED,
-    DEPENDS,
     KIND_COLORS,
     OPEN,
     in_words,
@@ -17,7 +17,7 @@ from tfgates.report.pictures import (
 )
 from tfgates.report.style import INK, LIGHT, Picture, new_figure, styled
 
-HATCHES = {OPEN: None, DEPENDS: "////", CLOSED: None}
+HATCHES = {OPEN: None, BETWEEN: "////", CLOSED: None}
 
 
 @styled
@@ -74,7 +74,7 @@ def final_rates(bars, dots, target_rate):
 def _legend(policy, other, found):
     handles: list[Any] = [
         Patch(color=KIND_COLORS[kind], hatch=HATCHES[kind], ec="white", lw=0, label=kind)
-        for kind in (OPEN, DEPENDS)
+        for kind in (OPEN, BETWEEN)
         if kind in found
     ]
     if CLOSED in found:

@@ -1,6 +1,6 @@
 """The head of a page: what was trained, and the figures that matter most."""
 
-from tfgates.report.pictures import DEPENDS, kinds
+from tfgates.report.pictures import BETWEEN, kinds
 
 # Flags that say what was trained, in the words of the paper; empty and "none" ones are left out.
 ABOUT = {
@@ -46,7 +46,7 @@ def figures(record, network, rates):
 
     Args:
         record, network: `tfgates.runs.records.Record` and `GatedNetwork`.
-        rates: of each gate by policy, the network's own inference first, sampled decisions last.
+        rates: of each gate by policy, the network's own policy first, sampled decisions last.
     """
     found = []
     if record.metrics is not None:
@@ -58,10 +58,11 @@ def figures(record, network, rates):
             (f"{own.macs / 1e6:,.2f} M", "multiply-adds per image", saved),
         ]
         if network.has_learned_gates:
-            aim = f"target {record.metrics.target_rate:g}"
+            unit = record.flags.get("target_unit", "blocks").replace("_", "-")
+            aim = f"target {record.metrics.target_rate:g} of the {unit}"
             found.insert(1, (f"{own.rate:.3f}", "rate of the gates", aim))
     if network.has_learned_gates:
         *_, (policy, sampled) = rates.items()
-        collapsed = sum(kind != DEPENDS for kind in kinds(sampled))
+        collapsed = sum(kind != BETWEEN for kind in kinds(sampled))
         found.append((f"{collapsed} of {len(sampled)}", "gates have collapsed", policy))
     return found

@@ -19,14 +19,14 @@ class Table:
     Attributes:
         caption: what it shows.
         headers: of the columns.
-        rows: lists of texts.
+        groups: by a name above them, rows: lists of texts; "" is no name.
         texts: number of leading columns that hold words; the others hold numbers.
         folded: whether the reader has to open it.
     """
 
     caption: str
     headers: list[str]
-    rows: list[list[str]]
+    groups: dict[str, list[list[str]]]
     texts: int = 1
     folded: bool = False
 

@@ -10,25 +10,38 @@ from matplotlib.ticker import MaxNLocator
 from tfgates.report.runs import is_collapsed
 from tfgates.report.style import BLUE, GREEN, GREY, INK, ORANGE, Picture, new_figure, styled
 
-OPEN, DEPENDS, CLOSED = "nearly always open", "depends on the image", "nearly always closed"
-KIND_COLORS = {OPEN: BLUE, DEPENDS: GREEN, CLOSED: ORANGE}
+OPEN, BETWEEN, CLOSED = "nearly always open", "in between", "nearly always closed"
+KIND_COLORS = {OPEN: BLUE, BETWEEN: GREEN, CLOSED: ORANGE}
 
 
 def kinds(rates):
-    """Tells the gates that have collapsed from the others: OPEN, DEPENDS or CLOSED of each."""
-    return [(OPEN if rate > 0.5 else CLOSED) if is_collapsed(rate) else DEPENDS for rate in rates]
+    """Tells the gates that have collapsed from the others: OPEN, BETWEEN or CLOSED of each."""
+    return [(OPEN if rate > 0.5 else CLOSED) if is_collapsed(rate) else BETWEEN for rate in rates]
 
 
 def in_words(rates):
     """Says how many gates have collapsed, and which."""
     found = kinds(rates)
     parts = []
-    for kind in (OPEN, CLOSED, DEPENDS):
+    for kind in (OPEN, CLOSED, BETWEEN):
         gates = [f"{gate:02d}" for gate, one in enumerate(found) if one == kind]
         if gates:
-            what = kind if kind != DEPENDS else "between"
-            parts.append(f"{len(gates)} of {len(found)} {what} ({listed(gates)})")
+            parts.append(f"{len(gates)} of {len(found)} {kind} ({listed(gates)})")
     return ", ".join(parts)
+
+
+def target_of_rates(flags, target_rate):
+    """Returns the target rate where the mean of the rates was trained towards it, else None.
+
+    It was not where the target is one of the multiply-adds, or follows the rates.
+
+    Args:
+        flags: of the training, texts by name.
+        target_rate: what the run was trained towards, or None.
+    """
+    follows = flags.get("target_schedule", "constant") not in ("constant", "annealed")
+    of_rates = flags.get("target_unit", "blocks") == "blocks"
+    return target_rate if of_rates and not follows else None
 
 
 def target_in_words(target_rate):
@@ -90,7 +103,7 @@ def rates_over_training(positions, unit, rates, target_rate):
         caption=(
             "Share of the training images for which each gate was open, with sampled decisions. A "
             "panel is a gate; above it, its number and its last rate. Grey: the mean of all gates"
-            + ("; dashed: the target." if target_rate is not None else ".")
+            + ("; dashed: the target at the end." if target_rate is not None else ".")
         ),
     )
 

@@ -7,6 +7,8 @@ from tfgates.report.tables import COLUMNS, cells
 def results_table(records):
     """Lays out the results of runs, numbers with mean and standard deviation.
 
+    The multiply-adds of several runs are shares of the same number, those of the largest network.
+
     Args:
         records: list of `tfgates.runs.records.Record` that have been evaluated.
 
@@ -14,15 +16,17 @@ def results_table(records):
         `Table`.
     """
     several = len(records) > 1
-    rows = []
-    for record in records:
-        for result in record.metrics.policies:
-            name = [record.name, result.policy] if several else [result.policy]
-            rows.append([*name, *cells(result)])
-    count = record.metrics.test_images
+    largest = max(record.metrics.ungated_macs for record in records)
+    groups = {
+        record.name if several else "": [
+            [result.policy, *cells(result)[:-1], f"{100 * result.macs / largest:.1f} %"]
+            for result in record.metrics.policies
+        ]
+        for record in records
+    }
+    count = records[0].metrics.test_images
     return Table(
         f"Every policy on the {count:,} test images; stochastic: mean ± standard deviation",
-        [*(["run", "policy"] if several else ["policy"]), *COLUMNS],
-        rows,
-        texts=1 + several,
+        ["policy", *COLUMNS[:-1], f"of {largest / 1e6:,.2f} M" if several else COLUMNS[-1]],
+        groups,
     )

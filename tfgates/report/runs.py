@@ -18,8 +18,8 @@ def summary(metrics):
         metrics: content of its metrics.json.
 
     Returns:
-        dict of top1_error, top5_error, rate, macs and macs_share of the policy of its own
-        inference; stochastic_top1_error, None without gates; gate_rates of sampled gates, as
+        dict of top1_error, top5_error, rate, macs and macs_share of its own
+        policy; stochastic_top1_error, None without gates; gate_rates of sampled gates, as
         independent ones are all open or closed at a threshold; and collapsed, the share of them
         with a rate below 0.05 or above 0.95, None without gates.
     """

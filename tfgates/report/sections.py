@@ -8,7 +8,7 @@ from tfgates.report.compared import costs, not_evaluated, results
 from tfgates.report.final_rates import final_rates
 from tfgates.report.page import Card, Cards, Code, Missing, Page, Section, Table
 from tfgates.report.photos import as_png
-from tfgates.report.pictures import in_words, rates_over_training
+from tfgates.report.pictures import in_words, rates_over_training, target_of_rates
 
 NO_GATES = "This network has no gates, every image runs every block: nothing to show here."
 FIXED = (
@@ -57,7 +57,7 @@ def build(records, network, input_shape, labels, inside):
 
 
 def final(record, network, inside):
-    """The rates of each gate by policy, the network's own inference first; {} if not measured."""
+    """The rates of each gate by policy, the network's own policy first; {} if not measured."""
     if not network.num_gates:
         return {}
     if record.metrics is not None:
@@ -91,7 +91,7 @@ def drawn(network, input_shape, rates):
     caption = f"The blocks in numbers, {policy}; M: million multiply-adds per image"
     return [
         chain.draw(links, policy),
-        Table(caption, [*headers, "M always run"], rows, texts=3, folded=True),
+        Table(caption, [*headers, "M always run"], {"": rows}, texts=3, folded=True),
     ]
 
 
@@ -111,9 +111,8 @@ def training(record, network):
                 f"--output_dir={shlex.quote(record.name + '-again')}",
             )
         ]
-    picture = rates_over_training(
-        rates.positions, rates.unit, rates.values, headline.target_rate(record, network)
-    )
+    target = target_of_rates(record.flags, headline.target_rate(record, network))
+    picture = rates_over_training(rates.positions, rates.unit, rates.values, target)
     return [f"At the end of the training: {in_words(rates.values[-1])}.", picture]
 
 
@@ -125,7 +124,8 @@ def after(record, network, rates):
         return [not_evaluated(record)]
     bars, dots = (list(rates.items()) * 2)[:2]
     text = f"On the test images, {dots[0]}: {in_words(dots[1])}."
-    return [text, final_rates(bars, dots, headline.target_rate(record, network))]
+    target = target_of_rates(record.flags, headline.target_rate(record, network))
+    return [text, final_rates(bars, dots, target)]
 
 
 def by_class(inside, labels, why_not):
@@ -146,7 +146,7 @@ def photos(inside, labels, why_not):
         return [Missing(ALIKE)]
     return [
         "Test images, decided by threshold 0.5. The digits are the gates from the first to the "
-        "last, 1 where the block ran. Of many alike these lie evenly over the split.",
+        "last, 1 where the block ran. Of images that tie, those shown are spread over the split.",
         *(
             Cards(title, [_card(photo, labels) for photo in some])
             for title, some in (("Most blocks", inside.most), ("Fewest blocks", inside.fewest))

@@ -68,6 +68,14 @@ class Picture:
     caption: str
 
 
+def looks_of(names):
+    """Gives each name a colour and a marker; beyond seven names the colours come again."""
+    return {
+        name: (COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)])
+        for index, name in enumerate(names)
+    }
+
+
 def styled(draw):
     """Makes a function draw in the common look, whatever the user's matplotlibrc."""
 
@@ -99,7 +107,7 @@ def as_svg(figure, name):
         name: prefix of its ids, which are unique in the page then.
     """
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     # Nothing refers to the ids of groups, and a style would be that of the whole page; without a

@@ -4,7 +4,7 @@ import csv
 import itertools
 
 from tfgates.report.labels import place
-from tfgates.report.style import COLORS, MARKERS, Picture, new_figure, styled
+from tfgates.report.style import Picture, new_figure, styled
 
 COLUMNS = ("top1_error", "top5_error", "rate", "macs", "macs_share")
 
@@ -25,11 +25,12 @@ def write_csv(results, path):
 
 
 @styled
-def draw(sweeps):
+def draw(sweeps, looks):
     """Draws a curve for each run, each threshold beside its point where there is one run.
 
     Args:
         sweeps: by name of the run, a list of `Result` whose policies are thresholds.
+        looks: colour and marker by name of the run.
 
     Returns:
         `Picture`.
@@ -37,8 +38,8 @@ def draw(sweeps):
     figure = new_figure(7, 4.2)
     axes = figure.subplots()
     ends, names, colors, points = [], [], [], []
-    for index, (name, results) in enumerate(sweeps.items()):
-        color, marker = COLORS[index % len(COLORS)], MARKERS[index % len(MARKERS)]
+    for name, results in sweeps.items():
+        color, marker = looks[name]
         own = [(result.macs / 1e6, result.top1_error) for result in results]
         axes.plot(*zip(*own, strict=True), color=color, marker=marker, ms=5, label=name)
         taus = [result.policy for result in results]

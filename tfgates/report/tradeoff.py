@@ -4,7 +4,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from tfgates.report.labels import place
-from tfgates.report.style import COLORS, GREY, MARKERS, Picture, new_figure, styled
+from tfgates.report.style import GREY, MARKERS, Picture, new_figure, styled
 
 TICKS = [digit * 10.0**power for power in range(-3, 7) for digit in (1, 1.5, 2, 3, 4, 5, 7)]
 # The policies of more runs could not be told apart.
@@ -12,11 +12,12 @@ MANY = 6
 
 
 @styled
-def tradeoff(runs):
-    """Draws a point for each policy of each run; of more than some runs, of their own inference.
+def tradeoff(runs, looks):
+    """Draws a point for each policy of each run; of more than some runs, of their own policy.
 
     Args:
-        runs: by name, a list of `Result`, that of the network's own inference first.
+        runs: by name, a list of `Result`, that of the network's own policy first.
+        looks: colour and marker by name of the run.
 
     Returns:
         `Picture`.
@@ -30,7 +31,7 @@ def tradeoff(runs):
     texts: list[str] = []
     colors: list[str] = []
     for index, (name, results) in enumerate(shown.items()):
-        color = COLORS[index % len(COLORS)]
+        color, _ = looks[name]
         points += _points(axes, results, shapes, color)
         colors += [color] * len(results)
         letter = "" if len(runs) > MANY else "ABCDEF"[index]
@@ -47,7 +48,7 @@ def tradeoff(runs):
         figure=figure,
         alternative=f"Top-1 error on the test images against multiply-adds. {_in_words(runs)}.",
         caption=(
-            "On the test images. Filled: the network's own inference. Further left is cheaper, "
+            "On the test images. Filled: the network's own policy. Further left is cheaper, "
             "further down more accurate. An ensemble pays for all of its passes; the bar of the "
             "stochastic passes is their standard deviation."
         ),

@@ -4,7 +4,7 @@ from tfgates.data import batches
 from tfgates.data.augment import Augmentation
 from tfgates.errors import UserError
 from tfgates.progress import progress
-from tfgates.report.pictures import rates_over_training
+from tfgates.report.pictures import rates_over_training, target_of_rates
 from tfgates.report.style import save_png
 from tfgates.runs.model_card import write_card
 from tfgates.runs.records import read_rates
@@ -85,6 +85,7 @@ def _draw(run, target_rate):
     if rates is None:
         print(f"\nNo picture of the rates: {run.rates} and {run.log} are missing or empty.")
         return
-    picture = rates_over_training(rates.positions, rates.unit, rates.values, target_rate)
+    target = target_of_rates(run.load_flags(), target_rate)
+    picture = rates_over_training(rates.positions, rates.unit, rates.values, target)
     save_png(picture.figure, run.picture)
     print(f"\nPicture of the rates over the training: {run.picture}")

@@ -5,9 +5,9 @@ import json
 
 import tfgates
 from tfgates import costs
-from tfgates.config import COMPARED
 from tfgates.inference.passes import Result
 from tfgates.pruning import indices_of_gates, one_sided
+from tfgates.report.compared import COMPARED
 from tfgates.report.run_card import of_run
 
 # The share of images for which a gate may decide unlike the others and still be one-sided.

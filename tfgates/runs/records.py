@@ -20,7 +20,7 @@ class Metrics:
         test_images: their number.
         target_rate: what the run was trained towards, over all gates.
         ungated_macs: multiply-adds of the network without gates.
-        policies: list of `Result`, that of the network's own inference first.
+        policies: list of `Result`, that of the network's own policy first.
     """
 
     test_images: int

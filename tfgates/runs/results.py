@@ -7,7 +7,6 @@ import json
 import numpy as np
 
 from tfgates import costs
-from tfgates.config import COMPARED
 from tfgates.data import batches, datasets
 from tfgates.errors import UserError
 from tfgates.inference.evaluate import evaluate, sweep
@@ -15,7 +14,9 @@ from tfgates.progress import progress
 from tfgates.pruning import one_sided
 from tfgates.report import sweep as sweep_report
 from tfgates.report import tables
-from tfgates.report.style import save_png
+from tfgates.report.compared import COMPARED
+from tfgates.report.pictures import target_of_rates
+from tfgates.report.style import looks_of, save_png
 from tfgates.runs.folder import write_json
 from tfgates.training.tensorboard import write_hparams
 
@@ -60,7 +61,9 @@ def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
         )
     print(f"\n{tables.policies(results)}\n")
     if network.num_gates:
-        print(f"Rate of each gate, {results[0].policy} (target {target_rate:g}):")
+        target = target_of_rates(run.load_flags(), target_rate)
+        aim = "" if target is None else f" (target {target:g})"
+        print(f"Rate of each gate, {results[0].policy}{aim}:")
         print(tables.gate_bars(results[0].gate_rates))
 
 
@@ -77,7 +80,9 @@ def sweep_run(run, network, dataset, preprocessing, taus):
     with progress(f"Thresholds on {size} validation images", "batches") as show:
         results = sweep_validation(network, dataset, preprocessing, taus, show)
     sweep_report.write_csv(results, run.tau_table)
-    save_png(sweep_report.draw({str(run.path): results}).figure, run.tau_picture)
+    name = str(run.path)
+    picture = sweep_report.draw({name: results}, looks_of([name]))
+    save_png(picture.figure, run.tau_picture)
     print(f"\n{tables.policies(results, 'tau')}\n\nWritten: {run.tau_table}, {run.tau_picture}")
 
 
