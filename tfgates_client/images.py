@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from tfgates_client.answers import Answer
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 STDIN = "-"
 # Files fail with the codes that a server would use.
 CODES: dict[type[Exception], str] = {
@@ -24,7 +24,7 @@ def find_images(*places: str | os.PathLike[str]) -> Iterator[str]:
     """Finds image files, one at a time.
 
     Args:
-        places: files; folders, searched recursively for .jpg, .jpeg and .png in the order of their
+        places: files; folders, searched recursively for files with `SUFFIXES` in the order of their
             names (links to other folders are not followed); patterns, as `photos/**/*.jpg`; and
             "-", a list of files and folders on stdin, one on each line.
 
