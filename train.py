@@ -115,6 +115,11 @@ def claim_run(settings, chief):
             f"{run.path} holds a run of {finished} epochs. Received: --epochs={settings.epochs}. "
             "Choose another --output_dir, or as many epochs or more."
         )
+    if run.model.exists() and not finished:
+        raise UserError(
+            f"{run.path} holds a finished model without a checkpoint to go on from. Received: "
+            f"--output_dir={run.path}. Choose another; --network=run:{run.path} trains it further."
+        )
     if settings.init_from and not finished:
         init_from.check(settings.init_from, settings.network)
     if chief:

@@ -9,6 +9,7 @@ draws error against multiply-adds beside the rows.
 """
 
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -20,6 +21,7 @@ from benchmarks.fashion_runs import RESULTS, read, settings, train, train_here
 from tfgates import command
 from tfgates.report.runs import as_text
 from tfgates.report.timing import hardware, table
+from tfgates.runs.folder import RunFolder
 
 tfgates.flags.define_flags()
 flags.adopt_module_key_flags(tfgates.flags)
@@ -27,7 +29,17 @@ SEEDS = flags.DEFINE_list("seeds", ["1", "2", "3"], "Seeds of every run.")
 TARGETS = flags.DEFINE_list("targets", ["0.2", "0.4", "0.5", "0.6"], "Target rates.")
 JOBS = flags.DEFINE_integer("jobs", 1, "Runs at a time.", lower_bound=1)
 
-PICTURE = RESULTS.with_suffix(".png")
+flags.register_validator(
+    "seeds",
+    lambda texts: texts and all(re.fullmatch("0|[1-9][0-9]*", text) for text in texts),
+    "are whole numbers, as 1,2,3.",
+)
+flags.register_validator(
+    "targets",
+    lambda texts: texts and all(re.fullmatch("0[.][0-9]*[1-9]|1", text) for text in texts),
+    "are rates, as 0.4,0.6.",
+)
+
 BESIDE = {
     "plain": "gate=none",
     "stochastic depth": "gate=stochastic_depth",
@@ -44,8 +56,12 @@ def main():
     print(table(verdicts.all_of(rows), verdicts.HEADERS))
     hours = sum(row["cpu_seconds"] or 0 for row in rows) / 3600
     print(f"\n{hardware()}, {hours:.1f} hours of CPU time.")
-    claims_picture.draw(rows, PICTURE)
-    print(f"Written: {RESULTS}, {PICTURE}")
+    # The picture beside the rows is one of all runs.
+    whole = all(flags.FLAGS[name].using_default_value for name in ("seeds", "targets"))
+    folder = RESULTS.parent if whole else pathlib.Path(flags.FLAGS.output_dir)
+    picture = folder / f"{RESULTS.stem}.png"
+    claims_picture.draw(rows, picture)
+    print(f"Written: {RESULTS}, {picture}")
 
 
 def train_gated():
@@ -87,7 +103,8 @@ def train_pruned(rows):
             pruned = pathlib.Path(f"{gated.output_dir}-pruned")
             anew = settings(f"network=run:{pruned} fresh_weights=true gate=none", seed)
             runs["pruned blocks, trained anew", target, seed] = anew
-            if pathlib.Path(anew.output_dir).name not in known and not pruned.exists():
+            is_trained = pathlib.Path(anew.output_dir).name in known
+            if not is_trained and not RunFolder(pruned).model.exists():
                 missing[pruned] = gated
     # Their rows may have come with the repository, without a folder.
     train_here(list(missing.values()), JOBS.value)

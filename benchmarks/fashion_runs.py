@@ -6,20 +6,26 @@ trained in parts: what stands there with the same flags is not trained again, on
 
 import csv
 import dataclasses
+import fcntl
 import hashlib
-import json
+import math
+import os
 import pathlib
 
 from absl import flags
 
 from tfgates.config import FREE
+from tfgates.errors import UserError
 from tfgates.report.runs import summary, write_csv
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.grid import read_point
 from tfgates.runs.many import seconds, train_all
+from tfgates.runs.records import read_metrics
 
 RESULTS = pathlib.Path(__file__).with_name("results") / "fashion_mnist.csv"
-TEXTS = ("run", "flags")
+NUMBERS = ("top1_error", "top5_error", "rate", "macs", "macs_share")
+# Of networks with gates, and of runs that were timed.
+SOME = ("stochastic_top1_error", "collapsed", "cpu_seconds")
 
 
 def settings(text, seed):
@@ -49,17 +55,22 @@ def train(all_settings, jobs):
     """
     by_folder = {one.output_dir: one for one in all_settings}
     kept = read()
-    rows = {
-        folder: kept[pathlib.Path(folder).name]
-        for folder, one in by_folder.items()
-        if kept.get(pathlib.Path(folder).name, {}).get("flags") == checksum(one)
-    }
+    rows = {}
+    for folder, one in by_folder.items():
+        known = kept.get(pathlib.Path(folder).name)
+        if known and known["flags"] != checksum(one):
+            raise UserError(
+                f"{RESULTS} has a row of {known['run']} that was trained with other flags. Pass "
+                "--flagfile=flags/fashion_mnist.cfg and nothing that changes it, or move the file "
+                "away."
+            )
+        if known:
+            rows[folder] = known
 
     def finished(one):
-        folder = one.output_dir
-        rows[folder] = kept[pathlib.Path(folder).name] = row(one)
-        write_csv(RESULTS, [kept[name] for name in sorted(kept)])
-        print(f"{len(rows)} of {len(by_folder)}: {folder}", flush=True)
+        rows[one.output_dir] = found = row(one)
+        add(found)
+        print(f"{len(rows)} of {len(by_folder)}: {one.output_dir}", flush=True)
 
     train_here([one for folder, one in by_folder.items() if folder not in rows], jobs, finished)
     return rows
@@ -76,7 +87,7 @@ def train_here(all_settings, jobs, finished=lambda one: None):
     def ended(one, code):
         folder = one.output_dir
         if code:
-            raise SystemExit(f"{folder}: train.py ended with {code}, see {folder}/train.txt.")
+            raise UserError(f"{folder}: train.py ended with {code}, see {folder}/train.txt.")
         finished(one)
 
     train_all(all_settings, jobs, ended)
@@ -84,26 +95,55 @@ def train_here(all_settings, jobs, finished=lambda one: None):
 
 def row(one):
     """Returns the row of a finished run."""
-    metrics = json.loads(RunFolder(one.output_dir).metrics.read_text())
     return {
         "run": pathlib.Path(one.output_dir).name,
         "flags": checksum(one),
-        **summary(metrics),
+        **summary(read_metrics(RunFolder(one.output_dir))),
         "cpu_seconds": seconds(one.output_dir)[0],
     }
 
 
+def add(found):
+    """Writes a row beside those that are there by now; another process may add some too."""
+    folder = os.open(RESULTS.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        rows = {**read(), found["run"]: found}
+        write_csv(RESULTS, [rows[name] for name in sorted(rows)])
+    finally:
+        os.close(folder)
+
+
 def read():
-    """Reads the rows that were written, by the name of the run."""
+    """Reads the rows that were written, by the name of the run.
+
+    Raises:
+        UserError: the file is damaged.
+    """
     if not RESULTS.exists():
         return {}
-    with RESULTS.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for one in rows:
-        one["gate_rates"] = [float(rate) for rate in one["gate_rates"].split()]
-        for name in set(one) - {*TEXTS, "gate_rates"}:
-            one[name] = float(one[name]) if one[name] else None
+    try:
+        with RESULTS.open(newline="") as file:
+            rows = [_read_row(one) for one in csv.DictReader(file)]
+        if not rows:
+            raise ValueError("there is no row")
+    except (KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
+        raise UserError(
+            f"{RESULTS} is damaged: {error!r}. Get it back with git checkout, or move it away to "
+            "train every run anew."
+        ) from error
     return {one["run"]: one for one in rows}
+
+
+def _read_row(texts):
+    numbers = {name: float(texts[name]) for name in NUMBERS}
+    numbers |= {name: float(texts[name]) if texts[name] else None for name in SOME}
+    rates = [float(rate) for rate in texts["gate_rates"].split()]
+    known = [value for value in numbers.values() if value is not None]
+    # A line that was cut lacks its last columns, or has more of them than the header.
+    if None in (*texts, *texts.values()) or not all(map(math.isfinite, (*known, *rates))):
+        raise ValueError(f"{texts['run']}: a value is missing or no number")
+    return {"run": texts["run"], "flags": texts["flags"], **numbers, "gate_rates": rates}
 
 
 def checksum(one):

@@ -86,3 +86,17 @@ def test_a_run_folder_that_is_a_file_is_named(tmp_path):
     assert finished.returncode == 2
     (line,) = own_lines(finished.stderr)
     assert "--output_dir" in line
+
+
+def test_what_the_system_forbids_is_one_line(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from tfgates import command\ncommand.run(lambda: open('/dev/null/x', 'w'))\n"
+    )
+    finished = forked(str(script))
+    assert finished.returncode == 2
+    (line,) = own_lines(finished.stderr)
+    assert line == (
+        "script.py: error: Cannot use /dev/null/x: Not a directory. Make it accessible, or name "
+        "another folder."
+    )

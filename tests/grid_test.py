@@ -1,6 +1,7 @@
 """Many runs: their combinations, their order, what is trained again, and the table."""
 
 import csv
+import dataclasses
 import json
 import pathlib
 import subprocess
@@ -14,9 +15,11 @@ from examples import with_flags
 from processes import forked
 
 from tfgates.errors import UserError
+from tfgates.inference.passes import Result
 from tfgates.report.runs import as_text, figures, summary, write_csv
 from tfgates.runs import many
 from tfgates.runs.grid import read_grid, read_point
+from tfgates.runs.records import Metrics
 
 STUB = """
     import json, pathlib, sys, time
@@ -64,6 +67,8 @@ def test_every_combination_in_order():
         ("gate=dependent,", "'gate=dependent,'"),
         ("seed=1 seed=2", "each once"),
         ("output_dir=a,b", "not output_dir"),
+        ("seed=1,1", "each value once"),
+        ("target_rate=0.4,0.40", "each value once"),
         ("colour=red", "colour"),
         ("decay_epochs=1,2", "decay_epochs=1,2"),
         ("gate=dependent,absent", "gate=absent"),
@@ -158,29 +163,20 @@ def wait_for(condition):
         time.sleep(0.1)
 
 
-def rows():
-    metrics = [
-        {
-            "policies": [
-                {
-                    "policy": "threshold 0.5",
-                    "top1_error": error,
-                    "top5_error": 0.5,
-                    "rate": 0.5,
-                    "macs": 2e6,
-                    "macs_share": 0.6,
-                    "gate_rates": [round(rate) for rate in rates],
-                },
-                {
-                    "policy": "stochastic, 5 passes",
-                    "top1_error": error + 1,
-                    "gate_rates": rates,
-                },
-            ]
-        }
-        for error, rates in ((10.0, [0.0, 0.04, 0.96, 0.5]), (12.0, [0.05, 0.95, 1.0, 0.5]))
+def metrics(error, rates):
+    cost = Result("", error, 0.5, rate=0.5, macs=2e6, macs_share=0.6, gate_rates=[])
+    policies = [
+        dataclasses.replace(cost, policy="threshold 0.5", gate_rates=[round(x) for x in rates]),
+        dataclasses.replace(
+            cost, policy="stochastic, 5 passes", gate_rates=rates, top1_error=error + 1
+        ),
     ]
-    return [{"gate": "dependent", "seed": "1", **summary(one)} for one in metrics]
+    return Metrics(10, 0.5, 3_000_000, policies)
+
+
+def rows():
+    some = metrics(10.0, [0.0, 0.04, 0.96, 0.5]), metrics(12.0, [0.05, 0.95, 1.0, 0.5])
+    return [{"gate": "dependent", "seed": "1", **summary(one)} for one in some]
 
 
 def test_summary_counts_collapsed_gates():
@@ -189,7 +185,8 @@ def test_summary_counts_collapsed_gates():
     assert second["collapsed"] == 0.25
     assert (first["stochastic_top1_error"], first["macs_share"]) == (11.0, 0.6)
     assert first["gate_rates"] == [0.0, 0.04, 0.96, 0.5]
-    plain = summary({"policies": [{**first, "gate_rates": [], "policy": "no gates"}]})
+    own = dataclasses.replace(metrics(10.0, []).policies[0], policy="no gates")
+    plain = summary(Metrics(10, 1.0, 3_000_000, [own]))
     assert (plain["collapsed"], plain["gate_rates"]) == (None, [])
     assert plain["stochastic_top1_error"] is None
 
@@ -231,6 +228,11 @@ def test_the_tool_on_real_runs(training, tmp_path):
     again = forked(*tool)
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "sweep.csv").read_text() == before
+    # Another grid in the same folder leaves the rows that are not its own.
+    other = forked(*tool[:-1], "--grid=gate=none")
+    assert other.returncode == 0, other.stderr
+    with (tmp_path / "sweep.csv").open(newline="") as file:
+        assert [row["gate"] for row in csv.DictReader(file)] == ["independent", "none"]
     refused = forked(*tool, "--momentum=0.8")
     assert refused.returncode == 2
     assert "2 of 2 runs failed" in refused.stderr

@@ -11,7 +11,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 # Each room may import from the rooms of earlier lines, and from its own where it is a folder. In
 # runs/ every file is a room.
 LAYERS = [
-    {"errors", "progress"},
+    {"errors", "progress", "writing"},
     {"noise", "norms", "losses", "schedules", "data", "policies", "gates"},
     {"costs", "blocks"},
     {"network", "filters"},
@@ -19,8 +19,8 @@ LAYERS = [
     {"training", "inference", "export", "report"},
     {"target_flags"},
     {"flags"},
-    {"config", "command", "runs.folder"},
-    {"speed", "runs.results", "runs.records", "runs.init_from", "runs.from_run"},
+    {"config", "command", "runs.folder", "runs.records"},
+    {"speed", "runs.results", "runs.init_from", "runs.from_run"},
     {"runs.model_card", "runs.grid", "runs.many"},
     {"runs.build", "runs.finish", "runs.comparison", "runs.selection", "runs.inside"},
     {"tools"},

@@ -16,7 +16,6 @@ from report_fixtures import LABELS, SHAPE, inside, made_up_page, record
 
 from tfgates import costs
 from tfgates.data import datasets
-from tfgates.errors import UserError
 from tfgates.inference.by_class import class_means, extremes, specialization
 from tfgates.policies import Threshold
 from tfgates.report.chain import links
@@ -302,23 +301,9 @@ def test_stochastic_depth_has_rates_but_no_target_and_no_classes():
     assert "have collapsed" not in html
 
 
-def test_damaged_files_and_other_networks_are_refused(copied_run):
-    run = copied_run
-    whole = run.metrics.read_text()
-    for text in ("{", "[]", whole.replace('"top1_error": ', '"top1_error": 1e999, "x": ')):
-        run.metrics.write_text(text)
-        with pytest.raises(UserError, match=r"metrics\.json is damaged.*tools\.evaluate"):
-            Record.read(run)
-    run.metrics.write_text(whole)
-    with pytest.raises(UserError, match=r"with 3 gates, and model\.keras has 9"):
-        Record.read(run).require_gates(9)
-    run.rates.write_text("step,gate_00\n1,x\n")
-    with pytest.raises(UserError, match=r"rates\.csv is damaged"):
-        Record.read(run)
-    run.rates.write_text("")
-    assert Record.read(run).rates.unit == "epoch"
-    run.model.unlink()
-    refused = forked(*REPORT, f"--run={run.path}")
+def test_a_run_without_a_model_is_refused(copied_run):
+    copied_run.model.unlink()
+    refused = forked(*REPORT, f"--run={copied_run.path}")
     assert refused.returncode == 2
     assert "model.keras is missing" in own_lines(refused.stderr)[-1]
 
@@ -335,3 +320,9 @@ def test_runs_of_different_data_are_refused(whole_run, shipped, tmp_path):
     assert "fashion_mnist_13k" in line
     refused = forked(*REPORT, f"--run={run.path}", "--output=page.pdf")
     assert "ends in .html" in own_lines(refused.stderr)[-1]
+    # Pictures in a folder of this name would stand among the files of the run.
+    refused = forked(*REPORT, f"--run={run.path}", f"--output={run.path}.html")
+    assert "which holds a run" in own_lines(refused.stderr)[-1]
+    refused = forked(*REPORT, f"--run={run.path}", "--output=/dev/null/page.html")
+    assert "--output=/dev/null/page.html cannot be written" in own_lines(refused.stderr)[-1]
+    assert "Looking at" not in refused.stdout

@@ -1,5 +1,6 @@
 """The same command again: after a kill, an interrupt, a divergence, or the end."""
 
+import shutil
 import signal
 import time
 
@@ -84,6 +85,17 @@ def test_another_run_in_the_folder_is_refused(copied_run, training, flags, words
     for word in words:
         assert word in line
     assert (run.flags.read_text(), run.metrics.read_text()) == before
+
+
+def test_a_finished_model_without_checkpoints_is_not_replaced(copied_run, training):
+    """Pruned runs are such folders, and those whose checkpoints were deleted."""
+    run = copied_run
+    shutil.rmtree(run.checkpoints)
+    before = run.flags.read_text(), run.metrics.read_text(), run.model.stat().st_mtime
+    refused = forked(*training(run.path, "--epochs=3", "--target_rate=0.4"))
+    assert refused.returncode == 2
+    assert "a finished model without a checkpoint" in own_lines(refused.stderr)[-1]
+    assert (run.flags.read_text(), run.metrics.read_text(), run.model.stat().st_mtime) == before
 
 
 def test_a_diverged_run_ends_with_its_reason_and_without_a_result(training, tmp_path):

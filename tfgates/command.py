@@ -9,6 +9,7 @@ from absl import app, flags, logging
 from tfgates.errors import UserError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
 
 
 def run(main):
@@ -28,6 +29,11 @@ def run(main):
         except UserError as error:
             _fail(str(error))
         except OSError as error:
+            if error.errno in FORBIDDEN and error.filename:
+                _fail(
+                    f"Cannot use {error.filename}: {error.strerror}. Make it accessible, or name "
+                    "another folder."
+                )
             if error.errno not in FULL:
                 raise
             _fail(

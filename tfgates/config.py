@@ -9,6 +9,7 @@ from absl import flags
 from tfgates import target_flags
 from tfgates.errors import UserError
 from tfgates.flags import MANY, OF_RUN
+from tfgates.writing import replacing
 
 # What may change when a run is resumed: how long, where and on how many devices it goes on, and
 # what comes after the last epoch.
@@ -159,9 +160,8 @@ class TrainConfig:
         try:
             if resumes and path.exists():
                 self._compare(path, path.read_text())
-            unfinished = path.with_suffix(".tmp")
-            unfinished.write_text(self.as_flagfile())
-            unfinished.replace(path)
+            with replacing(path) as file:
+                file.write(self.as_flagfile())
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(
                 f"--output_dir={path.parent} cannot be used as a run folder: {error}. "

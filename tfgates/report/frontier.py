@@ -6,6 +6,7 @@ import tabulate
 
 from tfgates.report.style import COLORS, INK, MARKERS, new_figure, save_png, styled
 from tfgates.report.sweep import COLUMNS
+from tfgates.writing import replacing
 
 
 def as_text(candidates, chosen):
@@ -38,7 +39,7 @@ def write_csv(candidates, frontier, chosen, path):
         chosen: one of them.
         path: of the file.
     """
-    with path.open("w", newline="") as file:
+    with replacing(path, newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["run", "tau", *COLUMNS, "milliseconds", "on_frontier", "chosen"])
         writer.writerows(

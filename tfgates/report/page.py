@@ -10,6 +10,7 @@ import markupsafe
 
 import tfgates
 from tfgates.report.style import Picture, as_svg, save_png
+from tfgates.writing import replacing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,9 +130,8 @@ def write(page, path):
             name = "_".join(part.title.lower().split())
             for index, card in enumerate(part.cards, 1):
                 (folder / f"{name}_{index}.png").write_bytes(card.png)
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(as_html(page), encoding="utf-8")
-    unfinished.replace(path)
+    with replacing(path) as file:
+        file.write(as_html(page))
 
 
 def _svg(picture):

@@ -5,6 +5,8 @@ import statistics
 
 import tabulate
 
+from tfgates.writing import replacing
+
 # Rates that the paper calls collapsed: nearly always closed, nearly always open.
 COLLAPSED = (0.05, 0.95)
 FIGURES = ("top1_error", "stochastic_top1_error", "rate", "macs", "macs_share", "collapsed")
@@ -15,7 +17,7 @@ def summary(metrics):
     """Summarises a run.
 
     Args:
-        metrics: content of its metrics.json.
+        metrics: `tfgates.runs.records.Metrics`.
 
     Returns:
         dict of top1_error, top5_error, rate, macs and macs_share of its own
@@ -23,12 +25,13 @@ def summary(metrics):
         independent ones are all open or closed at a threshold; and collapsed, the share of them
         with a rate below 0.05 or above 0.95, None without gates.
     """
-    own = metrics["policies"][0]
-    sampled = [one for one in metrics["policies"] if one["policy"].startswith("stochastic")]
-    rates = sampled[0]["gate_rates"] if sampled else []
+    own = metrics.policies[0]
+    sampled = [one for one in metrics.policies if one.policy.startswith("stochastic")]
+    rates = sampled[0].gate_rates if sampled else []
+    names = ("top1_error", "top5_error", "rate", "macs", "macs_share")
     return {
-        **{name: own[name] for name in ("top1_error", "top5_error", "rate", "macs", "macs_share")},
-        "stochastic_top1_error": sampled[0]["top1_error"] if sampled else None,
+        **{name: getattr(own, name) for name in names},
+        "stochastic_top1_error": sampled[0].top1_error if sampled else None,
         "collapsed": sum(map(is_collapsed, rates)) / len(rates) if rates else None,
         "gate_rates": rates,
     }
@@ -41,19 +44,18 @@ def is_collapsed(rate):
 
 
 def write_csv(path, rows):
-    """Writes a row for each run under a temporary name and renames it.
+    """Writes a row for each run.
 
     Args:
         path: of the file.
-        rows: list of dicts with the same keys; lists of numbers are divided by spaces.
+        rows: list of dicts; what one lacks is empty, lists of numbers are divided by spaces.
     """
-    unfinished = path.with_suffix(".tmp")
-    with unfinished.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
+    columns = dict.fromkeys(name for row in rows for name in row)
+    with replacing(path, newline="") as file:
+        writer = csv.DictWriter(file, list(columns))
         writer.writeheader()
         for row in rows:
             writer.writerow({name: _cell(value) for name, value in row.items()})
-    unfinished.replace(path)
 
 
 def _cell(value):

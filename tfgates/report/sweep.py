@@ -5,6 +5,7 @@ import itertools
 
 from tfgates.report.labels import place
 from tfgates.report.style import Picture, new_figure, styled
+from tfgates.writing import replacing
 
 COLUMNS = ("top1_error", "top5_error", "rate", "macs", "macs_share")
 
@@ -16,7 +17,7 @@ def write_csv(results, path):
         results: list of `Result` of `tfgates.inference.evaluate.sweep`.
         path: of the file.
     """
-    with path.open("w", newline="") as file:
+    with replacing(path, newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["tau", *COLUMNS])
         writer.writerows(

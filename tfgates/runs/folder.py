@@ -12,6 +12,7 @@ from tfgates.data.preprocess import Preprocessing
 from tfgates.errors import UserError
 from tfgates.training import checkpoint
 from tfgates.training.classifier import GatedClassifier
+from tfgates.writing import replacing
 
 
 class RunFolder:
@@ -212,7 +213,6 @@ def _description(dataset, preprocessing):
 
 
 def write_json(path, content):
-    """Writes JSON under a temporary name and renames it, so that no half file is ever seen."""
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(content, indent=2) + "\n")
-    unfinished.replace(path)
+    """Writes JSON, indented."""
+    with replacing(path) as file:
+        file.write(json.dumps(content, indent=2) + "\n")

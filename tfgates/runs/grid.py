@@ -57,10 +57,17 @@ def read_grid(texts):
                 f"--grid divides values at commas, which --{name} needs itself. Received: "
                 f"{name}={','.join(choices)}. Pass --{name} beside --grid, one sweep for each."
             )
-    return [
+    points = [
         read_point(dict(zip(varied, values, strict=True)))
         for values in itertools.product(*varied.values())
     ]
+    runs = {dataclasses.replace(point.settings, output_dir="") for point in points}
+    if len(runs) < len(points) or len({point.name for point in points}) < len(points):
+        raise UserError(
+            "--grid names each value once: two of its runs would be the same. Received: "
+            f"{' '.join(texts)}."
+        )
+    return points
 
 
 def read_point(values):

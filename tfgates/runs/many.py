@@ -49,19 +49,27 @@ def train_all(all_settings, jobs, finished):
                 settings = waiting.pop(0)
                 running[_start(settings, jobs)] = settings, time.monotonic()
             for process in list(running):
-                pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-                if pid:
-                    settings, began = running.pop(process)
-                    process.returncode = os.waitstatus_to_exitcode(status)
-                    cpu = usage.ru_utime + usage.ru_stime
-                    _add_seconds(settings, cpu, time.monotonic() - began)
+                settings, began = running[process]
+                if _has_ended(process, settings, began, os.WNOHANG):
+                    del running[process]
                     finished(settings, process.returncode)
             time.sleep(PAUSE)
     finally:
         for process in running:
             process.terminate()
-        for process in running:
-            process.wait()
+        for process, (settings, began) in running.items():
+            _has_ended(process, settings, began)
+
+
+def _has_ended(process, settings, began, options=0):
+    """Whether a run has ended; notes its time. Without options it waits for that."""
+    pid, status, usage = os.wait4(process.pid, options)
+    if pid:
+        process.returncode = os.waitstatus_to_exitcode(status)
+        cpu = usage.ru_utime + usage.ru_stime
+        with _seconds_file(settings.output_dir).open("a", newline="") as file:
+            csv.writer(file).writerow([f"{cpu:.3f}", f"{time.monotonic() - began:.3f}"])
+    return bool(pid)
 
 
 def is_finished(settings):
@@ -74,25 +82,33 @@ def is_finished(settings):
         # A run that is trained longer keeps its old card until the new model is evaluated.
         evaluated = run.card.stat().st_mtime >= run.model.stat().st_mtime
         return evaluated and run.flags.read_text() == settings.as_flagfile()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
         return False
 
 
 def seconds(path):
     """Returns the process CPU time and the wall time that a run took, over all its starts.
 
-    They are None of one that was trained otherwise, or whose sweep ended before it.
+    They are None of one that was trained otherwise, whose sweep was killed, or whose file is
+    damaged.
     """
-    if not _seconds_file(path).exists():
+    try:
+        with _seconds_file(path).open(newline="") as file:
+            rows = [(float(cpu), float(wall)) for cpu, wall in csv.reader(file)]
+        cpu, wall = map(sum, zip(*rows, strict=True))
+    except (OSError, ValueError):
         return None, None
-    with _seconds_file(path).open(newline="") as file:
-        rows = [[float(cell) for cell in row] for row in csv.reader(file)]
-    return tuple(map(sum, zip(*rows, strict=True)))
+    return cpu, wall
 
 
 def _start(settings, jobs):
     folder = pathlib.Path(settings.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"--output_dir={folder.parent} cannot hold runs: {error}. Choose another."
+        ) from error
     threads = str(max(1, CORES // jobs))
     lines = settings.as_flagfile().splitlines()
     with (folder / "train.txt").open("a") as log:
@@ -106,11 +122,6 @@ def _start(settings, jobs):
                 "TF_NUM_INTEROP_THREADS": threads,
             },
         )
-
-
-def _add_seconds(settings, *values):
-    with _seconds_file(settings.output_dir).open("a", newline="") as file:
-        csv.writer(file).writerow([f"{value:.3f}" for value in values])
 
 
 def _seconds_file(path):

@@ -5,10 +5,11 @@ import json
 
 import tfgates
 from tfgates import costs
-from tfgates.inference.passes import Result
 from tfgates.pruning import indices_of_gates, one_sided
 from tfgates.report.compared import COMPARED
 from tfgates.report.run_card import of_run
+from tfgates.runs.records import read_metrics
+from tfgates.writing import replacing
 
 # The share of images for which a gate may decide unlike the others and still be one-sided.
 RARE = 0.001
@@ -24,10 +25,12 @@ def write_card(run, network, dataset, measured=None):
         measured: a split, and a list of `Result` on its images, the network's own policy first;
             None: those of metrics.json.
     """
-    about = describe(run, network, dataset, measured or _evaluated(run))
-    unfinished = run.card.with_suffix(".tmp")
-    unfinished.write_text(of_run(about))
-    unfinished.replace(run.card)
+    if measured is None:
+        metrics = read_metrics(run)
+        measured = "test", metrics.policies if metrics else []
+    about = describe(run, network, dataset, measured)
+    with replacing(run.card) as file:
+        file.write(of_run(about))
 
 
 def describe(run, network, dataset, measured):
@@ -61,12 +64,3 @@ def _gated_blocks(network):
         for block, indices in zip(network.blocks, indices_of_gates(network), strict=True)
         for _ in indices
     ]
-
-
-def _evaluated(run):
-    """Reads metrics.json: the split and the results; none where there are none."""
-    try:
-        rows = json.loads(run.metrics.read_text())["policies"]
-        return "test", [Result(**row) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError):
-        return "test", []

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ import numpy as np
 from tfgates.errors import UserError
 from tfgates.inference.passes import Result
 from tfgates.report.sweep import COLUMNS
+
+# What reading a file of the right form never raises.
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,12 +73,19 @@ class Record:
         Raises:
             UserError: one of them is damaged.
         """
+        flags = run.load_flags()
+        try:
+            float(flags.get("target_rate", 1))
+        except ValueError as error:
+            raise UserError(
+                f"{run.flags} is damaged: --target_rate={flags['target_rate']}. Mend the line."
+            ) from error
         return cls(
             name=str(run.path),
-            flags=run.load_flags(),
-            metrics=_read(run.metrics, _metrics),
+            flags=flags,
+            metrics=read_metrics(run),
             rates=read_rates(run),
-            sweep=_read(run.tau_table, _sweep),
+            sweep=read_sweep(run),
         )
 
     def require_gates(self, num_gates):
@@ -89,6 +100,26 @@ class Record:
                 f"{self.name}/metrics.json is of a network with {found} gates, and model.keras has "
                 f"{num_gates}. Evaluate it: python -m tfgates.tools.evaluate --run={self.name}."
             )
+
+
+def read_metrics(run):
+    """Reads the results on the test images.
+
+    Args:
+        run: `RunFolder`.
+
+    Returns:
+        `Metrics`, or None where the run has not been evaluated.
+
+    Raises:
+        UserError: metrics.json is damaged.
+    """
+    return _read(run.metrics, _metrics)
+
+
+def read_sweep(run):
+    """Reads the thresholds, as `Result`s; see `read_metrics`."""
+    return _read(run.tau_table, _sweep)
 
 
 def read_rates(run):
@@ -112,7 +143,7 @@ def _read(path, reader):
     try:
         with path.open(newline="") as file:
             return reader(file)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (*DAMAGE, OSError, csv.Error) as error:
         raise UserError(
             f"{path} is damaged: {type(error).__name__}, {str(error)[:200]}. Make it anew: metrics "
             f"and thresholds with python -m tfgates.tools.evaluate --run={path.parent}, logs by "
@@ -123,25 +154,37 @@ def _read(path, reader):
 def _metrics(file):
     found = json.load(file)
     policies = [_result(row) for row in found["policies"]]
-    if not policies:
-        raise ValueError("there is no policy")
+    if len({len(one.gate_rates) for one in policies}) != 1:
+        raise ValueError("the policies have unlike numbers of gates, or there are none")
     return Metrics(
-        test_images=int(found["test_images"]),
-        target_rate=float(found["target_rate"]),
-        ungated_macs=int(found["ungated_macs"]),
+        test_images=int(_number("test_images", found["test_images"])),
+        target_rate=_number("target_rate", found["target_rate"]),
+        ungated_macs=int(_number("ungated_macs", found["ungated_macs"])),
         policies=policies,
     )
 
 
 def _result(row):
     result = Result(**row)
-    numbers = dataclasses.asdict(result)
-    known = {key: value for key, value in numbers.items() if value is not None}
-    del known["policy"]
-    for name, value in known.items():
-        if not np.isfinite(np.asarray(value, "float64")).all():
-            raise ValueError(f"{name} is {value}")
+    for field in dataclasses.fields(Result):
+        value = getattr(result, field.name)
+        if field.name == "policy":
+            if not isinstance(value, str):
+                raise ValueError(f"policy is {value!r}")
+        elif field.name == "gate_rates":
+            for rate in value:
+                if not 0 <= _number("a rate", rate) <= 1:
+                    raise ValueError(f"a rate is {rate}")
+        elif value is not None or field.default is dataclasses.MISSING:
+            _number(field.name, value)
     return result
+
+
+def _number(name, value):
+    """Returns a number of a file, which is finite and no text."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name} is {value!r}")
+    return value
 
 
 def _rates(file):
@@ -160,16 +203,17 @@ def _table(file, unit, column):
     if not gates:
         return None
     values = np.array([[float(row[gate]) for gate in gates] for row in rows])
-    if not np.isfinite(values).all():
-        raise ValueError("a rate is no number")
-    return Rates(unit, np.array([float(row[column]) for row in rows]), values)
+    positions = np.array([float(row[column]) for row in rows])
+    if not np.isfinite(values).all() or not np.isfinite(positions).all():
+        raise ValueError("a rate or its step is no number")
+    return Rates(unit, positions, values)
 
 
 def _sweep(file):
     found: list[Any] = []
     for row in csv.DictReader(file):
-        numbers = {column: float(row[column]) for column in COLUMNS}
-        found.append(Result(policy=f"{float(row['tau']):g}", gate_rates=[], **numbers))
+        numbers = {name: _number(name, float(row[name])) for name in ("tau", *COLUMNS)}
+        found.append(Result(policy=f"{numbers.pop('tau'):g}", gate_rates=[], **numbers))
     if not found:
         raise ValueError("there is no threshold")
     return found

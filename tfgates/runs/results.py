@@ -1,8 +1,6 @@
 """The results of a run: evaluated, printed, and written to its folder."""
 
-import csv
 import dataclasses
-import json
 
 import numpy as np
 
@@ -18,6 +16,7 @@ from tfgates.report.compared import COMPARED
 from tfgates.report.pictures import target_of_rates
 from tfgates.report.style import looks_of, save_png
 from tfgates.runs.folder import write_json
+from tfgates.runs.records import read_metrics, read_sweep
 from tfgates.training.tensorboard import write_hparams
 
 # Every number of replicas up to 8 divides it, or leaves each of them a share.
@@ -37,10 +36,16 @@ def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
         split: "test" or "validation".
         target_rate: what it was trained towards, over all gates; recorded.
     """
-    images = evaluation_images(dataset, split, preprocessing)
+    flags, images = run.load_flags(), evaluation_images(dataset, split, preprocessing)
     print()
     with progress(f"Evaluating on {dataset.size(split)} {split} images", "batches") as show:
         results = evaluate(network, images, show)
+    print(f"\n{tables.policies(results)}\n")
+    if network.num_gates:
+        target = target_of_rates(flags, target_rate)
+        aim = "" if target is None else f" (target {target:g})"
+        print(f"Rate of each gate, {results[0].policy}{aim}:")
+        print(tables.gate_bars(results[0].gate_rates))
     if split == "test":
         write_json(
             run.metrics,
@@ -52,19 +57,12 @@ def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
                 "policies": [dataclasses.asdict(result) for result in results],
             },
         )
-        flags = run.load_flags()
         write_hparams(
             run.tensorboard / "test",
             str(run.path),
             {name: flags[name] for name in COMPARED if name in flags},
             {name: getattr(results[0], name) for name in sweep_report.COLUMNS},
         )
-    print(f"\n{tables.policies(results)}\n")
-    if network.num_gates:
-        target = target_of_rates(run.load_flags(), target_rate)
-        aim = "" if target is None else f" (target {target:g})"
-        print(f"Rate of each gate, {results[0].policy}{aim}:")
-        print(tables.gate_bars(results[0].gate_rates))
 
 
 def sweep_run(run, network, dataset, preprocessing, taus):
@@ -146,21 +144,24 @@ def measured_at(run, tau):
     Returns:
         dict of split, top1_error, top5_error, rate, macs and macs_share, or None where the run was
         not evaluated at this threshold.
+
+    Raises:
+        UserError: one of their files is damaged.
     """
-    try:
-        for index, row in enumerate(json.loads(run.metrics.read_text())["policies"]):
-            # Stochastic depth is served as it is evaluated first, with expected branches.
-            own = index == 0 and row["policy"] in ("no gates", "expected")
-            if own or row["policy"] == f"threshold {tau:g}":
-                return {"split": "test", **{key: row[key] for key in sweep_report.COLUMNS}}
-        with run.tau_table.open(newline="") as file:
-            for row in csv.DictReader(file):
-                if float(row["tau"]) == tau:
-                    found = {key: float(row[key]) for key in sweep_report.COLUMNS}
-                    return {"split": "validation", **found}
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+    metrics = read_metrics(run)
+    for index, one in enumerate(metrics.policies if metrics else ()):
+        # Stochastic depth is served as it is evaluated first, with expected branches.
+        own = index == 0 and one.policy in ("no gates", "expected")
+        if own or one.policy == f"threshold {tau:g}":
+            return _measured("test", one)
+    for one in read_sweep(run) or ():
+        if float(one.policy) == tau:
+            return _measured("validation", one)
     return None
+
+
+def _measured(split, result):
+    return {"split": split, **{name: getattr(result, name) for name in sweep_report.COLUMNS}}
 
 
 def collapsed_gates(network, dataset, preprocessing, tau, share):

@@ -48,6 +48,8 @@ def main():
     records[0].require_gates(network.num_gates)
     run.warn_if_unfinished()
     dataset = common_data(runs, DATA_DIR.value)
+    path = pathlib.Path(OUTPUT.value) if OUTPUT.value else run.report
+    prepare(path)
     inside = None
     if network.has_learned_gates:
         task = f"Looking at {dataset.size('test')} test images"
@@ -55,14 +57,28 @@ def main():
             inside = look_inside(network, dataset, preprocessing, show)
     shape = (preprocessing.size, preprocessing.size, 3)
     page = build(records, network, shape, labels, inside)
-    path = pathlib.Path(OUTPUT.value) if OUTPUT.value else run.report
+    write(page, path)
+    print(f"Page: {path}\nPictures: {path.with_suffix('')}")
+
+
+def prepare(path):
+    """Makes the folder of the pictures, before the work begins.
+
+    Raises:
+        UserError: it cannot be made, or is a run folder, whose files the pictures would replace.
+    """
+    folder = path.with_suffix("")
+    if RunFolder(folder).data.exists():
+        raise UserError(
+            f"--output={path} puts pictures into the folder {folder}, which holds a run. Choose "
+            "another name."
+        )
     try:
-        write(page, path)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
             f"--output={path} cannot be written: {error.strerror}. Choose another."
         ) from error
-    print(f"Page: {path}\nPictures: {path.with_suffix('')}")
 
 
 if __name__ == "__main__":

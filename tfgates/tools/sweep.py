@@ -8,7 +8,7 @@ finished runs are only read. Writes a row for each run to OUTPUT_DIR/sweep.csv a
 prints their table, over the seeds the mean and standard deviation.
 """
 
-import json
+import csv
 import pathlib
 
 from absl import flags
@@ -20,6 +20,7 @@ from tfgates.report.runs import as_text, figures, summary, write_csv
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.grid import read_grid
 from tfgates.runs.many import seconds, train_all
+from tfgates.runs.records import read_metrics
 
 tfgates.flags.define_flags()
 flags.adopt_module_key_flags(tfgates.flags)
@@ -35,6 +36,7 @@ def main():
     points = read_grid(GRID.value)
     by_folder = {point.settings.output_dir: point for point in points}
     folder = pathlib.Path(flags.FLAGS.output_dir)
+    others = rows_of_others(folder / "sweep.csv", by_folder)
     rows: list[dict] = []
     failed: list[str] = []
 
@@ -46,7 +48,7 @@ def main():
             print(f"{name}: ended with {code}, see {settings.output_dir}/train.txt", flush=True)
             return
         rows.append(row(point))
-        write_csv(folder / "sweep.csv", rows)
+        write_csv(folder / "sweep.csv", [*others, *rows])
         texts = figures(rows[-1:])
         print(f"{name}: {texts['top1_error']} % at rate {texts['rate']}", flush=True)
 
@@ -54,7 +56,7 @@ def main():
     train_all([point.settings for point in points], JOBS.value, finished)
     rows.sort(key=lambda one: list(by_folder).index(one["run"]))
     if rows:
-        write_csv(folder / "sweep.csv", rows)
+        write_csv(folder / "sweep.csv", [*others, *rows])
         labels = [name for name in points[0].values if name != "seed"]
         print(f"\n{as_text(rows, labels)}\n\nEach run: {folder / 'sweep.csv'}")
     if failed:
@@ -64,14 +66,39 @@ def main():
         )
 
 
+def rows_of_others(path, folders):
+    """Reads the rows that an earlier grid has left in the same table.
+
+    Raises:
+        UserError: it is no table of runs.
+    """
+    if not path.exists():
+        return []
+    try:
+        with path.open(newline="") as file:
+            return [one for one in csv.DictReader(file) if one["run"] not in folders]
+    except (KeyError, ValueError, csv.Error) as error:
+        raise UserError(f"{path} is no table of runs. Move it away and start again.") from error
+
+
 def row(point):
-    """Returns the row of a finished run: folder, values of its flags, figures, times."""
+    """Returns the row of a finished run: folder, values of its flags, figures, times.
+
+    Raises:
+        UserError: its metrics.json is missing or damaged.
+    """
     folder = point.settings.output_dir
+    metrics = read_metrics(RunFolder(folder))
+    if metrics is None:
+        raise UserError(
+            f"{folder} has lost its metrics.json. Make it anew: python -m tfgates.tools.evaluate "
+            f"--run={folder}."
+        )
     cpu, wall = seconds(folder)
     return {
         "run": folder,
         **point.values,
-        **summary(json.loads(RunFolder(folder).metrics.read_text())),
+        **summary(metrics),
         "cpu_seconds": cpu,
         "wall_seconds": wall,
     }

@@ -6,6 +6,7 @@ import math
 import keras
 
 from tfgates.errors import UserError
+from tfgates.writing import replacing
 
 
 def is_gate(name):
@@ -119,10 +120,8 @@ def keep_rows(path, column, last):
         return
     index = rows[0].index(column)
     kept = [row for row in rows[1:] if len(row) == len(rows[0]) and _number(row[index]) <= last]
-    unfinished = path.with_suffix(".tmp")
-    with unfinished.open("w", newline="") as file:
+    with replacing(path, newline="") as file:
         csv.writer(file).writerows([rows[0], *kept])
-    unfinished.replace(path)
 
 
 def _number(text):
