@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
 from tfgates.data.preprocess import Preprocessing
+from tfgates.errors import UserError
 from tfgates.export import warmup
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel
@@ -47,6 +48,8 @@ def serving(folder, *arguments):
     )
     try:
         found = re.search(r"on (\S+:\d+)$", process.stdout.readline())
+        if not found:
+            raise UserError("serving/server.py has not started: its reason stands above.")
         yield found[1], psutil.Process(process.pid)
     finally:
         process.terminate()

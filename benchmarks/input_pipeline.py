@@ -15,8 +15,9 @@ import time
 
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
+from tfgates import command
 from tfgates.data.augment import Augmentation, resized_crop_flip, sample_window
 from tfgates.data.batches import training_batches
 from tfgates.data.datasets import open_dataset
@@ -26,7 +27,7 @@ from tfgates.report.timing import hardware, ratio, table
 DATASET = flags.DEFINE_string("dataset", "", "A data set of JPEG files.")
 PHOTOS = flags.DEFINE_string("photos", "", "A folder of large photographs to cut tiles from.")
 IMAGES = flags.DEFINE_integer("images", 2048, "Images of a round.")
-ROUNDS = flags.DEFINE_integer("rounds", 7, "Rounds of the interleaved run.")
+ROUNDS = flags.DEFINE_integer("rounds", 7, "Rounds of the interleaved run.", lower_bound=1)
 BATCH = flags.DEFINE_integer("batch", 64, "Images of a batch.")
 
 SIZE = 224
@@ -110,7 +111,7 @@ def measure(dataset):
     print(table(rows, headers))
 
 
-def main(_):
+def main():
     if not PHOTOS.value:
         measure(open_dataset(DATASET.value))
         return
@@ -120,4 +121,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

@@ -18,10 +18,12 @@ import tempfile
 import absl.logging
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
+from benchmarks import checks
 from benchmarks.embedded import jpegs
 from benchmarks.graphs import randomized
+from tfgates import command
 from tfgates.data.preprocess import Preprocessing
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel
@@ -30,9 +32,11 @@ from tfgates.report.timing import hardware, interleaved, ratio, table
 from tfgates.speed import SIDE_BY_SIDE, Served
 
 NETWORK = flags.DEFINE_string("network", "resnet50:224", "NAME:PIXELS.")
+checks.are_cases("network", "NAME:PIXELS")
 BATCHES = flags.DEFINE_list("batches", ["1", "8"], "Images in a request.")
-ROUNDS = flags.DEFINE_integer("rounds", 9, "Rounds of the interleaved run.")
-CALLS = flags.DEFINE_integer("calls", 4, "Requests of each in a round.")
+checks.are_numbers("batches", 0, 1024, "1,8")
+ROUNDS = flags.DEFINE_integer("rounds", 9, "Rounds of the interleaved run.", lower_bound=1)
+CALLS = flags.DEFINE_integer("calls", 4, "Requests of each in a round.", lower_bound=1)
 MEMORY = flags.DEFINE_string("memory", "", "Of a child process: the model whose memory it takes.")
 
 CLASSES = 1000
@@ -94,7 +98,7 @@ def measure(paths):
     print(f"\n{table(rows, ['', *headers, 'MB on disk', 'peak MB'])}", flush=True)
 
 
-def main(_):
+def main():
     absl.logging.set_verbosity("error")
     if MEMORY.value:
         served = Served(MEMORY.value, SIDE_BY_SIDE)
@@ -110,4 +114,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

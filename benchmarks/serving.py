@@ -18,10 +18,12 @@ import time
 import grpc
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
+from benchmarks import checks
 from benchmarks.embedded import ROOT, clients, export, jpegs, request_for, serving
 from benchmarks.load import PREDICT
+from tfgates import command
 from tfgates.report.timing import hardware, interleaved, table
 
 sys.path.insert(0, str(ROOT / "serving"))
@@ -29,13 +31,15 @@ sys.path.insert(0, str(ROOT / "serving"))
 from model import Model
 
 CASES = flags.DEFINE_list("cases", ["cifar_resnet20:32", "resnet50:224"], "What is served.")
+checks.are_cases("cases", "NAME:PIXELS")
 PARTS = flags.DEFINE_list(
     "parts", ["latency", "throughput", "swaps", "memory"], "What is measured."
 )
-ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds of the interleaved runs.")
+checks.are_among("parts", PARTS.default)
+ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds of the interleaved runs.", lower_bound=1)
 SECONDS = flags.DEFINE_float("seconds", 4.0, "Of one alternative in a round of throughput.")
-CLIENTS = flags.DEFINE_integer("clients", 8, "Processes that ask at once.")
-REQUESTS = flags.DEFINE_integer("requests", 10_000, "Of the memory part.")
+CLIENTS = flags.DEFINE_integer("clients", 8, "Processes that ask at once.", lower_bound=1)
+REQUESTS = flags.DEFINE_integer("requests", 10_000, "Of the memory part.", lower_bound=10)
 
 DIRECT_BATCHES = (1, 8, 32)
 CLIENT_BATCHES = (1, 8)
@@ -166,7 +170,7 @@ def spread(values):
     return f"{median:.2f}", f"{low:.2f}-{high:.2f}"
 
 
-def main(_):
+def main():
     # As in the server; the first session of a process sets it for all.
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.get_logger().setLevel("ERROR")
@@ -188,4 +192,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

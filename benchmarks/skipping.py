@@ -19,10 +19,11 @@ import absl.logging
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
-from benchmarks import runtimes
+from benchmarks import checks, runtimes
 from benchmarks.graphs import Graphs
+from tfgates import command
 from tfgates.export.skipping import best_skip
 from tfgates.pruning import prune
 from tfgates.report.timing import hardware, interleaved, ratio, table
@@ -31,12 +32,16 @@ from tfgates.speed import SIDE_BY_SIDE, WIDE, Served
 NETWORK_SIZES = flags.DEFINE_list(
     "networks", ["resnet50:224", "cifar_resnet110:32"], "NAME:PIXELS of the networks."
 )
+checks.are_cases("networks", "NAME:PIXELS")
 BATCHES = flags.DEFINE_list("batches", ["1", "8", "32"], "Images in a call.")
+checks.are_numbers("batches", 0, 1024, "1,8")
 RATES = flags.DEFINE_list("rates", ["0.4", "0.5", "0.6", "1"], "Shares of blocks that are open.")
+checks.are_numbers("rates", 0, 1, "0.4,1")
 TABLES = flags.DEFINE_list(
     "tables", ["float32", "bfloat16"], "Of float32, bfloat16 (against float32), runtimes."
 )
-ROUNDS = flags.DEFINE_integer("rounds", 7, "Rounds of the interleaved run.")
+checks.are_among("tables", ["float32", "bfloat16", "runtimes"])
+ROUNDS = flags.DEFINE_integer("rounds", 7, "Rounds of the interleaved run.", lower_bound=1)
 SECONDS = flags.DEFINE_float("seconds", 0.4, "Of an alternative in a round, at least.")
 
 OPEN, CLOSED = -1e9, 1e9
@@ -210,7 +215,7 @@ def measure(graphs, cases, batch):
     print(f"\nBatch {batch}\n\n{table(rows, headers)}", flush=True)
 
 
-def main(_):
+def main():
     absl.logging.set_verbosity("error")
     print(f"{hardware()}, TensorFlow {tf.__version__}, {datetime.date.today()}")
     for described in NETWORK_SIZES.value:
@@ -225,4 +230,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

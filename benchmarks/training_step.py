@@ -16,8 +16,10 @@ import sys
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
+from benchmarks import checks
+from tfgates import command
 from tfgates.networks import NETWORKS
 from tfgates.report.timing import hardware, interleaved, ratio, table
 from tfgates.training.classifier import GatedClassifier
@@ -25,9 +27,10 @@ from tfgates.training.classifier import GatedClassifier
 CASES = flags.DEFINE_list(
     "cases", ["cifar_resnet20:32:128", "cifar_resnet110:32:128", "resnet50:64:32"], "What is timed."
 )
+checks.are_cases("cases", "NAME:PIXELS:BATCH")
 VARIANTS = flags.DEFINE_enum("variants", "gates", ["gates", "all"], "all: XLA and replicas too.")
-ROUNDS = flags.DEFINE_integer("rounds", 9, "Rounds of the interleaved run.")
-STEPS = flags.DEFINE_integer("steps", 3, "Steps of an alternative in a round.")
+ROUNDS = flags.DEFINE_integer("rounds", 9, "Rounds of the interleaved run.", lower_bound=1)
+STEPS = flags.DEFINE_integer("steps", 3, "Steps of an alternative in a round.", lower_bound=1)
 MEMORY = flags.DEFINE_string("memory", "", "Of a child process: the one variant it measures.")
 
 GATES = ("none", "dependent", "independent")
@@ -121,7 +124,7 @@ def measure(case):
     print(f"\n{case}\n\n{table(rows, headers)}", flush=True)
 
 
-def main(_):
+def main():
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
     )
@@ -139,4 +142,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)
