@@ -1,11 +1,10 @@
-"""The same command again: after a kill, an interrupt, a divergence, or the end."""
+"""The same command again: after an early kill, an interrupt, a divergence, or the end."""
 
 import shutil
 import signal
 import time
 
 import pytest
-from checkpoint_test import assert_trained_alike
 from examples import own_lines
 from processes import Script, forked
 
@@ -30,17 +29,6 @@ def test_an_interrupted_run_ends_in_one_line(training, tmp_path):
     assert interrupted.returncode == 130
     line = own_lines(interrupted.stderr)[-1]
     assert line == "Interrupted. What is finished is kept; train.py resumes."
-
-
-def test_a_killed_run_resumes_after_its_last_finished_epoch(whole_run, training, tmp_path):
-    whole, _ = whole_run
-    broken = RunFolder(tmp_path / "broken")
-    with Script(*training(broken.path, "--epochs=3")) as script:
-        wait_for_an_epoch(broken, script)
-    finished = forked(*training(broken.path, "--epochs=3"))
-    assert finished.returncode == 0, finished.stderr
-    assert "Epochs 2 to 3." in finished.stdout or "Epochs 3 to 3." in finished.stdout
-    assert_trained_alike(broken, whole)
 
 
 def test_a_run_killed_in_its_first_epoch_starts_over(training, tmp_path):
