@@ -7,6 +7,7 @@ from tfgates import costs
 from tfgates.inference.by_class import class_means, specialization
 from tfgates.inference.passes import Result
 from tfgates.report.sections import build
+from tfgates.report.style import Picture
 from tfgates.runs.inside import Inside, Photo
 from tfgates.runs.records import Metrics, Rates, Record
 
@@ -75,3 +76,9 @@ def made_up_page(runs=("runs/one",)):
         record(name, cost, [0.0, 1.0, 0.4], seed=str(seed)) for seed, name in enumerate(runs, 1)
     ]
     return build(records, network, SHAPE, LABELS, inside(network))
+
+
+def pictures(page):
+    """The pictures of a page by their names."""
+    parts = [part for section in page.sections for part in section.parts]
+    return {part.name: part for part in parts if isinstance(part, Picture)}

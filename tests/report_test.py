@@ -1,67 +1,24 @@
-"""The page of a run: its numbers against NumPy and metrics.json, its words, what it refuses."""
+"""The page of a run: its pictures and words against the numbers they stand for."""
 
 import dataclasses
 import itertools
-import json
 import re
-import shutil
 
 import numpy as np
 import pytest
-from examples import PREPROCESSING, STATISTICS, own_lines, small_network
+from examples import small_network
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from processes import forked
-from report_fixtures import LABELS, SHAPE, inside, made_up_page, record
+from report_fixtures import LABELS, SHAPE, inside, made_up_page, pictures, record
 
 from tfgates import costs
-from tfgates.data import datasets
-from tfgates.inference.by_class import class_means, extremes, specialization
-from tfgates.policies import Threshold
 from tfgates.report.chain import links
 from tfgates.report.final_rates import final_rates
 from tfgates.report.labels import place
 from tfgates.report.page import as_html
 from tfgates.report.pictures import BETWEEN, CLOSED, OPEN, kinds, target_of_rates
 from tfgates.report.sections import build
-from tfgates.report.style import BLUE, GREEN, ORANGE, Picture, as_svg
-from tfgates.runs.folder import RunFolder
-from tfgates.runs.inside import look_inside
-from tfgates.runs.records import Record
-from tfgates.runs.results import open_data
-from tfgates.training.classifier import GatedClassifier
-
-REPORT = ("-m", "tfgates.tools.report")
-
-
-def pictures(page):
-    parts = [part for section in page.sections for part in section.parts]
-    return {part.name: part for part in parts if isinstance(part, Picture)}
-
-
-def test_means_of_each_class_against_a_loop():
-    rng = np.random.default_rng(0)
-    decisions, labels = rng.random((50, 7)) < 0.4, rng.integers(0, 4, 50)
-    found = class_means(decisions, labels, 5)
-    for label, gate in itertools.product(range(4), range(7)):
-        own = [row[gate] for row, one in zip(decisions, labels, strict=True) if one == label]
-        assert found[label, gate] == pytest.approx(sum(own) / len(own))
-    assert np.isnan(found[4]).all()
-    np.testing.assert_allclose(class_means(labels * 2.0, labels, 4), [0, 2, 4, 6])
-
-
-def test_the_most_specialised_class_is_the_one_furthest_from_all():
-    far = specialization(np.array([[0.5, 0.5], [1.0, 0.5], [0.0, 0.0]]), [0.5, 0.5])
-    np.testing.assert_allclose(far, [0, 0.25, 0.5])
-
-
-def test_most_and_fewest_gates_then_multiply_adds_then_evenly():
-    decisions = np.array([[1, 1], [0, 1], [1, 0], [0, 0], [0, 1], [0, 1], [0, 0], [0, 0]])
-    macs = 10 + decisions @ [5.0, 7.0]
-    most, fewest = extremes(decisions, macs, 3)
-    assert most == [0, 1, 5]
-    assert fewest == [3, 6, 7]
-    assert extremes(np.ones((4, 2)), np.ones(4), 2) == ([], [])
+from tfgates.report.style import BLUE, GREEN, ORANGE, as_svg
 
 
 def test_a_gate_collapses_within_a_twentieth():
@@ -191,91 +148,6 @@ def test_of_many_runs_each_has_its_own_inference():
     assert [text.get_text() for text in axes.texts] == names
 
 
-@pytest.fixture(scope="module")
-def looked_at(whole_run):
-    run, _ = whole_run
-    _, _, preprocessing = run.load_data()
-    network, dataset = run.load_classifier().network, open_data(run)
-    with datasets.readable(dataset):
-        return network, dataset, look_inside(network, dataset, preprocessing)
-
-
-def test_looking_inside_against_a_loop(whole_run, looked_at):
-    run, _ = whole_run
-    network, dataset, found = looked_at
-    records = list(dataset.records("test").as_numpy_iterator())
-    images = np.stack([PREPROCESSING(image) for image, _ in records])
-    logits, decisions = (values.numpy() for values in network(images, policy=Threshold()))
-    rates = found.class_rates["threshold 0.5"]
-    for label in range(10):
-        own = [index for index, (_, one) in enumerate(records) if one == label]
-        assert found.images[label] == len(own)
-        if own:
-            np.testing.assert_allclose(rates[label], decisions[own].mean(axis=0))
-            wrong = [logits[index].argmax() != label for index in own]
-            assert found.errors[label] == pytest.approx(100 * np.mean(wrong))
-    recorded = json.loads(run.metrics.read_text())["policies"][0]
-    np.testing.assert_allclose(found.rates["threshold 0.5"], recorded["gate_rates"])
-    np.testing.assert_allclose(found.special, np.abs(rates - decisions.mean(axis=0)).mean(axis=1))
-    for photo in (*found.most, *found.fewest):
-        (index,) = [i for i, image in enumerate(images) if np.array_equal(image, photo.pixels)]
-        assert photo.label == records[index][1]
-        assert photo.prediction == logits[index].argmax()
-
-
-def test_the_rates_drawn_are_those_of_metrics_json(whole_run, looked_at):
-    run, _ = whole_run
-    network, dataset, found = looked_at
-    page = build([Record.read(run)], network, SHAPE, dataset.labels, found)
-    drawn = pictures(page)
-    recorded = {row["policy"]: row for row in json.loads(run.metrics.read_text())["policies"]}
-    bars = drawn["final_rates"].figure.axes[0].containers
-    heights = sorted((bar.get_x(), bar.get_height()) for some in bars for bar in some)
-    assert [height for _, height in heights] == recorded["threshold 0.5"]["gate_rates"]
-    points = drawn["tradeoff"].figure.axes[0].lines
-    expected = [row["top1_error"] for row in recorded.values()]
-    assert [line.get_ydata()[0] for line in points if len(line.get_ydata()) == 1] == expected
-    assert drawn["rates_over_training"].figure.axes[0].lines[2].get_ydata().shape == (9,)
-    assert page.figures[0][0] == f"{recorded['threshold 0.5']['top1_error']:.2f} %"
-
-
-def test_a_page_of_a_run_and_the_plain_network(whole_run, copied_run, tmp_path):
-    plain = copied_run
-    plain.save_classifier(GatedClassifier(small_network("none", size=32)), plain.model)
-    for path in (plain.metrics, plain.rates, plain.log):
-        path.unlink()
-    page = tmp_path / "page.html"
-    runs = [f"--run={run.path}" for run in (whole_run[0], plain)]
-    finished = forked(*REPORT, *runs, f"--output={page}")
-    assert finished.returncode == 0, finished.stderr
-    assert "Looking at 10 test images" in finished.stdout
-    html = page.read_text()
-    assert f"{plain.path} has not been evaluated: metrics.json is missing" in html
-    assert f"python -m tfgates.tools.evaluate --run={plain.path}" in html
-    files = {path.name for path in (tmp_path / "page").iterdir()}
-    named = set(re.findall(r'<figure id="picture-(\w+)"', html))
-    assert {"tradeoff", "chain", "rates_over_training", "final_rates", "class_rates"} == named
-    assert {f"{name}.png" for name in named} <= files
-    # Of the plain network alone: no gates, and no picture of them.
-    finished = forked(*REPORT, f"--run={plain.path}")
-    assert finished.returncode == 0, finished.stderr
-    html = (plain.path / "report.html").read_text()
-    assert re.findall(r'<figure id="picture-(\w+)"', html) == ["chain"]
-    assert html.count("This network has no gates") == 4
-
-
-def test_what_is_missing_is_named_with_its_command(looked_at, whole_run):
-    network, dataset, found = looked_at
-    bare = Record("runs/a b", {}, metrics=None, rates=None, sweep=None)
-    html = as_html(build([bare], network, SHAPE, dataset.labels, found))
-    assert "tau.csv is missing" in html
-    assert "rates.csv or log.csv: it was lost" in html
-    assert "flags.cfg is missing" in html
-    assert html.count("tfgates.tools.evaluate --run=&#39;runs/a b&#39;") == 3
-    # The rates after the training are those that were just measured.
-    assert 'id="picture-final_rates"' in html
-
-
 def test_independent_gates_name_no_class_and_no_image():
     network = small_network("independent", size=32)
     cost = costs.count(network, SHAPE)
@@ -299,30 +171,3 @@ def test_stochastic_depth_has_rates_but_no_target_and_no_classes():
     assert html.count("The gates of stochastic depth") == 2
     assert "target is" not in html
     assert "have collapsed" not in html
-
-
-def test_a_run_without_a_model_is_refused(copied_run):
-    copied_run.model.unlink()
-    refused = forked(*REPORT, f"--run={copied_run.path}")
-    assert refused.returncode == 2
-    assert "model.keras is missing" in own_lines(refused.stderr)[-1]
-
-
-def test_runs_of_different_data_are_refused(whole_run, shipped, tmp_path):
-    run, other = whole_run[0], RunFolder(tmp_path / "other")
-    other.path.mkdir()
-    other.write_data(shipped, PREPROCESSING, STATISTICS)
-    shutil.copy(run.model, other.model)
-    refused = forked(*REPORT, f"--run={run.path}", f"--run={other.path}")
-    assert refused.returncode == 2
-    (line,) = own_lines(refused.stderr)
-    assert "my_set" in line
-    assert "fashion_mnist_13k" in line
-    refused = forked(*REPORT, f"--run={run.path}", "--output=page.pdf")
-    assert "ends in .html" in own_lines(refused.stderr)[-1]
-    # Pictures in a folder of this name would stand among the files of the run.
-    refused = forked(*REPORT, f"--run={run.path}", f"--output={run.path}.html")
-    assert "which holds a run" in own_lines(refused.stderr)[-1]
-    refused = forked(*REPORT, f"--run={run.path}", "--output=/dev/null/page.html")
-    assert "--output=/dev/null/page.html cannot be written" in own_lines(refused.stderr)[-1]
-    assert "Looking at" not in refused.stdout
