@@ -1,6 +1,7 @@
 """A file that is written as a whole, or not at all."""
 
 import contextlib
+import json
 import pathlib
 
 
@@ -26,3 +27,9 @@ def replacing(path, newline=None):
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def write_json(path, content):
+    """Writes JSON, indented; see `replacing`."""
+    with replacing(path) as file:
+        file.write(json.dumps(content, indent=2) + "\n")

@@ -12,7 +12,7 @@ from tfgates.data.preprocess import Preprocessing
 from tfgates.errors import UserError
 from tfgates.training import checkpoint
 from tfgates.training.classifier import GatedClassifier
-from tfgates.writing import replacing
+from tfgates.writing import write_json
 
 
 class RunFolder:
@@ -210,9 +210,3 @@ def _description(dataset, preprocessing):
         "labels": dataset.labels,
         "preprocessing": dataclasses.asdict(preprocessing),
     }
-
-
-def write_json(path, content):
-    """Writes JSON, indented."""
-    with replacing(path) as file:
-        file.write(json.dumps(content, indent=2) + "\n")

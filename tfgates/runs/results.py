@@ -15,9 +15,9 @@ from tfgates.report import tables
 from tfgates.report.compared import COMPARED
 from tfgates.report.pictures import target_of_rates
 from tfgates.report.style import looks_of, save_png
-from tfgates.runs.folder import write_json
 from tfgates.runs.records import read_metrics, read_sweep
 from tfgates.training.tensorboard import write_hparams
+from tfgates.writing import write_json
 
 # Every number of replicas up to 8 divides it, or leaves each of them a share.
 EVALUATION_BATCH = 256
