@@ -184,6 +184,8 @@ def test_the_recipe_of_imagenet_from_pictures_to_the_client(pictures, tmp_path):
     finished = forked(
         "train.py",
         "--flagfile=flags/r50.cfg",
+        # Half as many blocks of the same kind of network take half of the time.
+        "--network=resnet18",
         f"--dataset=folder:{pictures}",
         f"--output_dir={run.path}",
         "--init_from=",
@@ -202,7 +204,7 @@ def test_the_recipe_of_imagenet_from_pictures_to_the_client(pictures, tmp_path):
     assert data["preprocessing"] == {"size": 64, "resize": "shorter_side"}
     assert data["mean"] == [0.485, 0.456, 0.406]
     assert run.load_data()[2] == Preprocessing(64, "shorter_side")
-    assert run.load_classifier().network.num_gates == 16
+    assert run.load_classifier().network.num_gates == 8
     exported = forked("-m", "tfgates.tools.export", f"--run={run.path}")
     assert exported.returncode == 0, exported.stderr
     shown = forked("serving/demo.py", f"--run={run.path}")
@@ -210,4 +212,4 @@ def test_the_recipe_of_imagenet_from_pictures_to_the_client(pictures, tmp_path):
     answers = [line.split() for line in shown.stdout.splitlines() if ".jpg" in line]
     assert len(answers) == 4
     assert {answer[1] for answer in answers} <= {"clothing", "portrait"}
-    assert all(len(answer[3]) == 16 for answer in answers)
+    assert all(len(answer[3]) == 8 for answer in answers)
