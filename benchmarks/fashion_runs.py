@@ -17,13 +17,13 @@ from absl import flags
 from tfgates.config import FREE
 from tfgates.errors import UserError
 from tfgates.report.runs import summary, write_csv
+from tfgates.report.sweep import COLUMNS
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.grid import read_point
 from tfgates.runs.many import seconds, train_all
 from tfgates.runs.records import read_metrics
 
 RESULTS = pathlib.Path(__file__).with_name("results") / "fashion_mnist.csv"
-NUMBERS = ("top1_error", "top5_error", "rate", "macs", "macs_share")
 # Of networks with gates, and of runs that were timed.
 SOME = ("stochastic_top1_error", "collapsed", "cpu_seconds")
 
@@ -136,7 +136,7 @@ def read():
 
 
 def _read_row(texts):
-    numbers = {name: float(texts[name]) for name in NUMBERS}
+    numbers = {name: float(texts[name]) for name in COLUMNS}
     numbers |= {name: float(texts[name]) if texts[name] else None for name in SOME}
     rates = [float(rate) for rate in texts["gate_rates"].split()]
     known = [value for value in numbers.values() if value is not None]

@@ -5,7 +5,7 @@ import time
 import grpc
 import numpy as np
 import pytest
-from held_model import one_thread, parameters, wait_until, waiting
+from queue_fixtures import one_thread, parameters, wait_until, waiting
 from serving_fixtures import (
     arrays,
     assert_same,
@@ -21,7 +21,7 @@ from serving_fixtures import (
 
 from tfgates.errors import UserError
 
-pytest_plugins = ["serving_fixtures", "held_model"]
+pytest_plugins = ["serving_fixtures", "queue_fixtures"]
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 

@@ -1,6 +1,7 @@
 """The rows of many runs that the benchmarks share: none is lost, none is believed blindly."""
 
 import pytest
+from examples import with_flags
 
 from benchmarks import fashion_runs
 from tfgates.errors import UserError
@@ -25,6 +26,20 @@ def test_a_row_is_added_to_those_that_are_there_by_now(results):
     assert fashion_runs.read() == before
     fashion_runs.add({**row, "run": "another"})
     assert set(fashion_runs.read()) == {*before, "another"}
+
+
+def test_a_row_is_taken_for_its_flags_alone(results):
+    flagfile = "--flagfile=flags/fashion_mnist.cfg"
+
+    def known(*flags):
+        one = "gate=none"
+        return with_flags(lambda: fashion_runs.train([fashion_runs.settings(one, 1)], 1), *flags)
+
+    (row,) = known(flagfile).values()
+    assert row == fashion_runs.read()["gate=none,seed=1"]
+    for flags in ([flagfile, "--epochs=4"], ["--dataset=fashion_mnist"]):
+        with pytest.raises(UserError, match="gate=none,seed=1 that was trained with other flags"):
+            known(*flags)
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,8 @@ def test_runs_end_with_the_sweep(stub):
         wait_for(lambda: (stub / "started").exists() and len((stub / "started").read_text()) == 2)
         sweep.terminate()
         assert sweep.wait(30) == 143
+    # What they took until then counts.
+    assert all(many.seconds(stub / f"seed={seed}")[1] > 0 for seed in (1, 2))
     commands = [path.read_bytes() for path in pathlib.Path("/proc").glob("[0-9]*/cmdline")]
     assert not [command for command in commands if str(stub / "slow.py").encode() in command]
 

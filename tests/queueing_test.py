@@ -7,7 +7,7 @@ import time
 import grpc
 import numpy as np
 import pytest
-from held_model import one_thread, wait_until, waiting
+from queue_fixtures import one_thread, wait_until, waiting
 from serving_fixtures import (
     arrays,
     assert_same,
@@ -22,7 +22,7 @@ from serving_fixtures import (
 )
 from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
 
-pytest_plugins = ["serving_fixtures", "held_model"]
+pytest_plugins = ["serving_fixtures", "queue_fixtures"]
 
 CLIENT = """
 import sys, grpc

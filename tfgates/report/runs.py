@@ -5,6 +5,7 @@ import statistics
 
 import tabulate
 
+from tfgates.report.sweep import COLUMNS
 from tfgates.writing import replacing
 
 # Rates that the paper calls collapsed: nearly always closed, nearly always open.
@@ -20,17 +21,16 @@ def summary(metrics):
         metrics: `tfgates.runs.records.Metrics`.
 
     Returns:
-        dict of top1_error, top5_error, rate, macs and macs_share of its own
-        policy; stochastic_top1_error, None without gates; gate_rates of sampled gates, as
-        independent ones are all open or closed at a threshold; and collapsed, the share of them
-        with a rate below 0.05 or above 0.95, None without gates.
+        dict of top1_error, top5_error, rate, macs and macs_share of its own policy;
+        stochastic_top1_error, None without gates; gate_rates of sampled gates, as independent ones
+        are all open or closed at a threshold; and collapsed, the share of them with a rate below
+        0.05 or above 0.95, None without gates.
     """
     own = metrics.policies[0]
     sampled = [one for one in metrics.policies if one.policy.startswith("stochastic")]
     rates = sampled[0].gate_rates if sampled else []
-    names = ("top1_error", "top5_error", "rate", "macs", "macs_share")
     return {
-        **{name: getattr(own, name) for name in names},
+        **{name: getattr(own, name) for name in COLUMNS},
         "stochastic_top1_error": sampled[0].top1_error if sampled else None,
         "collapsed": sum(map(is_collapsed, rates)) / len(rates) if rates else None,
         "gate_rates": rates,
