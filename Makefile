@@ -23,7 +23,7 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/flagfiles_test.py tests/imports_test.py
+	$(BIN)/python -m pytest -q tests/settings/flagfiles_test.py tests/house/imports_test.py
 
 docs: .venv/installed
 	$(BIN)/python -m sphinx -q -E -n -W --keep-going -c docs . docs/_build

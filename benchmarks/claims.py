@@ -15,16 +15,16 @@ import sys
 
 from absl import flags
 
-import tfgates.flags
+import tfgates.settings.flags
 from benchmarks import claims_picture, verdicts
 from benchmarks.fashion_runs import RESULTS, read, settings, train, train_here
-from tfgates import command
+from tfgates.base import command
 from tfgates.report.runs import as_text
 from tfgates.report.timing import hardware, table
 from tfgates.runs.folder import RunFolder
 
-tfgates.flags.define_flags()
-flags.adopt_module_key_flags(tfgates.flags)
+tfgates.settings.flags.define_flags()
+flags.adopt_module_key_flags(tfgates.settings.flags)
 SEEDS = flags.DEFINE_list("seeds", ["1", "2", "3"], "Seeds of every run.")
 TARGETS = flags.DEFINE_list("targets", ["0.2", "0.4", "0.5", "0.6"], "Target rates.")
 JOBS = flags.DEFINE_integer("jobs", 1, "Runs at a time.", lower_bound=1)

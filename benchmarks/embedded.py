@@ -11,8 +11,8 @@ import psutil
 import tensorflow as tf
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
+from tfgates.base.errors import UserError
 from tfgates.data.preprocess import Preprocessing
-from tfgates.errors import UserError
 from tfgates.export import warmup
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel

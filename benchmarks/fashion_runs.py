@@ -14,14 +14,14 @@ import pathlib
 
 from absl import flags
 
-from tfgates.config import FREE
-from tfgates.errors import UserError
+from tfgates.base.errors import UserError
 from tfgates.report.runs import summary, write_csv
 from tfgates.report.sweep import COLUMNS
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.grid import read_point
 from tfgates.runs.many import seconds, train_all
 from tfgates.runs.records import read_metrics
+from tfgates.settings.config import FREE
 
 RESULTS = pathlib.Path(__file__).with_name("results") / "fashion_mnist.csv"
 # Of networks with gates, and of runs that were timed.

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from tfgates import command
+from tfgates.base import command
 from tfgates.data.augment import Augmentation, resized_crop_flip, sample_window
 from tfgates.data.batches import training_batches
 from tfgates.data.datasets import open_dataset

@@ -23,7 +23,7 @@ from absl import flags
 from benchmarks import checks
 from benchmarks.embedded import jpegs
 from benchmarks.graphs import randomized
-from tfgates import command
+from tfgates.base import command
 from tfgates.data.preprocess import Preprocessing
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel

@@ -23,7 +23,7 @@ from absl import flags
 from benchmarks import checks
 from benchmarks.embedded import ROOT, clients, export, jpegs, request_for, serving
 from benchmarks.load import PREDICT
-from tfgates import command
+from tfgates.base import command
 from tfgates.report.timing import hardware, interleaved, table
 
 sys.path.insert(0, str(ROOT / "serving"))

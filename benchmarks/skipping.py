@@ -23,7 +23,7 @@ from absl import flags
 
 from benchmarks import checks, runtimes
 from benchmarks.graphs import Graphs
-from tfgates import command
+from tfgates.base import command
 from tfgates.export.skipping import best_skip
 from tfgates.pruning import prune
 from tfgates.report.timing import hardware, interleaved, ratio, table

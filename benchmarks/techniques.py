@@ -10,15 +10,15 @@ table of the test images: what is chosen, thresholds and epochs, is chosen witho
 
 from absl import flags
 
-import tfgates.flags
+import tfgates.settings.flags
 from benchmarks.fashion_runs import settings, train
-from tfgates import command
-from tfgates.errors import UserError
+from tfgates.base import command
+from tfgates.base.errors import UserError
 from tfgates.report.runs import figures
 from tfgates.report.timing import hardware, table
 
-tfgates.flags.define_flags()
-flags.adopt_module_key_flags(tfgates.flags)
+tfgates.settings.flags.define_flags()
+flags.adopt_module_key_flags(tfgates.settings.flags)
 ONLY = flags.DEFINE_list("only", [], "Names of techniques; empty: all.")
 JOBS = flags.DEFINE_integer("jobs", 1, "Runs at a time.", lower_bound=1)
 

@@ -19,7 +19,7 @@ import tensorflow as tf
 from absl import flags
 
 from benchmarks import checks
-from tfgates import command
+from tfgates.base import command
 from tfgates.networks import NETWORKS
 from tfgates.report.timing import hardware, interleaved, ratio, table
 from tfgates.training.classifier import GatedClassifier

@@ -6,7 +6,7 @@ import os
 import numpy as np
 from refused import invalid
 
-from tfgates.errors import UserError
+from tfgates.base.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,9 +12,9 @@ import sys
 import tensorflow as tf
 from absl import flags
 
-from tfgates import command
+from tfgates.base import command
+from tfgates.base.errors import UserError
 from tfgates.data.preprocess import decode
-from tfgates.errors import UserError
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.results import open_data
 

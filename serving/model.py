@@ -7,7 +7,7 @@ import tensorflow as tf
 from refused import CODES, Refused, invalid
 from tensorflow.core.protobuf import rewriter_config_pb2
 
-from tfgates.errors import UserError
+from tfgates.base.errors import UserError
 
 tf1 = tf.compat.v1
 

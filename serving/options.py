@@ -5,7 +5,7 @@ from absl import flags
 from batching import Batching
 from model import session_config
 
-from tfgates.errors import UserError
+from tfgates.base.errors import UserError
 
 HOST = flags.DEFINE_string(
     "host",

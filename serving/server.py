@@ -31,8 +31,8 @@ from tensorflow_serving.apis.get_model_status_pb2 import ModelVersionStatus
 from warmup import warm_up
 from watcher import Watcher
 
-from tfgates import command
-from tfgates.errors import UserError
+from tfgates.base import command
+from tfgates.base.errors import UserError
 
 # What a stop waits for requests in flight; Kubernetes kills after 30 s.
 GRACE_SECONDS = 25

@@ -14,7 +14,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from tfgates.errors import UserError
+from tfgates.base.errors import UserError
 
 
 @contextlib.contextmanager

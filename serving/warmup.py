@@ -6,7 +6,7 @@ from google.protobuf.message import DecodeError
 from refused import Refused
 from tensorflow_serving.apis import prediction_log_pb2
 
-from tfgates.errors import UserError
+from tfgates.base.errors import UserError
 
 FILE = "assets.extra/tf_serving_warmup_requests"
 METHODS = {"predict_log": inference.predict, "classify_log": inference.classify}

@@ -8,7 +8,7 @@ from refused import failed_precondition
 from tensorflow_serving.apis.get_model_status_pb2 import ModelVersionStatus
 from version import Version, find_versions, wanted
 
-from tfgates.errors import UserError
+from tfgates.base.errors import UserError
 
 
 class Watcher:

@@ -10,7 +10,7 @@ import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig, ModelServerConfig
 
-from tfgates.errors import UserError
+from tfgates.base.errors import UserError
 
 _DESCRIPTORS = descriptor_pb2.FileDescriptorSet.FromString(
     pathlib.Path(__file__).with_name("config.binpb").read_bytes()

@@ -8,10 +8,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from tfgates.base.errors import UserError
 from tfgates.data.folder import open_folder
 from tfgates.data.prepare import find, prepare
 from tfgates.data.splits import roles
-from tfgates.errors import UserError
 
 LABELS_SAMPLE = 100
 LISTED = 10

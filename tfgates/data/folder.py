@@ -8,10 +8,10 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from tfgates.base.errors import UserError
+from tfgates.base.progress import progress
 from tfgates.data.preprocess import decode
 from tfgates.data.splits import validation_size
-from tfgates.errors import UserError
-from tfgates.progress import progress
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"}
 # Sub-folders that are splits, by the part they play.

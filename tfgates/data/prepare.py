@@ -5,7 +5,7 @@ import pathlib
 
 import tensorflow_datasets as tfds
 
-from tfgates.errors import UserError
+from tfgates.base.errors import UserError
 
 # The sets that ship with the repository are found by their name, like those of tensorflow-datasets.
 SHIPPED = pathlib.Path(__file__).parents[2] / "datasets"

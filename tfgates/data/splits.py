@@ -1,6 +1,6 @@
 """Which part of a data set plays training, validation and test."""
 
-from tfgates.errors import UserError
+from tfgates.base.errors import UserError
 
 MAX_VALIDATION = 10_000
 

@@ -7,7 +7,7 @@ import tempfile
 
 import tensorflow as tf
 
-from tfgates.errors import UserError
+from tfgates.base.errors import UserError
 
 
 def publish(model, folder, version=None, extras=None):

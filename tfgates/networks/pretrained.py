@@ -6,7 +6,7 @@ import pathlib
 import keras
 import numpy as np
 
-from tfgates.errors import UserError
+from tfgates.base.errors import UserError
 from tfgates.networks.resnet import DEPTHS
 from tfgates.networks.torch_file import read_tensors
 

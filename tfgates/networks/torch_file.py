@@ -13,7 +13,7 @@ import ml_dtypes
 import numpy as np
 import safetensors.numpy
 
-from tfgates.errors import UserError
+from tfgates.base.errors import UserError
 
 DTYPES = {
     "FloatStorage": np.dtype("<f4"),

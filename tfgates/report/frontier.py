@@ -4,9 +4,9 @@ import csv
 
 import tabulate
 
+from tfgates.base.files import replacing
 from tfgates.report.style import COLORS, INK, MARKERS, new_figure, save_png, styled
 from tfgates.report.sweep import COLUMNS
-from tfgates.writing import replacing
 
 
 def as_text(candidates, chosen):

@@ -9,8 +9,8 @@ import jinja2
 import markupsafe
 
 import tfgates
+from tfgates.base.files import replacing
 from tfgates.report.style import Picture, as_svg, save_png
-from tfgates.writing import replacing
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,8 +5,8 @@ import statistics
 
 import tabulate
 
+from tfgates.base.files import replacing
 from tfgates.report.sweep import COLUMNS
-from tfgates.writing import replacing
 
 # Rates that the paper calls collapsed: nearly always closed, nearly always open.
 COLLAPSED = (0.05, 0.95)

@@ -3,9 +3,9 @@
 import csv
 import itertools
 
+from tfgates.base.files import replacing
 from tfgates.report.labels import place
 from tfgates.report.style import Picture, new_figure, styled
-from tfgates.writing import replacing
 
 COLUMNS = ("top1_error", "top5_error", "rate", "macs", "macs_share")
 

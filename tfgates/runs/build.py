@@ -3,12 +3,13 @@
 import keras
 import tensorflow as tf
 
-from tfgates import costs, target_flags
+from tfgates import costs
+from tfgates.base.progress import progress
 from tfgates.data.preprocess import STATISTICS, STATISTICS_SAMPLE, measure
-from tfgates.flags import OF_RUN
 from tfgates.networks import NETWORKS
-from tfgates.progress import progress
 from tfgates.runs import from_run, init_from
+from tfgates.settings import target_flags
+from tfgates.settings.flags import OF_RUN
 from tfgates.training.classifier import GatedClassifier
 from tfgates.training.schedule import StepDecay
 

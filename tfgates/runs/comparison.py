@@ -4,9 +4,9 @@ import tempfile
 
 import numpy as np
 
+from tfgates.base.progress import progress
 from tfgates.export.publish import megabytes, publish
 from tfgates.export.savedmodel import ServedModel
-from tfgates.progress import progress
 from tfgates.report.timing import interleaved, ratio, table
 from tfgates.runs.results import sweep_validation, validation_images
 from tfgates.speed import WIDE, Served, in_turn, without_gates

@@ -1,9 +1,9 @@
 """What comes after the last epoch: the kept weights, batch norm recalibrated, the results."""
 
+from tfgates.base.errors import UserError
+from tfgates.base.progress import progress
 from tfgates.data import batches
 from tfgates.data.augment import Augmentation
-from tfgates.errors import UserError
-from tfgates.progress import progress
 from tfgates.report.pictures import rates_over_training, target_of_rates
 from tfgates.report.style import save_png
 from tfgates.runs.model_card import write_card

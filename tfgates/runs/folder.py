@@ -8,11 +8,11 @@ import pathlib
 import keras
 import numpy as np
 
+from tfgates.base.errors import UserError
+from tfgates.base.files import write_json
 from tfgates.data.preprocess import Preprocessing
-from tfgates.errors import UserError
 from tfgates.training import checkpoint
 from tfgates.training.classifier import GatedClassifier
-from tfgates.writing import write_json
 
 
 class RunFolder:

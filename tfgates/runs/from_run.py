@@ -8,11 +8,11 @@ import pathlib
 import keras
 import numpy as np
 
-from tfgates.errors import UserError
-from tfgates.flags import OF_RUN
+from tfgates.base.errors import UserError
 from tfgates.gates import GATES
 from tfgates.networks.residual import noise_streams
 from tfgates.runs.folder import RunFolder
+from tfgates.settings.flags import OF_RUN
 
 # These layers compute in float32 whatever the precision of the run, see `tfgates.networks`.
 FULL_PRECISION = ("Dense", "Rescaling")

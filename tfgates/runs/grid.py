@@ -5,8 +5,8 @@ import itertools
 
 from absl import flags
 
-from tfgates.config import TrainConfig
-from tfgates.errors import UserError
+from tfgates.base.errors import UserError
+from tfgates.settings.config import TrainConfig
 
 
 @dataclasses.dataclass(frozen=True)

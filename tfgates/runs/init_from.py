@@ -4,8 +4,8 @@ import pathlib
 
 import numpy as np
 
+from tfgates.base.errors import UserError
 from tfgates.data.preprocess import STATISTICS
-from tfgates.errors import UserError
 from tfgates.networks.pretrained import (
     load_imagenet,
     load_torchvision,

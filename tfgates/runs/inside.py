@@ -62,7 +62,7 @@ def look_inside(network, dataset, preprocessing, show=None):
         network: built `GatedNetwork` with learned gates.
         dataset: `ImageDataset` or `FolderDataset`, readable.
         preprocessing: `Preprocessing`.
-        show: what `tfgates.progress.progress` yields, for batches; or None.
+        show: what `tfgates.base.progress.progress` yields, for batches; or None.
 
     Returns:
         `Inside`.

@@ -8,9 +8,9 @@ import subprocess
 import sys
 import time
 
-from tfgates.config import TrainConfig
-from tfgates.errors import UserError
+from tfgates.base.errors import UserError
 from tfgates.runs.folder import RunFolder
+from tfgates.settings.config import TrainConfig
 
 TRAIN = pathlib.Path("train.py")
 CORES = len(os.sched_getaffinity(0))

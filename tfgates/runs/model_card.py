@@ -5,11 +5,11 @@ import json
 
 import tfgates
 from tfgates import costs
+from tfgates.base.files import replacing
 from tfgates.pruning import indices_of_gates, one_sided
 from tfgates.report.compared import COMPARED
 from tfgates.report.run_card import of_run
 from tfgates.runs.records import read_metrics
-from tfgates.writing import replacing
 
 # The share of images for which a gate may decide unlike the others and still be one-sided.
 RARE = 0.001

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tfgates.errors import UserError
+from tfgates.base.errors import UserError
 from tfgates.inference.passes import Result
 from tfgates.report.sweep import COLUMNS
 

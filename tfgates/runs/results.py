@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 
 from tfgates import costs
+from tfgates.base.errors import UserError
+from tfgates.base.files import write_json
+from tfgates.base.progress import progress
 from tfgates.data import batches, datasets
-from tfgates.errors import UserError
 from tfgates.inference.evaluate import evaluate, sweep
-from tfgates.progress import progress
 from tfgates.pruning import one_sided
 from tfgates.report import sweep as sweep_report
 from tfgates.report import tables
@@ -17,7 +18,6 @@ from tfgates.report.pictures import target_of_rates
 from tfgates.report.style import looks_of, save_png
 from tfgates.runs.records import read_metrics, read_sweep
 from tfgates.training.tensorboard import write_hparams
-from tfgates.writing import write_json
 
 # Every number of replicas up to 8 divides it, or leaves each of them a share.
 EVALUATION_BATCH = 256
@@ -92,7 +92,7 @@ def sweep_validation(network, dataset, preprocessing, taus, show=None):
         dataset: `ImageDataset` or `FolderDataset`.
         preprocessing: `Preprocessing`.
         taus: thresholds in (0, 1).
-        show: what `tfgates.progress.progress` yields, for batches; or None.
+        show: what `tfgates.base.progress.progress` yields, for batches; or None.
 
     Returns:
         List of `Result`, one for each threshold.

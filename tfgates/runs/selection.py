@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from tfgates.base.errors import UserError
+from tfgates.base.progress import progress
 from tfgates.data import datasets
 from tfgates.data.preprocess import Preprocessing
-from tfgates.errors import UserError
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel, independent_decisions
 from tfgates.inference.budget import Candidate
-from tfgates.progress import progress
 from tfgates.pruning import merge_expected
 from tfgates.report.timing import interleaved
 from tfgates.runs.results import open_data, sweep_validation

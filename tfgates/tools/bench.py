@@ -12,11 +12,11 @@ import tempfile
 import numpy as np
 from absl import flags, logging
 
-from tfgates import command
+from tfgates.base import command
+from tfgates.base.progress import progress
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel, is_threshold
 from tfgates.export.skipping import SKIPS
-from tfgates.progress import progress
 from tfgates.pruning import merge_expected
 from tfgates.report.timing import hardware, interleaved, ratio, table
 from tfgates.runs.folder import RunFolder

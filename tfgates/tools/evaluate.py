@@ -9,9 +9,9 @@ RUN/tau.csv and RUN/tau.png.
 
 from absl import flags
 
-from tfgates import command
+from tfgates.base import command
+from tfgates.base.errors import UserError
 from tfgates.data import datasets
-from tfgates.errors import UserError
 from tfgates.export.savedmodel import is_threshold
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.model_card import write_card

@@ -11,8 +11,8 @@ import pathlib
 
 from absl import flags, logging
 
-from tfgates import command
-from tfgates.errors import UserError
+from tfgates.base import command
+from tfgates.base.errors import UserError
 from tfgates.export import card, warmup
 from tfgates.export.decode import DECODERS
 from tfgates.export.publish import megabytes, publish

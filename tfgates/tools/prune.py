@@ -12,13 +12,12 @@ import dataclasses
 import numpy as np
 from absl import flags, logging
 
-from tfgates import command
+from tfgates.base import command
+from tfgates.base.errors import UserError
+from tfgates.base.progress import progress
 from tfgates.data import datasets
 from tfgates.data.batches import calibration_batches
-from tfgates.errors import UserError
 from tfgates.export.savedmodel import is_threshold
-from tfgates.flags import OF_RUN
-from tfgates.progress import progress
 from tfgates.pruning import (
     fully_decided,
     merge_expected,
@@ -32,7 +31,8 @@ from tfgates.runs.folder import RunFolder
 from tfgates.runs.from_run import gate_kind
 from tfgates.runs.model_card import write_card
 from tfgates.runs.results import open_data
-from tfgates.target_flags import BELONGS
+from tfgates.settings.flags import OF_RUN
+from tfgates.settings.target_flags import BELONGS
 from tfgates.training.classifier import GatedClassifier
 
 RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)

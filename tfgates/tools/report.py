@@ -11,10 +11,10 @@ import pathlib
 
 from absl import flags
 
-from tfgates import command
+from tfgates.base import command
+from tfgates.base.errors import UserError
+from tfgates.base.progress import progress
 from tfgates.data import datasets
-from tfgates.errors import UserError
-from tfgates.progress import progress
 from tfgates.report.page import write
 from tfgates.report.sections import build
 from tfgates.runs.folder import RunFolder

@@ -13,17 +13,17 @@ import pathlib
 
 from absl import flags
 
-import tfgates.flags
-from tfgates import command
-from tfgates.errors import UserError
+import tfgates.settings.flags
+from tfgates.base import command
+from tfgates.base.errors import UserError
 from tfgates.report.runs import as_text, figures, summary, write_csv
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.grid import read_grid
 from tfgates.runs.many import seconds, train_all
 from tfgates.runs.records import read_metrics
 
-tfgates.flags.define_flags()
-flags.adopt_module_key_flags(tfgates.flags)
+tfgates.settings.flags.define_flags()
+flags.adopt_module_key_flags(tfgates.settings.flags)
 GRID = flags.DEFINE_multi_string(
     "grid", [], "Flags of train.py and their values: gate=dependent,independent seed=1,2,3."
 )

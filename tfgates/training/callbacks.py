@@ -5,8 +5,8 @@ import math
 
 import keras
 
-from tfgates.errors import UserError
-from tfgates.writing import replacing
+from tfgates.base.errors import UserError
+from tfgates.base.files import replacing
 
 
 def is_gate(name):

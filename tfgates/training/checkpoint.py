@@ -9,7 +9,7 @@ import zlib
 import h5py
 import keras
 
-from tfgates.errors import UserError
+from tfgates.base.errors import UserError
 
 KEPT = 2
 CHECKSUM = "crc32"

@@ -6,7 +6,7 @@ import signal
 
 import tensorflow as tf
 
-from tfgates.errors import UserError
+from tfgates.base.errors import UserError
 
 EXAMPLE = (
     '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfgates.errors import UserError
+from tfgates.base.errors import UserError
 from tfgates.training import cluster
 
 STRATEGIES = ("auto", "one", "mirrored", "multiworker")

@@ -9,7 +9,7 @@ import zlib
 import keras
 import tensorflow as tf
 
-from tfgates.errors import UserError
+from tfgates.base.errors import UserError
 
 # What TensorFlow raises where another worker does not answer.
 LOST = (

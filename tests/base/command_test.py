@@ -1,0 +1,102 @@
+"""Bad input ends in one line that says what to do, with exit code 2 and nothing written."""
+
+import pytest
+from examples import own_lines
+from processes import forked
+
+BAD_FLAGS = [
+    (["--target_rate=40"], ["--target_rate=40", "[0, 1]", "0.4"]),
+    (["--target_rate=half"], ["target_rate", "half"]),
+    (["--target_weight=-1"], ["--target_weight=-1"]),
+    (["--learning_rate=0"], ["--learning_rate=0"]),
+    (["--momentum=1"], ["--momentum=1", "[0, 1)"]),
+    (["--epochs=0"], ["--epochs=0", "at least 1"]),
+    (["--batch_size=1"], ["--batch_size=1"]),
+    (["--decay_epochs=5,3"], ["--decay_epochs", "5,3"]),
+    (["--decay_epochs=x"], ["--decay_epochs", "x"]),
+    (["--network=resnet"], ["network", "cifar_resnet20"]),
+    (["--gate=open"], ["gate", "dependent", "none"]),
+    (["--strategy=parameter_server"], ["--strategy", "mirrored", "without waiting"]),
+    (["--strategy=multiworker"], ["TF_CONFIG", "host0:2222", "--strategy=mirrored"]),
+    (["--dataset=no_such_set"], ["--dataset", "no_such_set"]),
+    (["--batch_size=20000"], ["--batch_size", "10000", "20000"]),
+    (["--no_such_flag=1"], ["no_such_flag"]),
+    (["--flagfile=flags/missing.cfg"], ["flags/missing.cfg"]),
+    (["stray"], ["stray"]),
+    (["--strategy=mirrored", "--replicas=3", "--batch_size=64"], ["--batch_size", "3"]),
+    (["--replicas=2"], ["--replicas=2", "--strategy=mirrored"]),
+    (["--epochs=99999999999999999999"], ["--epochs"]),
+    (["--decay_epochs=99999999999999999999"], ["--decay_epochs"]),
+    (["--output_dir="], ["--output_dir"]),
+    (["--block_targets=1,0.5"], ["--block_targets", "9 blocks", "2 targets"]),
+    (["--block_targets=1,half"], ["--block_targets", "half", "0.8,t,t"]),
+    (["--block_targets=" + ",".join("t" * 9), "--gate=none"], ["--block_targets", "--gate=none"]),
+    (["--warmup_epochs=150"], ["--warmup_epochs=150", "--decay_epochs"]),
+    (["--rand_augment=9"], ["--rand_augment=9", "[0, 1]"]),
+    (["--mix=blend"], ["mix", "mixup", "cutmix"]),
+    (["--resize=crop"], ["resize", "shorter_side", "stretch"]),
+    (["--dataset=folder:no/such/folder"], ["folder:no/such/folder", "names no folder"]),
+    (["--init_from=runs/none"], ["--init_from", "torchvision:PATH", "runs/none"]),
+    (["--init_from=torchvision:a.pth", "--network=resnet18"], ["a.pth"]),
+    (["--init_from=torchvision:a.pth"], ["cifar_resnet20", "resnet18"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), BAD_FLAGS, ids=lambda value: value[0])
+def test_bad_flags_of_train(arguments, words, tmp_path):
+    finished = forked("train.py", f"--output_dir={tmp_path}/run", *arguments)
+    assert finished.returncode == 2
+    (line,) = own_lines(finished.stderr)
+    assert line.startswith("train.py: error: ")
+    for word in words:
+        assert word in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_help_lists_every_flag():
+    finished = forked("train.py", "--help")
+    for flag in ("--target_rate", "--[no]deterministic", "--network", "--strategy", "--data_dir"):
+        assert flag in finished.stdout
+    assert "resumes it after its last finished epoch" in finished.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--run=runs/no_such_run"], ["runs/no_such_run", "train.py"]),
+        (["--run={damaged}"], ["data.json", "cannot be read"]),
+        (["--run={damaged}", "--tau=1.5"], ["--tau=1.5", "(0, 1)"]),
+        ([], ["--run"]),
+        (["--run="], ["--run", "runs/NAME"]),
+    ],
+)
+def test_bad_flags_of_export(arguments, words, tmp_path):
+    (tmp_path / "data.json").write_text("{half a fi")
+    arguments = [argument.format(damaged=tmp_path) for argument in arguments]
+    finished = forked("-m", "tfgates.tools.export", *arguments)
+    assert finished.returncode == 2
+    (line,) = own_lines(finished.stderr)
+    for word in words:
+        assert word in line
+
+
+def test_a_run_folder_that_is_a_file_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    finished = forked("train.py", f"--output_dir={tmp_path}/file/run")
+    assert finished.returncode == 2
+    (line,) = own_lines(finished.stderr)
+    assert "--output_dir" in line
+
+
+def test_what_the_system_forbids_is_one_line(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from tfgates.base import command\ncommand.run(lambda: open('/dev/null/x', 'w'))\n"
+    )
+    finished = forked(str(script))
+    assert finished.returncode == 2
+    (line,) = own_lines(finished.stderr)
+    assert line == (
+        "script.py: error: Cannot use /dev/null/x: Not a directory. Make it accessible, or name "
+        "another folder."
+    )

@@ -1,0 +1,100 @@
+"""Imports run one way: the method knows nothing of training, export or flags."""
+
+import ast
+import pathlib
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+# Each room may import from the rooms of earlier lines, and from its own where it is a folder. In
+# runs/ every file is a room.
+LAYERS = [
+    {"base"},
+    {"noise", "norms", "losses", "schedules", "data", "policies", "gates"},
+    {"costs", "blocks"},
+    {"network", "filters"},
+    {"pruning", "networks"},
+    {"training", "inference", "export", "report"},
+    {"settings"},
+    {"runs.folder", "runs.records"},
+    {"speed", "runs.results", "runs.init_from", "runs.from_run"},
+    {"runs.model_card", "runs.grid", "runs.many"},
+    {"runs.build", "runs.finish", "runs.comparison", "runs.selection", "runs.inside"},
+    {"tools"},
+]
+# What else a room may know of another in its own line.
+NEIGHBOURS = {("policies", "noise")}
+# Data is joined with the rest in train.py and the tools; serving shares its preprocessing.
+DATA_IS_KNOWN_TO = {"data", "settings", "tools"} | {
+    f"runs.{name}" for name in ("folder", "results", "finish", "selection")
+}
+PREPROCESSING_IS_KNOWN_TO = {"export", "runs.init_from", "runs.build"}
+FRAMEWORKS = {
+    "tensorflow": {"noise", "data", "training", "inference", "export", "speed", "pruning", "tools"}
+    | {"runs.build"},
+    "tensorflow_datasets": {"data"},
+    "matplotlib": {"report"},
+    "absl": {"settings", "base", "runs.grid", "tools"},
+    "keras_cv": {"data"},
+    "tensorflow_serving": {"export"},
+}
+
+
+def imports(path):
+    """Returns the modules that a file imports, with their full names."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return found
+
+
+def room(path):
+    return room_of(path.relative_to(ROOT / "tfgates").with_suffix("").parts)
+
+
+def room_of(parts):
+    """Returns the room of a module, from the parts of its name behind tfgates."""
+    return ".".join(parts[:2]) if parts[0] == "runs" else parts[0]
+
+
+SOURCES = [
+    path
+    for path in (ROOT / "tfgates").rglob("*.py")
+    if path not in (ROOT / "tfgates/__init__.py", ROOT / "tfgates/runs/__init__.py")
+]
+
+
+def line_of(name):
+    return next(index for index, line in enumerate(LAYERS) if name in line)
+
+
+def test_every_room_has_its_line():
+    assert {room(path) for path in SOURCES} <= set().union(*LAYERS)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_one_way(path):
+    own = room(path)
+    for module in imports(path):
+        parts = module.split(".")
+        if parts[0] == "tfgates" and len(parts) > 1 and module != "tfgates.runs":
+            other = room_of(parts[1:])
+            allowed = other == own or line_of(other) < line_of(own) or (own, other) in NEIGHBOURS
+            assert allowed, f"{own} may not import {other}"
+            if other == "data" and own not in DATA_IS_KNOWN_TO:
+                preprocessing = own in PREPROCESSING_IS_KNOWN_TO and parts[2] == "preprocess"
+                assert preprocessing, f"{own} may not import {module}"
+        if parts[0] in FRAMEWORKS:
+            assert own in FRAMEWORKS[parts[0]], f"{own} may not import {parts[0]}"
+
+
+def test_the_client_needs_neither_tensorflow_nor_tfgates():
+    for path in (ROOT / "serving/client.py", *(ROOT / "tfgates_client").rglob("*.py")):
+        roots = {module.split(".")[0] for module in imports(path)}
+        allowed = {"tfgates_client", "grpc", "google", "numpy", "absl", "tabulate", "tqdm"}
+        assert roots <= allowed | sys.stdlib_module_names

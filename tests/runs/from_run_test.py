@@ -1,0 +1,142 @@
+"""--network=run:PATH: the network of another run, trained further; what does not fit is refused."""
+
+import keras
+import numpy as np
+import pytest
+from examples import own_lines, randomize, small_network, train_settings
+from processes import forked
+from saved import run
+
+from tfgates.base.errors import UserError
+from tfgates.networks.cifar_resnet import cifar_resnet
+from tfgates.policies import Threshold
+from tfgates.pruning import prune
+from tfgates.runs import from_run
+from tfgates.runs.folder import RunFolder
+from tfgates.runs.init_from import initialize
+
+IMAGES = np.random.default_rng(0).random((4, 8, 8, 3), "float32")
+STATISTICS = ((0.2, 0.2, 0.2), (0.3, 0.3, 0.3))
+
+
+def network(seed=7):
+    return cifar_resnet(8, 10, seed=seed, input_shape=(8, 8, 3), statistics=STATISTICS)
+
+
+def settings(folder, *flags):
+    return train_settings(f"--network=run:{folder}", "--image_size=8", *flags)
+
+
+def test_it_is_the_same_network_with_the_noise_of_the_seed(tmp_path):
+    source = prune(randomize(network()), {0: False, 1: False})
+    source(IMAGES, training=True)
+    loaded = from_run.load(settings(run(tmp_path / "a", source), "--seed=3"), False)
+    assert [block.name for block in loaded.blocks] == ["block_01", "block_02"]
+    assert loaded.blocks[0].branch is None
+    for own, theirs in zip(
+        loaded(IMAGES, policy=Threshold()), source(IMAGES, policy=Threshold()), strict=True
+    ):
+        np.testing.assert_array_equal(own, theirs)
+    # As of a network of two blocks that is built with this seed.
+    seeds = np.random.SeedSequence(3).generate_state(2) >> 1
+    np.testing.assert_array_equal(loaded.blocks[1].noise.state, [seeds[1], 0])
+
+
+def test_fresh_weights_keep_the_blocks_and_follow_the_seed(tmp_path):
+    source = prune(randomize(network()), {0: False, 1: True})
+    folder = run(tmp_path / "a", source)
+
+    def fresh(seed):
+        keras.utils.set_random_seed(seed)
+        return from_run.load(settings(folder, "--fresh_weights", f"--seed={seed}"), False)
+
+    first, again, other = fresh(3), fresh(3), fresh(4)
+    assert [block.name for block in first.blocks] == [block.name for block in source.blocks]
+    assert [w.shape for w in first.weights] == [w.shape for w in source.weights]
+    np.testing.assert_array_equal(first(IMAGES)[0], again(IMAGES)[0])
+    kernels = [
+        [w.numpy() for w in one.trainable_weights if len(w.shape) == 4]
+        for one in (first, other, source)
+    ]
+    for own, others, theirs in zip(*kernels, strict=True):
+        assert abs(np.corrcoef(own.ravel(), others.ravel())[0, 1]) < 0.2
+        assert abs(np.corrcoef(own.ravel(), theirs.ravel())[0, 1]) < 0.2
+    with pytest.raises(UserError, match="fresh_weights belongs to --network=run"):
+        train_settings("--fresh_weights")
+
+
+@pytest.mark.parametrize("saved", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_precision_is_that_of_a_network_built_anew(tmp_path, saved, precision):
+    keras.config.set_dtype_policy(saved)
+    folder = run(tmp_path / "a", randomize(network()))
+    keras.config.set_dtype_policy(precision)
+    loaded, built = from_run.load(settings(folder), False), network()
+
+    def policies(model):
+        return [(type(layer), layer.dtype_policy.name) for layer in model._flatten_layers()]
+
+    assert policies(loaded) == policies(built)
+    built.set_weights(loaded.get_weights())
+    np.testing.assert_array_equal(loaded(IMAGES)[0], built(IMAGES)[0])
+
+
+def test_on_replicas_batch_norm_is_synchronized(tmp_path, mirrored):
+    folder = run(tmp_path / "a", network())
+    with mirrored.scope():
+        loaded = from_run.load(settings(folder), True)
+    norms = [
+        layer
+        for layer in loaded._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    # Of the stem, two in each of three blocks and gates, two projections.
+    assert len(norms) == 1 + 3 * 3 + 2
+    assert all(norm.synchronized for norm in norms)
+    source = RunFolder(folder).load_classifier().network
+    np.testing.assert_array_equal(loaded.stem.weights[0], source.stem.weights[0])
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [["--init_from=runs/a"], ["--block_targets=1,t,t"], ["--statistics=imagenet"]],
+)
+def test_what_the_network_brings_is_refused_by_name(flags):
+    with pytest.raises(UserError, match=f"brings its own.*Received: {flags[0]}"):
+        settings("runs/a", *flags)
+
+
+def test_what_does_not_fit_is_refused_by_name(copied_run, tmp_path):
+    name, output = f"--network=run:{copied_run.path}", f"--output_dir={tmp_path / 'b'}"
+
+    def check(*flags, num_classes=10):
+        from_run.check(train_settings(name, output, *flags), num_classes)
+
+    check()
+    for flags, message in [
+        (["--image_size=16"], "--image_size=32.*Received: --image_size=16"),
+        (["--gate=none"], "--gate=dependent.*Received: --gate=none"),
+        ([f"--output_dir={copied_run.path}/../run"], "another folder"),
+        (["--network=run:"], "run:runs/NAME"),
+        (["--network=run:runs/missing"], "run:runs/NAME"),
+        ([f"--network=run:{tmp_path}"], "holds no finished run"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            check(*flags)
+    with pytest.raises(UserError, match=r"10 classes.*with 7"):
+        check(num_classes=7)
+
+
+def test_a_pruned_run_is_no_init_from(tmp_path):
+    folder = run(tmp_path / "a", prune(small_network(), {1: False}))
+    with pytest.raises(UserError, match="--network=run:"):
+        initialize(small_network(), folder)
+
+
+def test_an_unknown_network_is_named(tmp_path):
+    refused = forked("train.py", "--network=alexnet", f"--output_dir={tmp_path}")
+    assert refused.returncode == 2
+    line = own_lines(refused.stderr)[-1]
+    assert "alexnet" in line
+    assert "cifar_resnet20, " in line
+    assert "run:PATH" in line

@@ -1,0 +1,108 @@
+"""What a run has recorded: read as it was written, refused by name where it is damaged."""
+
+import copy
+import dataclasses
+import json
+
+import pytest
+from examples import small_network
+from report_fixtures import SHAPE, record
+
+from tfgates import costs
+from tfgates.base.errors import UserError
+from tfgates.report import sweep
+from tfgates.runs.folder import RunFolder
+from tfgates.runs.records import Record, read_metrics, read_sweep
+from tfgates.runs.results import measured_at
+
+
+@pytest.fixture
+def made_up():
+    cost = costs.count(small_network(size=32), SHAPE)
+    return record("runs/one", cost, [0.0, 1.0, 0.4])
+
+
+@pytest.fixture
+def run(made_up, tmp_path):
+    """A run folder with metrics.json and tau.csv."""
+    folder = RunFolder(tmp_path)
+    folder.metrics.write_text(json.dumps(dataclasses.asdict(made_up.metrics)))
+    sweep.write_csv(made_up.sweep, folder.tau_table)
+    return folder
+
+
+def test_results_are_read_as_they_were_written(run, made_up):
+    assert read_metrics(run) == made_up.metrics
+    assert [one.policy for one in read_sweep(run)] == ["0.2", "0.5", "0.8"]
+    assert read_metrics(RunFolder(run.path / "empty")) is None
+
+
+def test_what_was_measured_at_a_threshold(run, made_up):
+    own = made_up.metrics.policies[0]
+    assert measured_at(run, 0.5)["top1_error"] == own.top1_error
+    assert measured_at(run, 0.5)["split"] == "test"
+    assert measured_at(run, 0.8) == {
+        "split": "validation",
+        **{name: getattr(made_up.sweep[2], name) for name in sweep.COLUMNS},
+    }
+    assert measured_at(run, 0.7) is None
+
+
+NAN, INFINITY = float("nan"), float("inf")
+DAMAGES = [
+    *[(name, value) for name in ("target_rate", "test_images") for value in (NAN, INFINITY, "1")],
+    ("ungated_macs", None),
+    ("policies", []),
+    ("policies", {}),
+    *[("top1_error", value) for value in (None, "11.1", [11.1], NAN, True)],
+    *[("gate_rates", value) for value in (None, 0.5, [0.5], [0.5, 0.5, 2], [0.5, 0.5, "x"])],
+    ("policy", 5),
+    ("unknown", 1),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), DAMAGES)
+def test_damaged_metrics_are_refused(run, name, value):
+    content = json.loads(run.metrics.read_text())
+    damaged = copy.deepcopy(content)
+    (damaged if name in content else damaged["policies"][0])[name] = value
+    run.metrics.write_text(json.dumps(damaged))
+    with pytest.raises(UserError, match=r"metrics\.json is damaged.*tools\.evaluate"):
+        Record.read(run)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000, "\x00"])
+def test_metrics_that_are_no_json_are_refused(run, text):
+    run.metrics.write_text(text)
+    with pytest.raises(UserError, match=r"metrics\.json is damaged"):
+        Record.read(run)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("0.2,", "nan,"), ("0.2,", "inf,"), ("0.2,", "x,"), ("tau,", "t,")]
+)
+def test_a_damaged_sweep_is_refused(run, before, after):
+    text = run.tau_table.read_text()
+    assert before in text
+    run.tau_table.write_text(text.replace(before, after, 1))
+    with pytest.raises(UserError, match=r"tau\.csv is damaged"):
+        Record.read(run)
+
+
+def test_a_damaged_log_and_damaged_flags_are_refused(run):
+    for cells in ("1,x", "nan,0.5", '"' + "x" * 200_000):
+        text = f"step,gate_00\n{cells}\n"
+        run.rates.write_text(text)
+        with pytest.raises(UserError, match=r"rates\.csv is damaged"):
+            Record.read(run)
+    run.rates.write_text("")
+    run.log.write_text("epoch,gate_00\n0,0.5\n")
+    assert Record.read(run).rates.unit == "epoch"
+    run.flags.write_text("--target_rate=half\n")
+    with pytest.raises(UserError, match=r"flags\.cfg is damaged: --target_rate=half"):
+        Record.read(run)
+
+
+def test_results_of_another_network_are_refused(run):
+    with pytest.raises(UserError, match=r"with 3 gates, and model\.keras has 9"):
+        Record.read(run).require_gates(9)

@@ -1,0 +1,93 @@
+"""A run folder holds what the README names; what was damaged or changed in it is named."""
+
+import json
+
+import keras
+import pytest
+from examples import own_lines
+from processes import forked
+
+from tfgates.base.errors import UserError
+from tfgates.runs.folder import RunFolder
+
+
+def test_a_run_folder_holds_what_the_readme_names(whole_run):
+    whole, output = whole_run
+    assert whole.flags.read_text().startswith("--dataset=my_set\n")
+    header, *rows = whole.log.read_text().splitlines()
+    assert len(rows) == 3
+    assert {"epoch", "loss", "accuracy", "target_rate", "rate", "gate_00", "gate_02"} <= set(
+        header.split(",")
+    )
+    assert list(whole.tensorboard.rglob("events.*"))
+    assert whole.card.read_text().startswith("# cifar_resnet8, 10 classes\n")
+    metrics = json.loads(whole.metrics.read_text())
+    assert metrics["test_images"] == 10
+    assert metrics["ungated_macs"] == 12_501_632
+    assert len(metrics["policies"]) == 6
+    assert whole.picture.read_bytes().startswith(b"\x89PNG")
+    for policy in metrics["policies"]:
+        assert f"\n{policy['policy']} " in output
+    assert "gate 02" in output
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": "abcdefghij"},
+        {"labels": list(range(10))},
+        {"preprocessing": {"size": "32"}},
+        {"preprocessing": {"size": 32, "resize": "fit"}},
+        {"preprocessing": {}},
+        {"mean": [0, 0]},
+        {"std": ["a", 1, 1]},
+    ],
+)
+def test_a_damaged_description_of_the_data_is_named(whole_run, tmp_path, change):
+    whole, _ = whole_run
+    damaged = RunFolder(tmp_path)
+    damaged.data.write_text(json.dumps({**json.loads(whole.data.read_text()), **change}))
+    with pytest.raises(UserError, match=r"data.json cannot be read"):
+        damaged.load_data()
+
+
+def test_another_model_in_the_run_folder_is_named(tmp_path):
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)]).save(tmp_path / "model.keras")
+    with pytest.raises(UserError, match="it holds a Sequential"):
+        RunFolder(tmp_path).load_classifier()
+
+
+def test_tools_say_that_the_model_is_older_than_the_training(copied_run, capsys):
+    copied_run.warn_if_unfinished()
+    assert capsys.readouterr().out == ""
+    flags = copied_run.flags.read_text()
+    copied_run.flags.write_text(flags.replace("--epochs=3", "--epochs=9"))
+    copied_run.warn_if_unfinished()
+    assert "epoch 3 of 9" in capsys.readouterr().out
+
+
+def test_another_data_set_under_the_same_name_is_refused(copied_run, training):
+    data = json.loads(copied_run.data.read_text())
+    data["labels"][3] = "Curtain"
+    copied_run.data.write_text(json.dumps(data))
+    refused = forked("-m", "tfgates.tools.evaluate", f"--run={copied_run.path}")
+    assert refused.returncode == 2
+    (line,) = own_lines(refused.stderr)
+    assert "no longer the data set" in line
+    assert "Curtain" in line
+    resumed = forked(*training(copied_run.path, "--epochs=4"))
+    assert resumed.returncode == 2
+    assert "no longer the data set" in own_lines(resumed.stderr)[-1]
+    assert json.loads(copied_run.data.read_text()) == data
+
+
+def test_a_truncated_checkpoint_is_named(copied_run, training):
+    for path in copied_run.checkpoints.iterdir():
+        if path.name != "epoch-0003.weights.h5":
+            path.unlink()
+    (path,) = copied_run.checkpoints.iterdir()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    refused = forked(*training(copied_run.path, "--epochs=4"))
+    assert refused.returncode == 2
+    (line,) = own_lines(refused.stderr)
+    assert path.name in line

@@ -1,0 +1,136 @@
+"""The recipe: learning rate, weight decay, target lists, recalibration of batch norm."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from examples import randomize, small_network, train_settings
+from trained import batches, compiled
+
+from tfgates import losses
+from tfgates.networks.cifar_resnet import cifar_resnet
+from tfgates.policies import Expected
+from tfgates.settings import target_flags
+from tfgates.training.recalibrate import recalibrate
+from tfgates.training.schedule import StepDecay
+
+LISTED = (1.0, 0.8, 0.5)
+
+
+def test_the_learning_rate_warms_up_and_steps_down():
+    schedule = StepDecay(0.4, [6, 8], warmup_steps=4)
+    rates = [float(schedule(step)) for step in range(10)]
+    expected = [0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.04, 0.04, 0.004, 0.004]
+    np.testing.assert_allclose(rates, expected, rtol=1e-6)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
+    assert [float(again(step)) for step in range(10)] == rates
+    assert [float(StepDecay(0.1)(step)) for step in (0, 999)] == pytest.approx([0.1, 0.1])
+
+
+def test_the_optimizer_takes_the_rate_of_its_step():
+    classifier = compiled(small_network("none"), StepDecay(1.0, [2], warmup_steps=2))
+    rates = []
+    watch = keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: rates.append(
+            float(classifier.optimizer.learning_rate)
+        )
+    )
+    classifier.fit(batches(4), verbose=0, callbacks=[watch])
+    assert rates == pytest.approx([0.5, 1.0, 0.1, 0.1])
+
+
+@pytest.mark.parametrize("decayed", ["all", "kernels"])
+def test_weight_decay_moves_each_weight_by_its_share(decayed):
+    """After one step of plain SGD, two runs differ by learning rate * decay * weight."""
+
+    def after_one_step(weight_decay):
+        keras.utils.set_random_seed(0)
+        classifier = compiled(
+            randomize(small_network()),
+            weight_decay=weight_decay,
+            decayed=decayed,
+            train_policy=Expected(),
+        )
+        before = [weight.numpy() for weight in classifier.trainable_variables]
+        classifier.fit(batches(1), verbose=0)
+        return classifier, before
+
+    plain, before = after_one_step(0.0)
+    decays, _ = after_one_step(0.1)
+    for one, other, weight in zip(
+        plain.trainable_variables, decays.trainable_variables, before, strict=True
+    ):
+        share = 0.1 * 0.1 * weight if decayed == "all" or one.name == "kernel" else 0 * weight
+        np.testing.assert_allclose(one - other, share, atol=2e-6, err_msg=one.path)
+
+
+@pytest.mark.parametrize("target_loss", ["per_gate", "per_batch"])
+def test_a_list_of_targets_has_one_for_each_gate(target_loss):
+    network = small_network("independent")
+    classifier = compiled(network, target_loss=target_loss, target_rate=LISTED, target_weight=2.0)
+    decisions = tf.constant([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
+    rates = np.array([1.0, 0.5, 0.5])
+    expected = 2.0 * float(losses.TARGET_LOSSES[target_loss](rates, np.array(LISTED)))
+    assert float(classifier.target.loss(tf.reduce_mean(decisions, axis=0))) == pytest.approx(
+        expected, rel=1e-6
+    )
+    log = classifier.fit(batches(1), verbose=0).history
+    assert log["target_rate"] == pytest.approx([np.mean(LISTED)])
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(classifier))
+    assert again.get_config()["target_rate"] == list(LISTED)
+    with pytest.raises(ValueError, match=r"each of the 3 gates.*\[0.5, 0.5\]"):
+        compiled(network, target_rate=[0.5, 0.5])
+
+
+def test_the_targets_of_convnet_aig_open_six_blocks_for_good():
+    found = train_settings("--flagfile=flags/r50_aig.cfg", "--target_rate=0.4")
+    assert target_flags.always_open(found) == (0, 1, 3, 7, 13, 15)
+    assert target_flags.gate_targets(found) == [0.8, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.7]
+    network = cifar_resnet(14, 10, always_open=(0, 5))
+    assert network.num_gates == 4
+
+
+def test_linear_scaling_is_relative_to_256_images():
+    assert train_settings("--batch_size=1024").initial_learning_rate == pytest.approx(0.1)
+    scaled = train_settings("--batch_size=1024", "--linear_scaling")
+    assert scaled.initial_learning_rate == pytest.approx(0.4)
+
+
+def moments_by_hand(network, images):
+    """Mean and variance of what enters the norm of the stem, for each batch."""
+    conv = network.stem.layers[0]
+    outputs = [conv(batch).numpy().astype("float64") for batch in images]
+    means = [output.mean(axis=(0, 1, 2)) for output in outputs]
+    variances = [output.var(axis=(0, 1, 2)) for output in outputs]
+    return np.mean(means, axis=0), np.mean(variances, axis=0)
+
+
+@pytest.mark.parametrize("synchronized", [False, True])
+def test_recalibration_averages_the_moments_of_the_batches(synchronized):
+    network = randomize(small_network(synchronized=synchronized))
+    images = np.random.default_rng(5).normal(1, 2, (5, 16, 8, 8, 3)).astype("float32")
+    before = [weight.numpy() for weight in network.trainable_weights]
+    done = []
+    data = tf.data.Dataset.from_tensor_slices(images).map(lambda batch: (batch,))
+    assert recalibrate(network, data, done.append) == 5
+    assert done == [1, 2, 3, 4, 5]
+    mean, variance = moments_by_hand(network, images)
+    norm = network.stem.layers[1]
+    np.testing.assert_allclose(norm.moving_mean, mean, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, variance, rtol=1e-3)
+    assert norm.momentum == network.blocks[0].norm.momentum == 0.9
+    for weight, value in zip(network.trainable_weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+def test_recalibration_samples_the_gates_and_reaches_every_norm():
+    network = randomize(small_network())
+    states = [int(block.noise.state[1]) for block in network.blocks]
+    moving = [weight for weight in network.non_trainable_weights if "moving" in weight.path]
+    before = [weight.numpy() for weight in moving]
+    images = np.random.default_rng(5).normal(1, 2, (3, 16, 8, 8, 3)).astype("float32")
+    recalibrate(network, tf.data.Dataset.from_tensor_slices(images).map(lambda batch: (batch,)))
+    assert [int(block.noise.state[1]) for block in network.blocks] == [n + 3 for n in states]
+    assert len(moving) == 2 * (1 + 3 * 3 + 2)
+    for weight, value in zip(moving, before, strict=True):
+        assert np.abs(weight.numpy() - value).max() > 1e-3, weight.path

@@ -1,0 +1,1 @@
+"""Errors, progress, files, and how a command runs: what every folder may use."""

@@ -1,0 +1,1 @@
+"""The flags of a training run, and what they make."""

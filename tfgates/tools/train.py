@@ -1,0 +1,191 @@
+"""Trains a gated network, evaluates it under every policy, and leaves a run folder.
+
+    python train.py --flagfile=flags/demo.cfg
+
+The same command on an existing run folder resumes it after its last finished epoch.
+"""
+
+import os
+import sys
+import warnings
+
+import keras
+import tensorflow as tf
+from absl import flags
+
+import tfgates.settings.flags
+from tfgates.base import command
+from tfgates.base.errors import UserError
+from tfgates.data import batches, datasets
+from tfgates.data.preprocess import Preprocessing
+from tfgates.report.pictures import rates_over_epochs
+from tfgates.runs import from_run, init_from
+from tfgates.runs.build import build_classifier, choose_statistics
+from tfgates.runs.finish import finish, training_batches
+from tfgates.runs.folder import RunFolder
+from tfgates.runs.results import EVALUATION_BATCH
+from tfgates.settings.config import TrainConfig
+from tfgates.settings.flags import OF_RUN
+from tfgates.training import checkpoint
+from tfgates.training.callbacks import (
+    EpochSchedule,
+    ProgressBar,
+    RateLog,
+    StopAtDivergence,
+    keep_rows,
+)
+from tfgates.training.checkpoint import Checkpoint
+from tfgates.training.strategy import make_strategy
+from tfgates.training.tensorboard import TensorBoard, keep_events
+from tfgates.training.workers import check_agreement, is_chief, one_writer
+
+tfgates.settings.flags.define_flags()
+flags.adopt_module_key_flags(tfgates.settings.flags)
+
+
+def main():
+    settings = TrainConfig.from_flags()
+    strategy = make_strategy(settings.strategy, settings.replicas)
+    keras.utils.set_random_seed(settings.seed)
+    keras.config.set_dtype_policy(settings.precision)
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+    dataset = datasets.open_dataset(settings.dataset, settings.data_dir)
+    steps = steps_of_an_epoch(settings, dataset, strategy.num_replicas_in_sync)
+    if settings.network.startswith(OF_RUN):
+        from_run.check(settings, len(dataset.labels))
+    claimed = claim_run(settings, is_chief(strategy))
+    with datasets.readable(dataset), one_writer(strategy, claimed.path) as folder:
+        run = RunFolder(folder)
+        preprocessing = Preprocessing(settings.image_size, settings.resize)
+        if checkpoint.files(claimed.checkpoints):
+            claimed.require_same_data(dataset, preprocessing)
+            statistics = claimed.load_statistics()
+        else:
+            datasets.require_images(dataset)
+            statistics = choose_statistics(settings, dataset, preprocessing)
+            run.write_data(dataset, preprocessing, statistics)
+        with strategy.scope():
+            classifier = build_classifier(settings, len(dataset.labels), steps, statistics)
+            first_epoch = checkpoint.restore(claimed.checkpoints, classifier)
+            if settings.init_from and not first_epoch:
+                print(init_from.initialize(classifier.network, settings.init_from), flush=True)
+        check_agreement(
+            strategy,
+            f"{settings.as_flagfile()}{steps} steps from epoch {first_epoch}, checkpoint "
+            f"{checkpoint.checksum(claimed.checkpoints, first_epoch)}, {dataset.name}, "
+            f"{dataset.fingerprint}, statistics {statistics}",
+        )
+        if first_epoch < settings.epochs:
+            fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch)
+        else:
+            print(f"{run.path} is trained, {first_epoch} of {settings.epochs} epochs.", flush=True)
+        run.save_classifier(classifier, run.trained)
+        if is_chief(strategy):
+            finish(settings, dataset, preprocessing, run)
+            print(f"Run folder: {run.path}{os.sep}")
+
+
+def steps_of_an_epoch(settings, dataset, replicas):
+    """Returns the batches of an epoch, and refuses batches that cannot be made."""
+    images = dataset.size("train")
+    if settings.batch_size % replicas:
+        raise UserError(
+            f"--batch_size is divided over {replicas} replicas. Received: {settings.batch_size}. "
+            f"Choose a multiple of {replicas}."
+        )
+    if settings.batch_size > images:
+        raise UserError(
+            f"--batch_size is at most the {images} training images of {dataset.name}. "
+            f"Received: {settings.batch_size}."
+        )
+    return settings.steps_per_epoch or images // settings.batch_size
+
+
+def claim_run(settings, chief):
+    """Returns the run folder, new or of the same run, and refuses one that is further on.
+
+    Only the chief writes its flags there.
+    """
+    run = RunFolder(settings.output_dir)
+    finished = max(checkpoint.files(run.checkpoints), default=0)
+    if finished > settings.epochs:
+        raise UserError(
+            f"{run.path} holds a run of {finished} epochs. Received: --epochs={settings.epochs}. "
+            "Choose another --output_dir, or as many epochs or more."
+        )
+    if run.model.exists() and not finished:
+        raise UserError(
+            f"{run.path} holds a finished model without a checkpoint to go on from. Received: "
+            f"--output_dir={run.path}. Choose another; --network=run:{run.path} trains it further."
+        )
+    if settings.init_from and not finished:
+        init_from.check(settings.init_from, settings.network)
+    if chief:
+        run.lock()
+        settings.claim(run.flags, resumes=finished > 0)
+    return run
+
+
+def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
+    """Trains the epochs from `first_epoch` on."""
+    print(
+        f"{settings.network}, gate: {settings.gate}, on {dataset.name}: "
+        f"{dataset.size('train')} images of {dataset.splits['train']} for training, "
+        f"{dataset.splits['validation']} for validation, {dataset.splits['test']} for the test. "
+        f"Epochs {first_epoch + 1} to {settings.epochs}. Run folder: {run.path}",
+        flush=True,
+    )
+    keep_rows(run.log, "epoch", first_epoch - 1)
+    keep_rows(run.rates, "step", first_epoch * steps)
+    keep_events(run.tensorboard, first_epoch, steps)
+
+    def training(share):
+        return training_batches(
+            settings,
+            dataset,
+            preprocessing,
+            batch_size=settings.batch_size,
+            steps_per_epoch=steps,
+            first_epoch=first_epoch,
+            epochs=settings.epochs,
+            share=share,
+        )
+
+    def validation(share):
+        return batches.evaluation_batches(
+            dataset,
+            "validation",
+            preprocessing,
+            min(EVALUATION_BATCH, dataset.size("validation")),
+            one_hot=settings.mix != "none",
+            share=share,
+        )
+
+    # Keras takes the end of the validation images, of several replicas, for a lack of data.
+    warnings.filterwarnings("ignore", "Your input ran out of data")
+    distributed = classifier.distribute_strategy.distribute_datasets_from_function
+    classifier.fit(
+        distributed(training),
+        validation_data=distributed(validation),
+        steps_per_epoch=steps,
+        initial_epoch=first_epoch,
+        epochs=settings.epochs,
+        shuffle=False,
+        # Without a screen one line an epoch is enough.
+        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[
+            ProgressBar(),
+            keras.callbacks.CSVLogger(run.log, append=True),
+            TensorBoard(run.tensorboard, run.log, rates_over_epochs),
+            RateLog(run.rates, every=max(1, steps // 20), first_step=first_epoch * steps),
+            EpochSchedule(),
+            StopAtDivergence(),
+            Checkpoint(run.checkpoints, run.log),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)
