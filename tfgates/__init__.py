@@ -1,30 +1,31 @@
 """tfgates: networks that decide, image by image, which of their layers to run."""
 
-from tfgates.blocks import GatedBlock
-from tfgates.gates import DependentGate, IndependentGate
+from tfgates.gated import Gated, Network, gates
+from tfgates.gates import DependentGate, FixedGate, IndependentGate
+from tfgates.graph.branches import branches
+from tfgates.graph.count import count
+from tfgates.graph.gating import gate
 from tfgates.losses import per_batch, per_gate
-from tfgates.network import GatedNetwork
 from tfgates.networks import NETWORKS
-from tfgates.norms import GatedNormalization
 from tfgates.policies import AlwaysOpen, Expected, Sample, Threshold
-from tfgates.training.classifier import GatedClassifier
-from tfgates.training.schedule import StepDecay
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "NETWORKS",
     "AlwaysOpen",
     "DependentGate",
     "Expected",
-    "GatedBlock",
-    "GatedClassifier",
-    "GatedNetwork",
-    "GatedNormalization",
+    "FixedGate",
+    "Gated",
     "IndependentGate",
+    "Network",
     "Sample",
-    "StepDecay",
     "Threshold",
+    "branches",
+    "count",
+    "gate",
+    "gates",
     "per_batch",
     "per_gate",
 ]

@@ -1,13 +1,27 @@
-"""Gates: the log-odds that a block is open, from the features that enter it (section 4.1.1).
+"""Gates: the log-odds that a branch runs, from the features that enter it (section 4.1.1).
 
-A gate is a Keras layer, features [B, ...] -> logits [B]. It computes in float32 under mixed
-precision (float64 under a float64 policy): in half precision its noise and its odds overflow.
+A gate is a Keras layer or model, features [B, ..., C] -> logits [B], or [B, groups] of several
+groups of filters. What it knows of itself stands in attributes, all of which a gate of one's own
+may leave out:
+
+* `groups`: number of its decisions on an image; 1.
+* `learned`: whether training moves it; True.
+* `data_dependent`: whether it looks at the features; True.
+* `multiply_adds`: of one image; by default they are counted from its layers.
+* `dense_layers()`: of a gate that reads the average of the features over the pixels, its matrices
+  at inference; exported models then share that average.
+
+The gates here compute in float32 under mixed precision (float64 under a float64 policy): in half
+precision noise and odds overflow.
 """
 
 import math
 
 import keras
+import numpy as np
 from keras import ops
+
+from tfgates.norms import scale_and_shift
 
 
 def _gate_dtype(dtype):
@@ -26,14 +40,19 @@ class DependentGate(keras.layers.Layer):
         units: width of the hidden layer, at least 1.
         odds: initial (off, on) biases; the default opens a new gate with sigmoid(1.9) = 0.87.
         synchronized: batch norm over all replicas instead of over each one's share.
-        groups: number of decisions, one for each group of filters; 1 for the whole block.
+        groups: number of decisions, one for each group of filters; 1 for the whole branch.
 
     Call arguments:
-        inputs: [B, H, W, C], the features that enter the block.
+        inputs: [B, ..., C], the features that enter the branch; all axes between are averaged.
         training: batch norm uses the statistics of the batch.
 
     Returns, when called: logits [B], or [B, groups] of several groups.
+
+    Raises:
+        ValueError: less than one unit or group.
     """
+
+    learned, data_dependent = True, True
 
     def __init__(
         self, units=16, odds=(0.1, 2.0), synchronized=False, groups=1, dtype=None, **kwargs
@@ -90,6 +109,25 @@ class DependentGate(keras.layers.Layer):
             return ops.sum(hidden * weights[:, 0], axis=-1) + bias[0]
         return ops.matmul(hidden, weights) + bias
 
+    @property
+    def multiply_adds(self):
+        """Multiply-adds of one image, once the gate is built."""
+        return math.prod(self.hidden.kernel.shape) + math.prod(self.off_on.kernel.shape)
+
+    def dense_layers(self):
+        """Returns kernel and bias of both dense layers at inference, with the batch norm in them.
+
+        The logits are ReLU(average @ kernel_1 + bias_1) @ kernel_2 + bias_2; NumPy arrays, the
+        second of one column for each group.
+        """
+        kernel, bias, pair, odds = map(
+            ops.convert_to_numpy,
+            (self.hidden.kernel, self.hidden.bias, self.off_on.kernel, self.off_on.bias),
+        )
+        scale, shift = scale_and_shift(self.norm)
+        hidden = kernel * scale, bias * scale + shift
+        return hidden, (pair[:, 1::2] - pair[:, 0::2], odds[1::2] - odds[0::2])
+
     def compute_output_shape(self, input_shape):
         return _logits_shape(input_shape, self.groups)
 
@@ -108,39 +146,54 @@ def _logits_shape(input_shape, groups):
 
 
 def _average(features):
+    """[B, ..., C] -> [B, C]."""
+    axes, sizes = tuple(range(1, len(features.shape) - 1)), features.shape[1:-1]
+    if None in sizes:
+        return ops.mean(features, axis=axes)
     # The gradient of `ops.mean` divides every pixel, this one each channel.
-    return ops.sum(features, axis=(1, 2)) / (features.shape[1] * features.shape[2])
+    return ops.sum(features, axis=axes) / math.prod(sizes) if axes else features
 
 
 @keras.saving.register_keras_serializable(package="tfgates")
 class IndependentGate(keras.layers.Layer):
-    """One learned log-odds, the same for every image (section 3.1.1).
+    """Learned log-odds, the same for every image (section 3.1.1).
+
+    Two logits (off, on) are trained, of which the log-odds are the difference: each moves by the
+    gradient, so that they learn twice as fast as a single number would.
 
     Args:
-        odds: its initial value; the default opens a new gate with sigmoid(3.9) = 0.98.
-        groups: number of decisions, one for each group of filters; 1 for the whole block.
+        odds: initial (off, on) logits; the default opens a new gate with sigmoid(3.9) = 0.98.
+        groups: number of decisions, one for each group of filters; 1 for the whole branch.
 
     Call arguments:
         inputs: [B, ...]; only B is used.
 
     Returns, when called: logits [B], or [B, groups] of several groups.
+
+    Raises:
+        ValueError: less than one group.
     """
 
-    def __init__(self, odds=3.9, groups=1, dtype=None, **kwargs):
+    learned, data_dependent, multiply_adds = True, False, 0
+
+    def __init__(self, odds=(0.1, 4.0), groups=1, dtype=None, **kwargs):
         super().__init__(dtype=_gate_dtype(dtype), **kwargs)
-        self.odds = odds
+        if groups < 1:
+            raise ValueError(f"`groups` is at least 1. Received: {groups}.")
+        self.odds = tuple(odds)
         self.groups = groups
 
     def build(self, input_shape):
-        self.log_odds = self.add_weight(
-            name="log_odds",
-            shape=() if self.groups == 1 else (self.groups,),
-            initializer=keras.initializers.Constant(self.odds),
+        self.off_on = self.add_weight(
+            name="off_on",
+            shape=(self.groups, 2),
+            initializer=lambda shape, dtype: np.tile(np.array(self.odds, dtype), (self.groups, 1)),
         )
 
     def call(self, inputs, training=False):
+        log_odds = self.off_on[:, 1] - self.off_on[:, 0]
         shape = _logits_shape((ops.shape(inputs)[0],), self.groups)
-        return ops.broadcast_to(self.log_odds, shape)
+        return ops.broadcast_to(log_odds[0] if self.groups == 1 else log_odds, shape)
 
     def compute_output_shape(self, input_shape):
         return _logits_shape(input_shape, self.groups)
@@ -165,9 +218,10 @@ class FixedGate(keras.layers.Layer):
         ValueError: a probability outside of (0, 1).
     """
 
+    groups, learned, data_dependent, multiply_adds = 1, False, False, 0
+
     def __init__(self, probability, dtype=None, **kwargs):
         super().__init__(dtype=_gate_dtype(dtype), **kwargs)
-        self.groups = 1
         if not 0 < probability < 1:
             raise ValueError(f"`probability` is in (0, 1). Received: {probability}.")
         self.probability = float(probability)

@@ -1,75 +1,59 @@
-"""Batch norm that multiplies its output by a decision, at the price of the norm alone."""
+"""Batch norm times a decision, at the price of the norm alone; batch norm at inference."""
 
-import keras
+import numpy as np
 from keras import ops
 
 
-@keras.saving.register_keras_serializable(package="tfgates")
-class GatedNormalization(keras.layers.BatchNormalization):
-    """The batch norm that ends a residual branch: z * (gamma * normalized + beta).
+def gated_norm(norm, inputs, decisions, training):
+    """z * (gamma * normalized + beta): the batch norm that ends a branch, and the decision z.
 
-    The decision z scales gamma and beta, image by image, instead of every pixel of the branch: the
-    gate then adds no pass over the features, neither forward nor backward.
+    The decision scales gamma and beta, image by image, instead of every pixel of the branch: a gate
+    then adds no pass over the features, neither forward nor backward.
 
     Args:
-        synchronized: moments over all replicas instead of over each one's share.
-        momentum, epsilon: of batch norm.
-        relu: whether a ReLU comes before the decision: z * ReLU(gamma * normalized + beta). Were it
-            behind, a closed decision would get no gradient.
-
-    Call arguments:
-        inputs: [B, H, W, C].
-        decisions: [B], or [B, groups] of groups of neighbouring filters, as large as each other;
-            None leaves the output as it is.
+        norm: built `keras.layers.BatchNormalization` over the last axis; its moving moments follow
+            the batch in training.
+        inputs: features [B, ..., C].
+        decisions: [B, groups]; of several groups of neighbouring channels, as large as each other.
         training: whether to use, and to learn, the moments of the batch.
 
-    Returns, when called: features of the shape of the inputs.
+    Returns:
+        Features of the shape of the inputs.
     """
+    # Half precision is too coarse for moments, as in Keras's own batch norm.
+    features = ops.cast(inputs, "float64" if inputs.dtype == "float64" else "float32")
+    mean, variance = norm.moving_mean, norm.moving_variance
+    if training and norm.trainable:
+        axes = tuple(range(len(features.shape) - 1))
+        mean, variance = ops.moments(features, axes=axes, synchronized=norm.synchronized)
+        for moving, batch in ((norm.moving_mean, mean), (norm.moving_variance, variance)):
+            moving.assign(moving * norm.momentum + batch * (1.0 - norm.momentum))
+    scale = ops.rsqrt(variance + norm.epsilon)
+    scale = norm.gamma * scale if norm.scale else scale
+    shift = norm.beta - mean * scale if norm.center else -mean * scale
+    mask = as_mask(ops.cast(decisions, features.dtype), features.shape)
+    return ops.cast(features * (mask * scale) + mask * shift, norm.compute_dtype)
 
-    def __init__(self, synchronized=False, momentum=0.9, epsilon=1e-5, relu=False, **kwargs):
-        # Decisions stay in float32: half precision would round those that are no 0 or 1.
-        super().__init__(
-            synchronized=synchronized,
-            momentum=momentum,
-            epsilon=epsilon,
-            axis=-1,
-            autocast=False,
-            **kwargs,
-        )
-        self.relu = relu
 
-    def call(self, inputs, decisions=None, training=False):
-        if decisions is None:
-            normalized = super().call(inputs, training=training)
-            return ops.relu(normalized) if self.relu else normalized
-        # Half precision is too coarse for moments, as in Keras's own batch norm.
-        features = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
-        mean, variance = self.moving_mean, self.moving_variance
-        if training and self.trainable:
-            mean, variance = ops.moments(features, axes=(0, 1, 2), synchronized=self.synchronized)
-            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
-        scale = self.gamma * ops.rsqrt(variance + self.epsilon)
-        shift = self.beta - mean * scale
-        decisions = ops.cast(decisions, features.dtype)
-        if len(decisions.shape) == 2:
-            channels = features.shape[-1] // decisions.shape[1]
-            decisions = ops.repeat(decisions, channels, axis=1)[:, None, None, :]
-        else:
-            decisions = ops.reshape(decisions, (-1, 1, 1, 1))
-        if self.relu:
-            opened = decisions * ops.relu(features * scale + shift)
-        else:
-            opened = features * (decisions * scale) + decisions * shift
-        return ops.cast(opened, self.compute_dtype)
+def as_mask(decisions, shape):
+    """Shapes decisions [B, groups] so that they multiply features of a shape (B, ..., C)."""
+    groups = decisions.shape[-1]
+    if groups > 1:
+        decisions = ops.repeat(decisions, shape[-1] // groups, axis=-1)
+    return ops.reshape(decisions, (-1, *[1] * (len(shape) - 2), decisions.shape[-1]))
 
-    def get_config(self):
-        return {
-            "name": self.name,
-            "dtype": keras.saving.serialize_keras_object(self.dtype_policy),
-            "trainable": self.trainable,
-            "synchronized": self.synchronized,
-            "momentum": self.momentum,
-            "epsilon": self.epsilon,
-            "relu": self.relu,
-        }
+
+def scale_and_shift(norm):
+    """Returns batch norm at inference as an affine map of each channel: x * scale + shift.
+
+    Args:
+        norm: built `keras.layers.BatchNormalization`.
+
+    Returns:
+        Two NumPy arrays [C].
+    """
+    mean, variance = map(ops.convert_to_numpy, (norm.moving_mean, norm.moving_variance))
+    gamma = ops.convert_to_numpy(norm.gamma) if norm.scale else np.ones_like(mean)
+    beta = ops.convert_to_numpy(norm.beta) if norm.center else np.zeros_like(mean)
+    scale = gamma / np.sqrt(variance + norm.epsilon)
+    return scale, beta - mean * scale

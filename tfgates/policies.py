@@ -1,4 +1,4 @@
-"""Policies: how the log-odds of a gate become a decision, 1 = the block is executed (section 3.2).
+"""Policies: how the log-odds of a gate become a decision, 1 = the branch runs (section 3.2).
 
 A policy is a small immutable object that is passed down the call and applied to the logits of each
 gate: `decisions = policy(logits, noise)`. `noise` is a callable, logits -> Logistic(0, 1) draws of
@@ -11,7 +11,11 @@ import dataclasses
 import math
 from typing import Any
 
+import numpy as np
 from keras import ops
+
+# What can be checked before a graph runs: NumPy's scalars are no Python numbers.
+NUMBERS = (int, float, np.number, np.ndarray, list, tuple)
 
 
 def _at_least_float32(logits):
@@ -29,9 +33,12 @@ class Sample:
     Args:
         noise_scale: factor of the noise, a number or a tensor; 0 decides as `Threshold(0.5)` does,
             and keeps the gradient.
+        draws: dict of the name of a `Gated` layer -> noise of its logits, drawn for all of them at
+            once; None: each draws its own.
     """
 
     noise_scale: Any = 1.0
+    draws: Any = dataclasses.field(default=None, compare=False)
 
     def __call__(self, logits, noise):
         logits = _at_least_float32(logits)
@@ -59,10 +66,11 @@ class Threshold:
     tau: Any = 0.5
 
     def __post_init__(self):
-        if isinstance(self.tau, (int, float)) and not 0 < self.tau < 1:
+        numbers = np.asarray(self.tau) if isinstance(self.tau, NUMBERS) else np.array(0.5)
+        if not ((numbers > 0) & (numbers < 1)).all():
             raise ValueError(
                 f"`tau` is a probability in (0, 1). Received: tau={self.tau}. "
-                "To keep every block open use AlwaysOpen()."
+                "To keep every branch open use AlwaysOpen()."
             )
 
     def __call__(self, logits, noise=None):
@@ -96,6 +104,7 @@ def log_odds(tau):
     Args:
         tau: number or tensor in (0, 1).
     """
-    if isinstance(tau, (int, float)):
+    if isinstance(tau, (int, float, np.number)):
         return math.log(tau) - math.log1p(-tau)
+    tau = ops.convert_to_tensor(tau)
     return ops.log(tau) - ops.log1p(-tau)

@@ -1,4 +1,4 @@
-"""Builders of gated networks, by name."""
+"""Builders of plain networks, by name."""
 
 import functools
 

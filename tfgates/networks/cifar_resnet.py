@@ -1,6 +1,6 @@
-"""The residual networks for 32x32 images of He et al. (2015), section 4.2, with gates."""
+"""The residual networks for 32x32 images of He et al. (2015), section 4.2."""
 
-import keras
+from keras import layers as L
 
 from tfgates.networks.residual import basic_branch, conv, norm, residual_network
 
@@ -14,14 +14,13 @@ def cifar_resnet(depth, num_classes, input_shape=(32, 32, 3), **options):
         depth: number of weight layers, 6 n + 2.
         num_classes: number of classes K, at least 2.
         input_shape: (H, W, C) of the images.
-        **options: gate, gated, filter_groups, always_open, last_probability, seed, synchronized,
-            statistics: see `residual_network`.
+        **options: synchronized, statistics: see `residual_network`.
 
     Returns:
-        A built `GatedNetwork` with (depth - 2) / 2 blocks.
+        `keras.Model` with (depth - 2) / 2 blocks.
 
     Raises:
-        ValueError: a depth that is not 6 n + 2, or an unknown gate.
+        ValueError: a depth that is not 6 n + 2.
     """
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(f"`depth` is 6 n + 2: 8, 14, 20, 32, 56, 110. Received: depth={depth}.")
@@ -32,5 +31,6 @@ def cifar_resnet(depth, num_classes, input_shape=(32, 32, 3), **options):
     )
 
 
-def _stem(synchronized):
-    return [conv(WIDTHS[0], 3), norm(synchronized), keras.layers.ReLU()]
+def _stem(x, synchronized):
+    x = norm(conv(x, WIDTHS[0], 3, name="stem_conv"), synchronized, name="stem_norm")
+    return L.ReLU(name="stem_relu")(x)

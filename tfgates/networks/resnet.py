@@ -4,10 +4,9 @@ Layers, shapes and padding are those of TorchVision, whose weights the paper sta
 the same weights give the same logits (`tfgates.networks.pretrained`).
 """
 
-import keras
+from keras import layers as L
 
-from tfgates.networks.residual import basic_branch, conv, norm, residual_network
-from tfgates.norms import GatedNormalization
+from tfgates.networks.residual import basic_branch, chain, conv, norm, residual_network
 
 WIDTHS = (64, 128, 256, 512)
 EXPANSION = 4
@@ -28,14 +27,13 @@ def resnet(depth, num_classes, input_shape=(224, 224, 3), **options):
         depth: 18, 34, 50, 101 or 152.
         num_classes: number of classes K, at least 2.
         input_shape: (H, W, C) of the images.
-        **options: gate, gated, filter_groups, always_open, last_probability, seed, synchronized,
-            statistics: see `residual_network`.
+        **options: synchronized, statistics: see `residual_network`.
 
     Returns:
-        A built `GatedNetwork` with 8, 16, 16, 33 or 50 blocks.
+        `keras.Model` with 8, 16, 16, 33 or 50 blocks.
 
     Raises:
-        ValueError: another depth, or an unknown gate.
+        ValueError: another depth.
     """
     if depth not in DEPTHS:
         raise ValueError(f"`depth` is one of {', '.join(map(str, DEPTHS))}. Received: {depth}.")
@@ -44,42 +42,20 @@ def resnet(depth, num_classes, input_shape=(224, 224, 3), **options):
         (count, width, 1 if width == WIDTHS[0] else 2)
         for count, width in zip(counts, WIDTHS, strict=True)
     ]
-    branch = _bottleneck if bottleneck else _basic
+    branch = _bottleneck if bottleneck else basic_branch
     return residual_network(
         f"resnet{depth}", _stem, stages, branch, num_classes, input_shape, **options
     )
 
 
-def _stem(synchronized):
-    return [
-        *_padded_conv(WIDTHS[0], 7, 2),
-        norm(synchronized),
-        keras.layers.ReLU(),
-        # What comes out of a ReLU is not negative, so zeros never win.
-        keras.layers.ZeroPadding2D(1),
-        keras.layers.MaxPooling2D(3, strides=2),
-    ]
+def _stem(x, synchronized):
+    x = norm(conv(x, WIDTHS[0], 7, 2, name="stem_conv"), synchronized, name="stem_norm")
+    x = L.ReLU(name="stem_relu")(x)
+    # What comes out of a ReLU is not negative, so zeros never win.
+    x = L.ZeroPadding2D(1, name="stem_pool_pad")(x)
+    return L.MaxPooling2D(3, strides=2, name="stem_pool")(x)
 
 
-def _basic(width, strides, synchronized):
-    return basic_branch(width, strides, synchronized, strided_conv=_padded_conv)
-
-
-def _bottleneck(width, strides, synchronized):
-    return [
-        conv(width, 1),
-        norm(synchronized),
-        keras.layers.ReLU(),
-        *_padded_conv(width, 3, strides),
-        norm(synchronized),
-        keras.layers.ReLU(),
-        conv(width * EXPANSION, 1),
-        GatedNormalization(synchronized),
-    ], width * EXPANSION
-
-
-def _padded_conv(width, size, strides):
-    """With strides, "same" would pad more on the right and bottom; TorchVision pads evenly."""
-    if strides == 1:
-        return [conv(width, size)]
-    return [keras.layers.ZeroPadding2D(size // 2), conv(width, size, strides, padding="valid")]
+def _bottleneck(x, width, strides, synchronized, name):
+    convolutions = [(width, 1, 1), (width, 3, strides), (width * EXPANSION, 1, 1)]
+    return chain(x, convolutions, synchronized, name)

@@ -1,0 +1,248 @@
+"""The one new layer: y = z * then(x) + (1 - z) * otherwise(x), z of a gate (sections 2.1, S2)."""
+
+import keras
+from keras import ops
+
+from tfgates.graph.nodes import hand_down, layers_inside, listed, producer
+from tfgates.noise import LogisticNoise
+from tfgates.norms import as_mask, gated_norm
+from tfgates.policies import Expected, Sample, Threshold
+
+
+@keras.saving.register_keras_serializable(package="tfgates")
+class Gated(keras.layers.Layer):
+    """Runs one model where its gate is open; another one, or nothing, where it is closed.
+
+    In training both are computed and weighted by the decision, which the gradient needs; exported
+    models skip the one that is not wanted. A decision scales the batch norm that ends `then`, where
+    there is one, which costs no pass over the features.
+
+    Args:
+        then: functional model, inputs -> features; or [features, decisions] where there are gates
+            inside.
+        gate: layer or model, features -> logits [B], or [B, groups], see `tfgates.gates`. Several
+            groups each decide on as many neighbouring channels of `then` (section S2.3).
+        otherwise: functional model, the same inputs -> features; None gives zeros.
+        keep_one: of several groups, open the one with the greatest logit where all are closed:
+            for channels that no shortcut leads around.
+        seed: of the noise that `Sample` draws; None takes one from Python's generator.
+
+    Call arguments:
+        inputs: a tensor, or a list of tensors, of which the gate reads the first.
+        policy: what turns logits into decisions, see `tfgates.policies`. Keras hands it down, as it
+            does `training`. None samples in training; else it is `Threshold(0.5)`, or `Expected()`
+            of a gate that is not learned.
+        training: whether batch norm uses the statistics of the batch.
+
+    Returns, when called: features, and decisions [B, D]: its own, then those inside `then`, which
+    are 0 where it is closed itself.
+
+    Raises:
+        ValueError: `otherwise` or `keep_one` together with one or several groups.
+    """
+
+    def __init__(self, then, gate, otherwise=None, keep_one=False, seed=None, **kwargs):
+        # Decisions and batch norm stay in float32; the parts cast for themselves.
+        super().__init__(autocast=False, **kwargs)
+        self.then, self.gate, self.otherwise, self.keep_one = then, gate, otherwise, keep_one
+        if otherwise is not None and self.groups > 1:
+            raise ValueError(
+                "`otherwise` runs where one gate is closed. Received: a gate of "
+                f"{self.groups} groups. Leave one of them out."
+            )
+        if keep_one and self.groups == 1:
+            raise ValueError("`keep_one` of 1 group could never close. Pass a gate with `groups`.")
+        self.noise = LogisticNoise(seed, name="noise")
+        hand_down(self, "policy")
+        self._split = _split_at_norm(then) if otherwise is None else None
+
+    @property
+    def groups(self):
+        """The number of its own decisions on an image."""
+        return getattr(self.gate, "groups", 1)
+
+    @property
+    def num_decisions(self):
+        """The number of all its decisions on an image, those inside included."""
+        inside = features_and_decisions(self.then)[1]
+        return self.groups + (0 if inside is None else inside.shape[-1])
+
+    @property
+    def usual_policy(self):
+        """What it decides by at inference, where nobody asks for anything else."""
+        return Threshold() if getattr(self.gate, "learned", True) else Expected()
+
+    def build(self, input_shape):
+        several = isinstance(input_shape[0], (list, tuple))
+        if not self.gate.built:
+            self.gate.build(input_shape[0] if several else input_shape)
+
+    def decide(self, logits, policy):
+        """Applies a policy to logits [B] or [B, groups]; returns decisions [B, groups]."""
+        draws = getattr(policy, "draws", None)
+        noise = self.noise if draws is None else lambda _: draws[self.name]
+        decisions = ops.reshape(policy(logits, noise), (-1, self.groups))
+        if not self.keep_one:
+            return decisions
+        # 1 where all groups are closed; of probabilities, the chance of that.
+        lacking = ops.stop_gradient(ops.prod(1 - decisions, axis=-1, keepdims=True))
+        best = ops.one_hot(ops.argmax(logits, axis=-1), self.groups, dtype=decisions.dtype)
+        return decisions + lacking * best
+
+    def call(self, inputs, policy=None, training=False):
+        if policy is None:
+            policy = Sample() if training else self.usual_policy
+        z = self.decide(self.gate(listed(inputs)[0], training=training), policy)
+        if self._split is not None:
+            until, norm = self._split()
+            features, *inside = listed(until(inputs, training=training))
+            features = gated_norm(norm, features, z, training)
+        else:
+            features, *inside = listed(self.then(inputs, training=training))
+            mask = ops.cast(as_mask(z, features.shape), features.dtype)
+            features = features * mask
+            if self.otherwise is not None:
+                features = features + self.otherwise(inputs, training=training) * (1 - mask)
+        return features, ops.concatenate([z, *(z * nested for nested in inside)], axis=-1)
+
+    def compute_output_spec(self, inputs, policy=None, training=False):
+        features = listed(self.then.compute_output_spec(inputs))[0]
+        # Full precision, as the policies decide in.
+        decisions = keras.KerasTensor((features.shape[0], self.num_decisions), self.variable_dtype)
+        return keras.KerasTensor(features.shape, features.dtype), decisions
+
+    def with_arms(self, then, otherwise=None):
+        """Returns a layer of the same gate, noise and name that runs other models."""
+        return Gated(
+            then,
+            self.gate,
+            otherwise,
+            self.keep_one,
+            self.noise.seed,
+            name=self.name,
+            dtype=self.dtype_policy,
+        )
+
+    def get_config(self):
+        parts = {
+            name: keras.saving.serialize_keras_object(getattr(self, name))
+            for name in ("then", "gate", "otherwise")
+        }
+        config = {**super().get_config(), **parts, "keep_one": self.keep_one}
+        return {**config, "seed": self.noise.seed}
+
+    @classmethod
+    def from_config(cls, config):
+        for name in ("then", "gate", "otherwise"):
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package="tfgates")
+class Network(keras.Model):
+    """A functional model with `Gated` layers in it: images -> logits and decisions.
+
+    It differs from any other functional model in one thing: a model that is built around it hands
+    `policy` to it. A plain one would drop the policy without a word.
+
+    Call arguments:
+        images: [B, ...].
+        policy: see `Gated`.
+        training: see `Gated`.
+
+    Returns, when called: dict of "logits", and of "decisions" [B, G], 1 where a branch runs, in the
+    order of `gates`.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        hand_down(self, "policy")
+
+
+def take_policy(model):
+    """Lets every model inside of a model hand the policy down, however deep its gates lie.
+
+    Args:
+        model: any Keras model.
+
+    Returns:
+        The model.
+    """
+    for layer in layers_inside(model):
+        if isinstance(layer, keras.Model):
+            hand_down(layer, "policy")
+    return model
+
+
+def features_and_decisions(model):
+    """Returns both symbolic outputs of a functional model; without gates the second is None."""
+    if isinstance(model.output, dict):
+        return model.output["logits"], model.output.get("decisions")
+    features, *decisions = listed(model.output)
+    return features, decisions[0] if decisions else None
+
+
+def logits_and_decisions(outputs):
+    """Returns the logits and the decisions [B, G] of what a network returned; G may be 0."""
+    if isinstance(outputs, dict) and "decisions" in outputs:
+        return outputs["logits"], outputs["decisions"]
+    logits = outputs["logits"] if isinstance(outputs, dict) else outputs
+    return logits, ops.zeros((ops.shape(logits)[0], 0), "float32")
+
+
+def gates(model):
+    """Returns the `Gated` layers of a model, those inside of others too.
+
+    Args:
+        model: functional model; one without gates has none.
+
+    Returns:
+        List in the order of the columns of its decisions, of which each layer has `groups`.
+    """
+
+    def behind(tensor):
+        node = producer(tensor)
+        if isinstance(node.operation, Gated):
+            return [node.operation, *gates(node.operation.then)]
+        return [layer for part in node.input_tensors for layer in behind(part)]
+
+    decisions = features_and_decisions(model)[1]
+    return [] if decisions is None else behind(decisions)
+
+
+def columns(model):
+    """Returns the columns of its decisions by name of a `Gated` layer, slices."""
+    found, first = {}, 0
+    for layer in gates(model):
+        found[layer.name] = slice(first, first + layer.groups)
+        first += layer.groups
+    return found
+
+
+def num_gates(model):
+    """Returns the number of decisions on an image, G."""
+    decisions = features_and_decisions(model)[1]
+    return 0 if decisions is None else decisions.shape[-1]
+
+
+def joined(decisions):
+    """Puts symbolic decisions side by side, in full precision."""
+    if len(decisions) == 1:
+        return decisions[0]
+    dtype = decisions[0].dtype
+    return keras.layers.Concatenate(name="decisions", dtype=dtype)(decisions)
+
+
+def _split_at_norm(then):
+    """Returns a function of nothing: the model up to its last batch norm, and that norm; or None.
+
+    A function, because Keras would track both as attributes and save their layers twice.
+    """
+    features, decisions = features_and_decisions(then)
+    if not isinstance(producer(features).operation, keras.layers.BatchNormalization):
+        return None
+    norm, before = producer(features).operation, producer(features).input_tensors[0]
+    if norm.renorm or norm.axis not in (-1, len(features.shape) - 1):
+        return None
+    until = keras.Model(then.input, before if decisions is None else [before, decisions])
+    return lambda: (until, norm)

@@ -1,0 +1,1 @@
+"""Surgery on functional Keras models: find branches, gate them, prune, fold, count."""

@@ -1,0 +1,229 @@
+"""What a gate may close: the branches of a functional model that end in a sum or concatenation."""
+
+import collections
+import dataclasses
+import itertools
+import re
+from typing import Any
+
+import keras
+
+from tfgates.gated import Gated
+from tfgates.graph.macs import multiply_adds
+from tfgates.graph.nodes import graph_of, nodes, readers, rerun
+
+# `keras.layers.Add`, `a + b` and `ops.add`; a + scale * b of InceptionResNetV2.
+SCALED_SUM = "CustomScaleLayer"
+SUMS = ("Add", SCALED_SUM)
+CONCATENATION = "Concatenate"
+ENDINGS = ("_add", "_concat", "_sum")
+# What Keras calls an operation that nobody named.
+OWN_NAME = re.compile(r"(add|concatenate|custom_scale_layer|conv2d|dense|activation|re_lu)(_\d+)?")
+
+
+@dataclasses.dataclass(frozen=True)
+class Branch:
+    """A path from one tensor to a sum or concatenation, whose results go nowhere else.
+
+    Attributes:
+        name: of the branch: that of its sum, without `_add`.
+        start, end: symbolic tensors, what enters it and what it makes.
+        nodes: of `tfgates.graph.nodes`, in no order.
+        macs: its multiply-adds; sizes that are not known count as 1.
+        share: of the multiply-adds of the whole model, in [0, 1].
+    """
+
+    name: str
+    start: Any
+    end: Any
+    nodes: tuple
+    macs: int
+    share: float
+
+
+class Branches(tuple):
+    """The branches of a model, in its order; printed it is a table.
+
+    Attributes:
+        refused: dict of the name of every other sum and concatenation -> why it has no branch.
+    """
+
+    refused: dict[str, str]
+
+    def __new__(cls, found, refused):
+        branches = super().__new__(cls, found)
+        branches.refused = refused
+        return branches
+
+    def __str__(self):
+        width = max((len(name) for name in [*(b.name for b in self), *self.refused]), default=0)
+        lines = [
+            f"{branch.name:{width}}  {branch.macs:>15,}  {100 * branch.share:5.1f} %"
+            for branch in self
+        ]
+        total = 100 * sum(branch.share for branch in self)
+        lines.append(f"{len(self)} branches, {total:.1f} % of the multiply-adds")
+        lines += [f"{name:{width}}  none: {why}" for name, why in self.refused.items()]
+        return "\n".join(lines)
+
+
+def branches(model):
+    """Finds what a gate may close in a functional model, outer branches before those inside.
+
+    Of a sum of two tensors that is the dearer side that is a path of its own from a tensor which
+    reaches the sum past it too; of a concatenation the part that is made of the other one alone.
+
+    Args:
+        model: functional model, built; inner models are looked into.
+
+    Returns:
+        `Branches`.
+
+    Raises:
+        ValueError: not a functional model, or several inputs or outputs.
+        TypeError: a layer with weights that no rule counts.
+    """
+    return _branches(flat(model))
+
+
+def flat(model):
+    """Returns a functional model without models inside; the model itself where it has none.
+
+    Raises:
+        ValueError: not a functional model, or several inputs or outputs.
+    """
+    graph = graph_of(model)
+    if graph is None:
+        raise ValueError(
+            f"{type(model).__name__} {getattr(model, 'name', model)!r} is not a functional model, "
+            "so its branches cannot be seen. Build it from keras.Input with keras.Model(inputs, "
+            "outputs)."
+        )
+    if len(graph.inputs) > 1 or len(graph.outputs) > 1:
+        raise ValueError(
+            f"A model to be gated has one input and one output. Received: {graph.name} with "
+            f"{len(graph.inputs)} and {len(graph.outputs)}. Gate the part between one tensor and "
+            "another, keras.Model(start, end), and put the rest around it."
+        )
+    if any(isinstance(node.operation, Gated) for node in nodes(graph)):
+        raise ValueError(f"{graph.name} is gated already. Pass the plain model.")
+    if not any(graph_of(node.operation) for node in nodes(graph)):
+        return graph
+    start = keras.Input(batch_shape=graph.inputs[0].shape, dtype=graph.inputs[0].dtype)
+    return keras.Model(start, rerun(graph, [start])[id(graph.outputs[0])], name=graph.name)
+
+
+def _branches(model):
+    """The branches of a model without models inside."""
+    order, reading = nodes(model), readers(model)
+    calls = collections.Counter(id(node.operation) for node in order)
+    makers = {id(tensor): node for node in order for tensor in node.outputs}
+    known = {node.operation.name for node in order}
+    found, refused, taken = [], {}, set()
+    for join in reversed(order):
+        kind, parts = type(join.operation).__name__, join.input_tensors
+        if kind not in (*SUMS, CONCATENATION) or id(join) in taken or len(parts) < 2:
+            continue
+        try:
+            start, end, inside = _side(join, parts, order, reading, makers, calls)
+        except _NoBranchError as error:
+            refused[join.operation.name] = str(error)
+            continue
+        found.append((join.operation.name, start, end, inside, sum(map(multiply_adds, inside))))
+        taken |= set(map(id, inside))
+    total, named = max(1, sum(map(multiply_adds, order))), []
+    for index, (join_name, start, end, inside, macs) in enumerate(reversed(found)):
+        name = _name(join_name, inside, index, known)
+        known.add(name)
+        named.append(Branch(name, start, end, inside, macs, macs / total))
+    return Branches(named, dict(reversed(refused.items())))
+
+
+class _NoBranchError(Exception):
+    """Why a sum has no branch."""
+
+
+def _side(join, parts, order, reading, makers, calls):
+    """Returns start, end and nodes of the branch that ends in a join."""
+    kind = type(join.operation).__name__
+    if len(parts) > 2:
+        raise _NoBranchError(f"it joins {len(parts)} tensors, not two")
+    if kind in SUMS and parts[0].shape != parts[1].shape:
+        raise _NoBranchError(f"the shapes {parts[0].shape} and {parts[1].shape} differ")
+    candidates, why = [], []
+    for end, other in (parts, parts[::-1]):
+        if kind == SCALED_SUM and end is parts[0]:
+            continue
+        try:
+            start, inside = _path(end, order, reading, makers)
+            _require(kind, start, other, inside, makers, calls)
+            candidates.append((sum(map(multiply_adds, inside)), start, end, inside))
+        except _NoBranchError as error:
+            why.append(str(error))
+    if not candidates:
+        raise _NoBranchError("; ".join(dict.fromkeys(why)))
+    # Of equal sides the second: what is added to the other one.
+    macs, *side = max(reversed(candidates), key=lambda candidate: candidate[0])
+    if not macs:
+        raise _NoBranchError("its sides have no multiply-adds")
+    return side
+
+
+def _path(end, order, reading, makers):
+    """Returns the one tensor that a side starts from, and the nodes whose results reach only it."""
+    if id(end) not in makers or len(reading[id(end)]) != 1:
+        raise _NoBranchError("what it joins is read elsewhere too")
+    inside = {id(makers[id(end)]): makers[id(end)]}
+    for node in reversed(order[: order.index(makers[id(end)])]):
+        uses = [use for tensor in node.outputs for use in reading.get(id(tensor), [None])]
+        if all(id(use) in inside for use in uses):
+            inside[id(node)] = node
+    entering = [tensor for node in inside.values() for tensor in node.input_tensors]
+    starts = {id(t): t for t in entering if id(makers.get(id(t))) not in inside}
+    if len(starts) != 1:
+        raise _NoBranchError(f"a side starts from {len(starts)} tensors, not from one")
+    return next(iter(starts.values())), tuple(inside.values())
+
+
+def _require(kind, start, other, inside, makers, calls):
+    """Refuses a side that nothing leads around, or whose weights are used elsewhere."""
+    if kind == CONCATENATION:
+        if other is not start:
+            raise _NoBranchError("no part of it is made of the other one alone")
+    elif not _reaches(start, other, makers):
+        raise _NoBranchError("nothing leads around a side of it")
+    for node in inside:
+        if calls[id(node.operation)] > 1 and getattr(node.operation, "weights", []):
+            raise _NoBranchError(f"the layer {node.operation.name} is used elsewhere too")
+
+
+def _reaches(start, tensor, makers):
+    """Whether a tensor is computed from another one, or is that one."""
+    seen, waiting = set(), [tensor]
+    while waiting:
+        tensor = waiting.pop()
+        if tensor is start:
+            return True
+        if id(tensor) not in seen and id(tensor) in makers:
+            seen.add(id(tensor))
+            waiting += makers[id(tensor)].input_tensors
+    return False
+
+
+def _name(join, inside, index, known):
+    """That of the sum, else what the names of the layers share, else a number.
+
+    Names that Keras gives by itself differ from one model in a process to the next.
+    """
+    for ending in ENDINGS:
+        short = join.removesuffix(ending)
+        if short not in (join, *known):
+            return short
+    if not OWN_NAME.fullmatch(join):
+        return f"{join}_branch"
+    words = [node.operation.name.split("_") for node in inside]
+    alike = itertools.takewhile(lambda column: len(set(column)) == 1, zip(*words, strict=False))
+    shared = "_".join(word for word, *_ in alike)
+    if shared and not OWN_NAME.fullmatch(shared) and shared not in known:
+        return shared
+    return f"branch_{index:02d}"

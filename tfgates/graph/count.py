@@ -1,0 +1,135 @@
+"""Multiply-adds of one image, counted from shapes, linear in the decisions."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from tfgates.gated import Gated, features_and_decisions, gates
+from tfgates.graph.channels import writers
+from tfgates.graph.macs import multiply_adds, of_gate
+from tfgates.graph.nodes import graph_of, nodes, readers, rerun
+
+
+@dataclasses.dataclass(frozen=True)
+class Costs:
+    """The multiply-adds of one image through a network.
+
+    Attributes:
+        always: what runs whatever the decisions are, gates left out.
+        gates: of the gates that always run; those inside of a branch count with it.
+        branches: what a closed decision leaves out of the exported network, [G]: the branch behind
+            its gate. A group of filters is left out where that is the same for every image, of
+            gates that look at none; those of others are computed, and masked.
+        removable: what goes with each decision once it is closed for good, [G].
+        ungated: of the same network without gates, where every branch runs.
+    """
+
+    always: int
+    gates: int
+    branches: tuple[int, ...]
+    removable: tuple[int, ...]
+    ungated: int
+
+    def executed(self, decisions):
+        """Of the parts that run under the given decisions.
+
+        Args:
+            decisions: [..., G], 1 where the branch runs, or rates in [0, 1] for the mean.
+
+        Returns:
+            NumPy float64 [...].
+        """
+        branches = np.asarray(self.branches, "float64")
+        return self.always + self.gates + np.asarray(decisions, "float64") @ branches
+
+
+def count(model, input_shape=None):
+    """Counts the multiply-adds of a functional model, of which some parts may be gated.
+
+    Args:
+        model: functional model.
+        input_shape: (H, W, C) of an image, where the model takes images of any size.
+
+    Returns:
+        `Costs`.
+
+    Raises:
+        TypeError: a layer with weights, or a product, that no rule counts.
+        ValueError: the model takes images of any size, and `input_shape` is not given.
+    """
+    if input_shape is not None and tuple(model.inputs[0].shape[1:]) != tuple(input_shape):
+        model = _of_shape(model, input_shape)
+    if any(None in tensor.shape[1:] for tensor in model.inputs):
+        raise ValueError(
+            f"{model.name} takes inputs of any size, {model.inputs[0].shape[1:]}. Pass "
+            "input_shape=(H, W, C) to count the multiply-adds of one of them."
+        )
+    counted = _Counted()
+    always, of_gates = counted.total(model)
+    branches, removable = (
+        tuple(macs for layer in gates(model) for macs in of_layer[layer.name])
+        for of_layer in (counted.branches, counted.removable)
+    )
+    ungated = always + sum(branches) - counted.gates_inside
+    return Costs(always, of_gates, branches, removable, ungated)
+
+
+def _of_shape(model, input_shape):
+    """The same calls on an input of another shape."""
+    image = keras.Input(input_shape, dtype=model.inputs[0].dtype)
+    value = rerun(model, [image])
+    features, decisions = features_and_decisions(model)
+    outputs = [value[id(t)] for t in (features, decisions) if t is not None]
+    return keras.Model(image, outputs)
+
+
+class _Counted:
+    """What each gate of a model leaves out, by the name of its layer."""
+
+    def __init__(self):
+        self.branches: dict[str, list[int]] = {}
+        self.removable: dict[str, list[int]] = {}
+        self.gates_inside = 0
+
+    def total(self, model):
+        """Returns what always runs of a model, and its gates that always run."""
+        always, of_gates, reading = 0, 0, readers(model)
+        for node in nodes(model):
+            layer, inner = node.operation, graph_of(node.operation)
+            if isinstance(layer, Gated):
+                always += self._gated(layer, reading[id(node.outputs[0])], reading)
+                of_gates += of_gate(layer.gate, node.input_tensors[0].shape)
+            elif inner is not None:
+                both = self.total(inner)
+                always, of_gates = always + both[0], of_gates + both[1]
+            else:
+                always += multiply_adds(node)
+        return always, of_gates
+
+    def _gated(self, layer, after, reading):
+        """Notes what the decisions of a layer leave out; returns what it runs all the same."""
+        then, gates_inside = self.total(layer.then)
+        self.gates_inside += gates_inside
+        then += gates_inside
+        if layer.groups == 1:
+            other = 0 if layer.otherwise is None else sum(self.total(layer.otherwise))
+            self.branches[layer.name] = self.removable[layer.name] = [then - other]
+            return other
+        both = sum(map(multiply_adds, writers(layer.then) or ()))
+        both += _first_reader(after, reading) if layer.keep_one else 0
+        shares = [both // layer.groups] * layer.groups
+        data_dependent = getattr(layer.gate, "data_dependent", True)
+        left_out = [0] * len(shares) if data_dependent else shares
+        self.branches[layer.name], self.removable[layer.name] = left_out, shares
+        return then - sum(left_out)
+
+
+def _first_reader(after, reading):
+    """Multiply-adds of the first layer behind a tensor that has any, along the one path there."""
+    while len(after) == 1 and after[0] is not None:
+        macs = multiply_adds(after[0])
+        if macs:
+            return macs
+        after = reading[id(after[0].outputs[0])]
+    return 0

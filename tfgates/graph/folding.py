@@ -1,0 +1,75 @@
+"""Folds batch norms into the layers before them, for inference."""
+
+import keras
+import numpy as np
+from keras import layers as L
+
+from tfgates.gated import Gated
+from tfgates.graph.nodes import nodes, readers
+from tfgates.graph.pruning import again, rebuilt
+from tfgates.norms import scale_and_shift
+
+KERNELS = (L.Conv2D, L.DepthwiseConv2D, L.SeparableConv2D, L.Dense)
+NOTHING_AT_INFERENCE = (
+    "Dropout",
+    "SpatialDropout2D",
+    "GaussianDropout",
+    "GaussianNoise",
+    "AlphaDropout",
+    "ActivityRegularization",
+    "StochasticDepth",
+    "Identity",
+)
+
+
+def fold(model):
+    """Moves batch norms into the layers with kernels before them, which it copies.
+
+    Layers that do nothing at inference, as dropout, go.
+
+    Args:
+        model: functional model, with or without `Gated` layers; it stays as it is.
+
+    Returns:
+        A model that equals it at inference.
+    """
+    reading, norms = readers(model), {}
+    for node in nodes(model):
+        after, layer = reading[id(node.outputs[0])], node.operation
+        linear = isinstance(layer, KERNELS) and layer.activation is keras.activations.linear
+        norm = after[0].operation if linear and len(after) == 1 and after[0] else None
+        if isinstance(norm, L.BatchNormalization) and _same_channels(layer, norm):
+            norms[id(node)] = after[0]
+    gone = {id(node) for node in norms.values()}
+
+    def replace(node, value):
+        layer = node.operation
+        if id(node) in gone or type(layer).__name__ in NOTHING_AT_INFERENCE:
+            return [value[id(node.input_tensors[0])]]
+        if isinstance(layer, Gated):
+            otherwise = layer.otherwise and fold(layer.otherwise)
+            return again(layer, node, value, fold(layer.then), otherwise)
+        if id(node) in norms:
+            return _folded(layer, norms[id(node)].operation, value[id(node.input_tensors[0])])
+        return None
+
+    return rebuilt(model, replace)
+
+
+def _same_channels(layer, norm):
+    """Whether a norm is over the channels that a layer makes."""
+    if getattr(layer, "data_format", "channels_last") != "channels_last":
+        return False
+    return norm.axis in (-1, norm.input_spec.ndim - 1)
+
+
+def _folded(layer, norm, inputs):
+    config = {**layer.get_config(), "use_bias": True, "dtype": "float32"}
+    new = type(layer).from_config(config)
+    new.build(inputs.shape)
+    scale, shift = scale_and_shift(norm)
+    *others, kernel = layer.get_weights()[: len(new.weights) - 1]
+    channels = kernel.shape[2:] if isinstance(layer, L.DepthwiseConv2D) else scale.shape
+    bias = np.array(layer.bias) if layer.use_bias else 0.0
+    new.set_weights([*others, kernel * scale.reshape(channels), bias * scale + shift])
+    return [new(inputs)]

@@ -1,0 +1,189 @@
+"""Puts gates before the branches of any functional model (sections 2.1, S1.3, S2.3)."""
+
+import fnmatch
+
+import keras
+import numpy as np
+
+from tfgates.gated import Gated, Network, joined
+from tfgates.gates import GATES
+from tfgates.graph.branches import branches, flat
+from tfgates.graph.nodes import producer, rerun
+
+# What a gate decides on: a branch; groups of the channels that it makes; or of the channels before
+# its last layer with a kernel, which no shortcut leads around (section S2.3).
+GATED = ("branches", "output_filters", "inner_filters")
+
+
+def gate(model, gate="dependent", where=None, *, gated="branches", groups=4, seed=None, **options):
+    """Gates the branches of a functional model.
+
+    Args:
+        model: functional Keras model with one input and one output: images -> logits [B, K]. A
+            softmax at its end is left out. The result shares its other layers.
+        gate: "dependent", "independent", or a function of a `Branch` that returns a gate, see
+            `tfgates.gates`; where that is None, the branch gets none.
+        where: names of branches, or patterns of them as "conv4_*"; or a function of a `Branch`,
+            whether it gets a gate. None: all branches.
+        gated: what a gate decides on, one of `GATED`.
+        groups: of gated filters, the number of their groups in a branch, each with a decision of
+            its own; at least 2, and divides the filters.
+        seed: integer that seeds the noise of all gates; None takes one from Python's generator.
+        **options: of the gates, as units=16 or odds=(0.1, 2.0), see `DependentGate` and
+            `IndependentGate`.
+
+    Returns:
+        `Network`, images -> {"logits": [B, K], "decisions": [B, G]}. Its gates have the names of
+        the branches. With all gates open it equals the model.
+
+    Raises:
+        ValueError: the model cannot be gated, or an argument is out of its range.
+    """
+    plain = without_softmax(flat(model))
+    found = branches(plain)
+    if not found:
+        reasons = [f"{name}: {why}" for name, why in found.refused.items()]
+        raise ValueError(
+            f"{model.name} has no branch to gate: "
+            f"{'; '.join(reasons[:5]) or 'it has no sum and no concatenation'}. A gate closes a "
+            "path that another one leads around."
+        )
+    if gated not in GATED:
+        raise ValueError(f"`gated` is one of {', '.join(GATED)}. Received: {gated!r}.")
+    groups = 1 if gated == "branches" else groups
+    make = _maker(gate, groups, options)
+    chosen = [(branch, make(branch)) for branch in _chosen(found, where)]
+    chosen = [(branch, made) for branch, made in chosen if made is not None]
+    if not chosen:
+        raise ValueError(
+            "`gate` and `where` leave no branch a gate. Pass names of branches(model)."
+        )
+    return _insert(plain, chosen, gated, groups, noise_streams(seed, len(chosen)))
+
+
+def noise_streams(seed, count):
+    """Returns seeds of independent noise, one for each gate, the same for the same seed."""
+    if seed is None:
+        return [None] * count
+    return [int(state) for state in np.random.SeedSequence(seed).generate_state(count) >> 1]
+
+
+def _maker(gate, groups, options):
+    """Returns a function of a `Branch` that returns its gate."""
+    if callable(gate):
+        if options:
+            raise ValueError(
+                f"A function makes its gates itself. Received: gate={gate} with {options}."
+            )
+        return gate
+    if gate not in GATES:
+        raise ValueError(
+            f"`gate` is one of {', '.join(GATES)}, or a function of a branch. Received: {gate!r}."
+        )
+    return lambda branch: GATES[gate](groups=groups, name=f"{branch.name}_gate", **options)
+
+
+def _chosen(found, where):
+    """Returns the branches that get a gate."""
+    if where is None:
+        return list(found)
+    if callable(where):
+        return [branch for branch in found if where(branch)]
+    patterns = [where] if isinstance(where, str) else list(where)
+    names = [branch.name for branch in found]
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            raise ValueError(
+                f"`where` has names of branches, or patterns of them. Received: {pattern!r}, which "
+                f"fits none of {', '.join(names[:8])}{', ...' * (len(names) > 8)}."
+            )
+    return [b for b in found if any(fnmatch.fnmatchcase(b.name, pattern) for pattern in patterns)]
+
+
+def _insert(model, chosen, gated, groups, seeds):
+    """Returns the network in which `Gated` layers stand in the place of branches."""
+    of_node = {id(node): index for index, (branch, _) in enumerate(chosen) for node in branch.nodes}
+    decisions = {}
+
+    def replace(node, value):
+        index = of_node.get(id(node))
+        if index is None:
+            return None
+        branch, made = chosen[index]
+        if not any(tensor is branch.end for tensor in node.outputs):
+            return []
+        features, decisions[index] = _gated_branch(
+            branch, made, gated, groups, seeds[index], value[id(branch.start)]
+        )
+        return [features]
+
+    images = keras.Input(batch_shape=model.inputs[0].shape, dtype=model.inputs[0].dtype)
+    value = rerun(model, [images], replace)
+    columns = joined([decisions[index] for index in sorted(decisions)])
+    outputs = {"logits": value[id(model.outputs[0])], "decisions": columns}
+    return Network(images, outputs, name=model.name)
+
+
+def _gated_branch(branch, gate, gated, groups, seed, start):
+    """Calls a `Gated` layer on what enters a branch; returns features and decisions."""
+    end = branch.end
+    if gated == "inner_filters":
+        end = _before_last_kernel(branch)
+    if groups > 1 and end.shape[-1] % groups:
+        raise ValueError(
+            f"`groups` divides the filters, {end.shape[-1]} of {branch.name}. Received: "
+            f"groups={groups}."
+        )
+    then = keras.Model(branch.start, end, name=f"{branch.name}_then")
+    keep_one = gated == "inner_filters"
+    layer = Gated(then, gate, keep_one=keep_one, seed=seed, name=branch.name)
+    features, opened = layer(start)
+    if end is not branch.end:
+        rest = keras.Model(end, branch.end)
+        features = rerun(rest, [features])[id(rest.outputs[0])]
+    return features, opened
+
+
+def _before_last_kernel(branch):
+    """Returns the tensor that the last layer with a kernel of a branch reads."""
+    end = branch.end
+    while end is not branch.start:
+        node = producer(end)
+        if getattr(node.operation, "kernel", None) is not None:
+            break
+        end = node.input_tensors[0]
+    inner = producer(end).input_tensors[0]
+    if end is branch.start or inner is branch.start:
+        raise ValueError(
+            f"Inner filters are those between two layers with kernels. {branch.name} has one only. "
+            "Pass gated='output_filters'."
+        )
+    return inner
+
+
+def without_softmax(model):
+    """Returns a model that ends in logits: without a softmax in its last layer, or as that.
+
+    Args:
+        model: functional model; the result shares its layers, but a last one with a softmax in it,
+            whose weights are copied.
+    """
+    last = producer(model.outputs[0])
+    layer, inputs = last.operation, last.input_tensors
+    if isinstance(layer, keras.layers.Softmax) or type(layer).__name__ == "Softmax":
+        return keras.Model(model.input, inputs[0], name=model.name)
+    if getattr(layer, "activation", None) is not keras.activations.softmax:
+        return model
+    if isinstance(layer, keras.layers.Activation):
+        return keras.Model(model.input, inputs[0], name=model.name)
+
+    def replace(node, value):
+        if node is not last:
+            return None
+        linear = type(layer).from_config({**layer.get_config(), "activation": "linear"})
+        outputs = linear(value[id(inputs[0])])
+        linear.set_weights(layer.get_weights())
+        return [outputs]
+
+    value = rerun(model, model.inputs, replace)
+    return keras.Model(model.input, value[id(model.outputs[0])], name=model.name)

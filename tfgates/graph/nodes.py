@@ -1,0 +1,105 @@
+"""How the calls in a functional Keras model are read and repeated.
+
+Keras has no public interface to them. All names of Keras that are not public stand in this file;
+`tests/graph/nodes_test.py` fails by name when Keras changes one.
+"""
+
+from typing import Any
+
+import keras
+
+
+def nodes(model):
+    """Returns the calls of a functional model in the order of computation, inputs left out.
+
+    A node has `operation`, `input_tensors`, `outputs` and `arguments`. The same operation called
+    twice is two nodes.
+    """
+    depths = sorted(model._nodes_by_depth, reverse=True)
+    found = [node for depth in depths for node in model._nodes_by_depth[depth]]
+    return [node for node in found if not node.is_input]
+
+
+def producer(tensor):
+    """Returns the node that made a symbolic tensor."""
+    operation, index, _ = tensor._keras_history
+    return operation._inbound_nodes[index]
+
+
+def graph_of(operation):
+    """Returns the functional model that an operation is, or None."""
+    if isinstance(operation, keras.Sequential) and operation.built:
+        return keras.Model(operation.inputs, operation.outputs)
+    return operation if hasattr(operation, "_nodes_by_depth") else None
+
+
+def readers(model):
+    """Returns the nodes that read a tensor, by its id; None stands for the outputs of the model."""
+    found: dict[int, list[Any]] = {}
+    for node in nodes(model):
+        for tensor in node.input_tensors:
+            found.setdefault(id(tensor), []).append(node)
+    for tensor in model.outputs:
+        found.setdefault(id(tensor), []).append(None)
+    return found
+
+
+def rerun(model, inputs, replace=lambda node, value: None):
+    """Calls the operations of a model anew on other tensors; weights are shared.
+
+    Models inside of it are inlined, so that every operation is one of the new model itself.
+
+    Args:
+        model: functional model.
+        inputs: list of symbolic tensors, as many as the model has.
+        replace: function of a node and the dict of new tensors so far that returns the node's new
+            outputs as a list; None calls its operation.
+
+    Returns:
+        dict of the id of an old tensor -> the new tensor.
+    """
+    value = dict(zip(map(id, model.inputs), inputs, strict=True))
+    for node in nodes(model):
+        outputs = replace(node, value)
+        if outputs is None:
+            args, kwargs = node.arguments.fill_in(value)
+            inner = graph_of(node.operation)
+            if inner is None:
+                outputs = node.operation(*args, **kwargs)
+            else:
+                ran = rerun(inner, keras.tree.flatten(args), replace)
+                outputs = [ran[id(tensor)] for tensor in inner.outputs]
+        value.update(zip(map(id, node.outputs), keras.tree.flatten(outputs), strict=False))
+    return value
+
+
+def arguments(node, value):
+    """Returns args and kwargs of a node with its symbolic tensors replaced; see `rerun`."""
+    return node.arguments.fill_in(value)
+
+
+def hand_down(layer, name):
+    """Makes a layer, called with a keyword, hand it to all layers inside, as it does `training`.
+
+    Keras refuses this for a layer that was called; here that is allowed for a model, which takes
+    any keyword.
+    """
+    if layer._called:
+        layer._call_context_args = layer._call_context_args | {name}
+    else:
+        layer._register_call_context_args(name)
+
+
+def layers_inside(model):
+    """Returns all layers of a model, those inside of layers too."""
+    return list(model._flatten_layers())
+
+
+def listed(outputs):
+    """Returns the outputs of a call as a list."""
+    return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+
+
+def only(tensors):
+    """Returns the tensor of a list of one, else the list: what a call takes."""
+    return tensors[0] if len(tensors) == 1 else tensors

@@ -1,0 +1,258 @@
+"""Pruning: decisions that are made for good become structure (section 3.2, mode collapse)."""
+
+import keras
+import numpy as np
+from keras import layers as L
+from keras import ops
+
+from tfgates.gated import (
+    Gated,
+    Network,
+    features_and_decisions,
+    gates,
+    joined,
+)
+from tfgates.graph.branches import SUMS
+from tfgates.graph.channels import PlaceGroups, kept_channels, slice_read, slice_written
+from tfgates.graph.nodes import nodes, only, rerun
+
+
+def prune(model, fixed):
+    """Makes decisions for good: closed branches go, open ones lose their gate.
+
+    Where the decisions hold, the smaller model equals the thresholded one. A closed branch of a sum
+    goes altogether, with the sum; of a concatenation zeros are left. Of closed groups of filters
+    the layers that write and read them are sliced.
+
+    Args:
+        model: functional model with `Gated` layers; it stays as it is, and shares its other layers
+            with the result.
+        fixed: decisions, bool by the column of the gate; the other gates stay, and so do those of
+            which not every group of filters is decided.
+
+    Returns:
+        `Network`; without gates a plain `keras.Model`, images -> logits.
+
+    Raises:
+        ValueError: a column of no gate.
+    """
+    total = sum(layer.groups for layer in gates(model))
+    if not set(fixed) <= set(range(total)):
+        raise ValueError(
+            f"`fixed` has columns of the {total} decisions. Received: {sorted(fixed)}."
+        )
+    fixed = fully_decided(model, fixed)
+    made = {
+        layer.name: [fixed[column] for column in indices]
+        for layer, indices in columns_of(model)
+        if all(column in fixed for column in indices)
+    }
+    return _without(model, made) if made else model
+
+
+def columns_of(model):
+    """Returns pairs of a `Gated` layer and the range of its columns of the decisions."""
+    found, first = [], 0
+    for layer in gates(model):
+        found.append((layer, range(first, first + layer.groups)))
+        first += layer.groups
+    return found
+
+
+def fully_decided(model, fixed):
+    """Returns the decisions that `prune` makes: all those of a layer, or none.
+
+    Of filters without a shortcut one group stays open, so that all of them are not closed for good.
+    """
+    made: dict[int, bool] = {}
+    for layer, indices in columns_of(model):
+        opened = {column: fixed[column] for column in indices if column in fixed}
+        if len(opened) == len(indices) and (not layer.keep_one or any(opened.values())):
+            made |= opened
+    return made
+
+
+def expected(model):
+    """Moves the probabilities of stochastic depth into the model: every branch runs, scaled.
+
+    Args:
+        model: functional model; it stays as it is.
+
+    Returns:
+        A model without gates that are not learned, which equals this one under `Expected()`; the
+        model itself where it has none.
+    """
+    layers = [layer for layer in gates(model) if not getattr(layer.gate, "learned", True)]
+    if not layers:
+        return model
+    return _without(model, {layer.name: [True] for layer in layers}, scaled=True)
+
+
+def thresholded(model, policy):
+    """Returns the decisions of the gates that look at no image, bool by column.
+
+    Args:
+        model: functional model with `Gated` layers.
+        policy: a deterministic one, as `Threshold(0.5)`.
+    """
+    found: dict[int, bool] = {}
+    for layer, indices in columns_of(model):
+        if not getattr(layer.gate, "data_dependent", True):
+            decisions = layer.decide(layer.gate(ops.zeros((1, 1))), policy)
+            decided = np.ravel(ops.convert_to_numpy(decisions)) > 0
+            found |= dict(zip(indices, decided.tolist(), strict=True))
+    return found
+
+
+def one_sided(rates, min_rate):
+    """Decides the gates that decide alike for nearly all images; an independent one always does.
+
+    Args:
+        rates: of each gate, [G], in [0, 1].
+        min_rate: share of the images, in [0, 0.5], up to which the rarer decision is ignored.
+
+    Returns:
+        Their decision, bool by column of the gate.
+    """
+    return {
+        gate: bool(rate >= 0.5)
+        for gate, rate in enumerate(rates)
+        if rate <= min_rate or rate >= 1 - min_rate
+    }
+
+
+def rebuilt(model, replace=lambda node, value: None):
+    """Returns a model of the same inputs and outputs with some calls replaced, see `rerun`.
+
+    Args:
+        model: functional model, or one inside of a `Gated` layer.
+        replace: as of `rerun`; decisions that it makes None go.
+    """
+    inputs = [keras.Input(batch_shape=t.shape, dtype=t.dtype) for t in model.inputs]
+    value = rerun(model, inputs, replace)
+    features, decisions = (
+        tensor if tensor is None else value[id(tensor)] for tensor in features_and_decisions(model)
+    )
+    if decisions is None:
+        return keras.Model(only(inputs), features, name=model.name)
+    if isinstance(model.output, dict):
+        outputs = {"logits": features, "decisions": decisions}
+        return Network(only(inputs), outputs, name=model.name)
+    return keras.Model(only(inputs), [features, decisions], name=model.name)
+
+
+def again(layer, node, value, then, otherwise=None):
+    """Calls a `Gated` layer anew with other models inside; see `rerun`."""
+    inputs = [value[id(tensor)] for tensor in node.input_tensors]
+    return layer.with_arms(then, otherwise or layer.otherwise)(only(inputs))
+
+
+@keras.saving.register_keras_serializable(package="tfgates")
+class Zeros(L.Layer):
+    """What is left of a closed branch of a concatenation.
+
+    Args:
+        channels: number of its channels.
+
+    Call arguments:
+        inputs: [B, ..., C].
+
+    Returns, when called: zeros [B, ..., channels].
+    """
+
+    def __init__(self, channels, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = channels
+
+    def call(self, inputs):
+        shape = (*ops.shape(inputs)[:-1], self.channels)
+        return ops.zeros(shape, inputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.channels)
+
+    def get_config(self):
+        return {**super().get_config(), "channels": self.channels}
+
+
+def _without(model, made, scaled=False):
+    """Returns a model without some gates: lists of bool by name of the layer."""
+    return rebuilt(model, _Decided(made, scaled).replace)
+
+
+class _Decided:
+    """Puts structure in the place of gates whose decisions are made.
+
+    Args:
+        made: lists of bool by name of the layer.
+        scaled: whether what an open gate lets through is multiplied by its probability.
+    """
+
+    def __init__(self, made, scaled):
+        self.made, self.scaled = made, scaled
+        # By id of a new tensor: that it is zeros; the groups of channels that are left in it.
+        self.zeros: set[int] = set()
+        self.sliced: dict[int, list[bool]] = {}
+
+    def replace(self, node, value):
+        layer, parts = node.operation, [value[id(tensor)] for tensor in node.input_tensors]
+        if isinstance(layer, Gated):
+            return self._gated(layer, node, value, parts)
+        left = [part for part in parts if part is not None and id(part) not in self.zeros]
+        if layer.name.startswith("decisions") and len(left) < len(parts):
+            return [joined(left) if left else None]
+        if any(id(part) in self.sliced for part in left):
+            return self._reader(layer, parts)
+        return left if type(layer).__name__ in SUMS and len(left) == 1 < len(parts) else None
+
+    def _gated(self, layer, node, value, parts):
+        """Returns features and decisions of a layer that stays, or of what is left of it."""
+        opened = self.made.get(layer.name)
+        if opened is None:
+            inside = any(isinstance(one.operation, Gated) for one in nodes(layer.then))
+            then = rebuilt(layer.then, self.replace) if inside else layer.then
+            return again(layer, node, value, then)
+        if all(opened):
+            ran = rerun(layer.then, parts, self.replace)
+            features, *decisions = (
+                tensor if tensor is None else ran[id(tensor)]
+                for tensor in features_and_decisions(layer.then)
+            )
+            if self.scaled:
+                scale = L.Rescaling(layer.gate.probability, name=f"{layer.name}_scale")
+                features = scale(features)
+            return [features, *decisions]
+        if any(opened):
+            return [self._some(layer, opened, parts), None]
+        if layer.otherwise is not None:
+            ran = rerun(layer.otherwise, parts, self.replace)
+            return [ran[id(layer.otherwise.outputs[0])], None]
+        nothing = Zeros(node.outputs[0].shape[-1], name=f"{layer.name}_zeros")(parts[0])
+        self.zeros.add(id(nothing))
+        return [nothing, None]
+
+    def _some(self, layer, opened, parts):
+        """Returns the features of some groups of filters, the others gone or, at the least, 0."""
+        channels = layer.then.outputs[0].shape[-1]
+        kept = kept_channels(channels, opened)
+        then = slice_written(layer.then, kept)
+        if then is None:
+            features = rerun(layer.then, parts)[id(layer.then.outputs[0])]
+            mask = np.isin(np.arange(channels), kept).astype(float).tolist()
+            return L.Rescaling(mask, name=f"{layer.name}_kept")(features)
+        features = rerun(then, parts)[id(then.outputs[0])]
+        if layer.keep_one:
+            # The one layer that reads them is sliced as well.
+            self.sliced[id(features)] = opened
+            return features
+        return PlaceGroups(opened, name=f"{layer.name}_groups")(features)
+
+    def _reader(self, layer, parts):
+        """Calls the layer that reads sliced channels."""
+        (features,) = parts
+        opened = self.sliced[id(features)]
+        kept = kept_channels(features.shape[-1] * len(opened) // sum(opened), opened)
+        sliced = slice_read(layer, kept, features.shape)
+        if sliced is None:
+            return [layer(PlaceGroups(opened)(features))]
+        return [sliced(features)]

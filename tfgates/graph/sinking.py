@@ -1,0 +1,106 @@
+"""Moves sums into the arms of gates, so that TensorFlow fuses them and identities cost nothing."""
+
+import keras
+from keras import layers as L
+
+from tfgates.gated import Gated
+from tfgates.graph.branches import SUMS
+from tfgates.graph.nodes import arguments, nodes, only, readers, rerun
+from tfgates.graph.pruning import again, rebuilt
+
+POOLS = (L.MaxPooling2D, L.AveragePooling2D, L.GlobalAveragePooling2D)
+# What makes no negative number of numbers that are not negative.
+KEEPS_SIGN = (*POOLS, L.ZeroPadding2D, L.Add, L.Concatenate)
+
+
+def sink(model, positive=()):
+    """Moves the sum, and the ReLU behind it, into the arms of a gate.
+
+    Where what comes in is not negative, a closed identity block then returns the very tensor that
+    it got. ReLUs of what is not negative go. The result equals the model under decisions of 0 and
+    1 alone, not under `Expected()`.
+
+    Args:
+        model: functional model without batch norms before its sums, see `fold`.
+        positive: indices of inputs that are never negative.
+
+    Returns:
+        A model for the export.
+    """
+    reading, moved, skipped = readers(model), {}, set()
+    known = {id(model.inputs[index]) for index in positive}
+    for node in nodes(model):
+        sunk = _sum_behind(node, reading)
+        if sunk is not None:
+            join, relu = sunk
+            moved[id(relu or join)] = (node, join, relu)
+            skipped |= {id(node), id(join)}
+        if _keeps_sign(node, known) or is_relu(node):
+            known.add(id(node.outputs[0]))
+
+    def replace(node, value):
+        if id(node) in moved:
+            return _sunk(*moved[id(node)], known, value)
+        if id(node) in skipped:
+            return []
+        if is_relu(node, bounded=False) and id(node.input_tensors[0]) in known:
+            # Left over from a removed branch, it would keep the sum before it from being fused.
+            return [value[id(node.input_tensors[0])]]
+        if isinstance(node.operation, Gated):
+            given = [i for i, t in enumerate(node.input_tensors) if id(t) in known]
+            return again(node.operation, node, value, sink(node.operation.then, given))
+        return None
+
+    return rebuilt(model, replace)
+
+
+def _keeps_sign(node, known):
+    if isinstance(node.operation, Gated):
+        # What it makes is added to something, or not: nothing is known of it.
+        return False
+    return isinstance(node.operation, KEEPS_SIGN) and all(
+        id(tensor) in known for tensor in node.input_tensors
+    )
+
+
+def _sum_behind(node, reading):
+    """Returns the sum that alone reads what a gate lets through, and the ReLU behind it or None."""
+    layer = node.operation
+    if not isinstance(layer, Gated) or layer.otherwise is not None or layer.groups > 1:
+        return None
+    join, *others = reading[id(node.outputs[0])]
+    if others or join is None or type(join.operation).__name__ not in SUMS:
+        return None
+    after = reading[id(join.outputs[0])]
+    return join, after[0] if len(after) == 1 and is_relu(after[0]) else None
+
+
+def _sunk(gated, join, relu, known, value):
+    """Calls the layer whose arms make the sum, and keeps its decisions."""
+    layer, start = gated.operation, gated.input_tensors[0]
+    (other,) = [tensor for tensor in join.input_tensors if tensor is not gated.outputs[0]]
+    outer = [start] if other is start else [start, other]
+    inputs = [keras.Input(batch_shape=tensor.shape) for tensor in outer]
+    then = sink(layer.then, (0,) if id(start) in known else ())
+    ran = rerun(then, inputs[:1])
+    features, *decisions = [ran[id(tensor)] for tensor in then.outputs]
+    args, kwargs = arguments(join, {id(gated.outputs[0]): features, id(other): inputs[-1]})
+    features, closed = join.operation(*args, **kwargs), inputs[-1]
+    if relu is not None:
+        features = relu.operation(features)
+        if id(other) not in known or not is_relu(relu, bounded=False):
+            closed = relu.operation(closed)
+    inside = keras.Model(only(inputs), [features, *decisions] if decisions else features)
+    new = layer.with_arms(inside, keras.Model(only(inputs), closed))
+    features, value[id(gated.outputs[1])] = new(only([value[id(tensor)] for tensor in outer]))
+    return [features]
+
+
+def is_relu(node, bounded=True):
+    """Whether a node is a ReLU, or a bounded one, as ReLU6, which is no identity above 0."""
+    layer = None if node is None else node.operation
+    if isinstance(layer, L.ReLU):
+        plain = not layer.negative_slope and not layer.threshold
+        return plain and (bounded or layer.max_value is None)
+    kind = getattr(layer, "activation", None) if isinstance(layer, L.Activation) else None
+    return kind is keras.activations.relu or (bounded and kind is keras.activations.relu6)
