@@ -4,7 +4,7 @@ import importlib
 
 import keras
 
-from tfgates.gated import Gated, Network, gates
+from tfgates.gated import Gated, Network
 from tfgates.gates import DependentGate, FixedGate, IndependentGate
 from tfgates.graph.branches import branches
 from tfgates.graph.count import count
@@ -36,14 +36,13 @@ __all__ = [
     "branches",
     "count",
     "gate",
-    "gates",
     "per_batch",
     "per_gate",
     "prune",
 ]
 
-# The method runs on every backend of Keras. What needs TensorFlow is imported on TensorFlow, so that
-# `keras.saving.load_model` knows it, and elsewhere where it is asked for.
+# The method runs on every backend of Keras. What needs TensorFlow is imported at once on TensorFlow,
+# so that `keras.saving.load_model` knows it, and elsewhere only where somebody asks for it.
 ON_TENSORFLOW = {
     "GatedClassifier": "tfgates.training.classifier",
     "StepDecay": "tfgates.training.schedule",
@@ -57,5 +56,5 @@ def __getattr__(name):
 
 
 if keras.backend.backend() == "tensorflow":
-    for module in ON_TENSORFLOW.values():
-        importlib.import_module(module)
+    for path in ON_TENSORFLOW.values():
+        importlib.import_module(path)
