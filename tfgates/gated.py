@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from tfgates.gates import full_precision
 from tfgates.graph.nodes import hand_down, layers_inside, listed, producer
 from tfgates.noise import LogisticNoise
 from tfgates.norms import as_mask, gated_norm
@@ -225,12 +226,22 @@ def num_gates(model):
     return 0 if decisions is None else decisions.shape[-1]
 
 
+def num_classes(model):
+    """Returns the number of logits of an image, K."""
+    return features_and_decisions(model)[0].shape[-1]
+
+
+@keras.saving.register_keras_serializable(package="tfgates")
+class Decisions(keras.layers.Concatenate):
+    """Puts decisions [B, D] side by side; in full precision, as half precision rounds them."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**{**kwargs, "dtype": full_precision(kwargs.get("dtype"))})
+
+
 def joined(decisions):
-    """Puts symbolic decisions side by side, in full precision."""
-    if len(decisions) == 1:
-        return decisions[0]
-    dtype = decisions[0].dtype
-    return keras.layers.Concatenate(name="decisions", dtype=dtype)(decisions)
+    """Puts symbolic decisions side by side."""
+    return decisions[0] if len(decisions) == 1 else Decisions(name="decisions")(decisions)
 
 
 def _split_at_norm(then):

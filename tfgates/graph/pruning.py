@@ -6,6 +6,7 @@ from keras import layers as L
 from keras import ops
 
 from tfgates.gated import (
+    Decisions,
     Gated,
     Network,
     features_and_decisions,
@@ -199,7 +200,7 @@ class _Decided:
         if isinstance(layer, Gated):
             return self._gated(layer, node, value, parts)
         left = [part for part in parts if part is not None and id(part) not in self.zeros]
-        if layer.name.startswith("decisions") and len(left) < len(parts):
+        if isinstance(layer, Decisions) and len(left) < len(parts):
             return [joined(left) if left else None]
         if any(id(part) in self.sliced for part in left):
             return self._reader(layer, parts)

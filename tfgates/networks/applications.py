@@ -1,0 +1,216 @@
+"""The networks of `keras.applications`, and a model of one's own, as plain networks on raw pixels."""
+
+import pathlib
+
+import keras
+from keras import layers as L
+from keras import ops
+
+from tfgates.base.errors import UserError
+from tfgates.gates import full_precision
+from tfgates.graph.branches import flat
+from tfgates.graph.copying import named_layers
+from tfgates.graph.gating import without_softmax
+from tfgates.graph.nodes import producer, rerun
+from tfgates.networks.residual import standardization
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+SYMMETRIC = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+# Blue, green, red, of which these means are subtracted.
+CAFFE = (103.939, 116.779, 123.68)
+CLASSES = 1000
+
+
+def _symmetric(pixels):
+    return standardization(*SYMMETRIC)(pixels)
+
+
+def _imagenet(pixels):
+    return standardization(*IMAGENET)(pixels)
+
+
+def _caffe(pixels):
+    offset = [-mean for mean in CAFFE]
+    shift = L.Rescaling(1.0, offset, dtype=full_precision(), name="standardization")
+    return shift(ops.flip(pixels, axis=-1))
+
+
+def _inside(pixels):
+    """The network does it by itself."""
+    return pixels
+
+
+# By name of the network: what its weights expect of raw pixels, 0-255.
+APPLICATIONS = {
+    **dict.fromkeys(("ResNet50", "ResNet101", "ResNet152"), _caffe),
+    **dict.fromkeys(
+        (
+            *("ResNet50V2", "ResNet101V2", "ResNet152V2", "MobileNetV2"),
+            *("Xception", "InceptionResNetV2", "NASNetMobile", "NASNetLarge"),
+        ),
+        _symmetric,
+    ),
+    **dict.fromkeys(("DenseNet121", "DenseNet169", "DenseNet201"), _imagenet),
+    **dict.fromkeys(
+        (
+            *(f"EfficientNetB{number}" for number in range(8)),
+            *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")),
+            *(f"ConvNeXt{size}" for size in ("Tiny", "Small", "Base", "Large", "XLarge")),
+            *("MobileNetV3Small", "MobileNetV3Large"),
+        ),
+        _inside,
+    ),
+}
+
+
+def application(name, num_classes, input_shape=(224, 224, 3), synchronized=False):
+    """Builds a network of `keras.applications` that has branches, with random weights.
+
+    Args:
+        name: a key of `APPLICATIONS`.
+        num_classes: number of classes K, at least 2.
+        input_shape: (H, W, C) of the images.
+        synchronized: batch norm over all replicas instead of over each one's share.
+
+    Returns:
+        `keras.Model` of this name, raw pixels, 0-255 -> logits [B, K]; what its published weights
+        expect of the pixels is done inside.
+
+    Raises:
+        ValueError: another name, or images that are too small for it.
+    """
+    if name not in APPLICATIONS:
+        raise ValueError(
+            f"`name` is one of the networks of keras.applications that have branches: "
+            f"{', '.join(APPLICATIONS)}. Received: {name!r}."
+        )
+    model = _constructor(name)(weights=None, input_shape=input_shape, classes=num_classes)
+    return on_pixels(model, name, num_classes, input_shape, APPLICATIONS[name], synchronized)
+
+
+def own_model(model, num_classes, input_shape, statistics, synchronized=False):
+    """Makes a network of a model of one's own.
+
+    Args:
+        model: functional Keras model, images -> logits or probabilities; its layers are shared.
+        num_classes: number of classes K. A last dense layer with another number is made anew.
+        input_shape: (H, W, C) of the images.
+        statistics: mean and std of each channel, on pixels in [0, 1], that the model expects to
+            have been taken away and divided by.
+        synchronized: see `application`.
+
+    Returns:
+        `keras.Model`, raw pixels, 0-255 -> logits [B, K].
+
+    Raises:
+        ValueError: the model is not functional, takes other images, or ends in no dense layer of
+            `num_classes`.
+    """
+    return on_pixels(
+        model, model.name, num_classes, input_shape, standardization(*statistics), synchronized
+    )
+
+
+def on_pixels(model, name, num_classes, input_shape, standardize, synchronized):
+    """Returns a model on raw pixels that ends in logits of so many classes."""
+    model = without_softmax(flat(model))
+    _require_shape(model, input_shape)
+    for layer in named_layers(model).values():
+        if isinstance(layer, L.BatchNormalization):
+            layer.synchronized = synchronized
+    last = producer(model.outputs[0])
+
+    def replace(node, value):
+        if node is last:
+            return [_classifier(node.operation, num_classes)(value[id(node.input_tensors[0])])]
+        return None
+
+    images = keras.Input(input_shape, name="images")
+    value = rerun(model, [standardize(images)], replace)
+    return keras.Model(images, value[id(model.outputs[0])], name=name)
+
+
+def load_application(network, value):
+    """Assigns Keras's own ImageNet weights, or those of a file, to a network of `application`.
+
+    Args:
+        network: of `application`, gated or not. Its gates stay as they are, and its classifier
+            where it has another number of classes.
+        value: "imagenet", downloaded once; or the path of such a file of weights.
+
+    Returns:
+        The number of layers that were loaded, and the number of classes of the file.
+
+    Raises:
+        UserError: the file cannot be downloaded or read, or is of another network.
+    """
+    source, own = _with_weights(network.name, value), named_layers(network)
+    classes = source.outputs[0].shape[-1] if len(source.outputs[0].shape) == 2 else 0
+    last = producer(source.outputs[0]).operation
+    loaded = []
+    for name, layer in named_layers(source).items():
+        if not layer.weights or (layer is last and classes != _classes(network)):
+            continue
+        shapes = [[w.shape for w in one.weights] for one in (layer, own.get(name, layer))]
+        if name not in own or shapes[0] != shapes[1]:
+            raise UserError(
+                f"The weights of {value} do not fit {network.name}: {name} has the shapes "
+                f"{shapes[0]}, not {shapes[1]}. Name a file of this network."
+            )
+        loaded.append((own[name], layer))
+    for layer, theirs in loaded:
+        layer.set_weights(theirs.get_weights())
+    return len(loaded), classes
+
+
+def _with_weights(name, value):
+    """Returns the network with its published weights, with its classifier or without."""
+    try:
+        return _constructor(name)(weights=value)
+    except Exception as error:
+        first = error
+    if value != "imagenet" and pathlib.Path(value).is_file():
+        try:
+            return _constructor(name)(weights=value, include_top=False)
+        except Exception:
+            pass
+    reason = str(first).splitlines()[0][:200] if str(first) else type(first).__name__
+    raise UserError(
+        f"Keras's weights of {name} cannot be loaded: {reason}. Download the file by hand and pass "
+        "--init_from=keras:PATH."
+    ) from first
+
+
+def _classes(network):
+    return named_layers(network)["classifier"].units
+
+
+def _constructor(name):
+    return getattr(keras.applications, name)
+
+
+def _require_shape(model, input_shape):
+    expected = model.inputs[0].shape[1:]
+    fits = len(expected) == len(input_shape) and all(
+        own in (None, size) for own, size in zip(expected, input_shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"{model.name} takes images of the shape {expected}. Received: images of "
+            f"{tuple(input_shape)}. Pass the --image_size of the model."
+        )
+
+
+def _classifier(layer, num_classes):
+    """Returns the last layer in full precision, or a new one for another number of classes."""
+    if not isinstance(layer, L.Dense):
+        raise ValueError(
+            f"A classifier ends in a dense layer, its logits. Received: {type(layer).__name__} "
+            f"{layer.name!r}."
+        )
+    config = {**layer.get_config(), "dtype": full_precision(), "units": num_classes}
+    classifier = L.Dense.from_config({**config, "name": "classifier"})
+    classifier.build((None, layer.kernel.shape[0]))
+    if layer.units == num_classes:
+        classifier.set_weights(layer.get_weights())
+    return classifier
