@@ -1,4 +1,4 @@
-"""The networks of `keras.applications`, and a model of one's own, as plain networks on raw pixels."""
+"""The networks of `keras.applications`, and models of one's own, on raw pixels."""
 
 import pathlib
 
@@ -7,6 +7,7 @@ from keras import layers as L
 from keras import ops
 
 from tfgates.base.errors import UserError
+from tfgates.gated import num_classes
 from tfgates.gates import full_precision
 from tfgates.graph.branches import flat
 from tfgates.graph.copying import named_layers
@@ -63,12 +64,12 @@ APPLICATIONS = {
 }
 
 
-def application(name, num_classes, input_shape=(224, 224, 3), synchronized=False):
+def application(name, classes, input_shape=(224, 224, 3), synchronized=False):
     """Builds a network of `keras.applications` that has branches, with random weights.
 
     Args:
         name: a key of `APPLICATIONS`.
-        num_classes: number of classes K, at least 2.
+        classes: number of classes K, at least 2.
         input_shape: (H, W, C) of the images.
         synchronized: batch norm over all replicas instead of over each one's share.
 
@@ -84,16 +85,16 @@ def application(name, num_classes, input_shape=(224, 224, 3), synchronized=False
             f"`name` is one of the networks of keras.applications that have branches: "
             f"{', '.join(APPLICATIONS)}. Received: {name!r}."
         )
-    model = _constructor(name)(weights=None, input_shape=input_shape, classes=num_classes)
-    return on_pixels(model, name, num_classes, input_shape, APPLICATIONS[name], synchronized)
+    model = _constructor(name)(weights=None, input_shape=input_shape, classes=classes)
+    return on_pixels(model, name, classes, input_shape, APPLICATIONS[name], synchronized)
 
 
-def own_model(model, num_classes, input_shape, statistics, synchronized=False):
+def own_model(model, classes, input_shape, statistics, synchronized=False):
     """Makes a network of a model of one's own.
 
     Args:
         model: functional Keras model, images -> logits or probabilities; its layers are shared.
-        num_classes: number of classes K. A last dense layer with another number is made anew.
+        classes: number of classes K. A last dense layer with another number is made anew.
         input_shape: (H, W, C) of the images.
         statistics: mean and std of each channel, on pixels in [0, 1], that the model expects to
             have been taken away and divided by.
@@ -104,25 +105,25 @@ def own_model(model, num_classes, input_shape, statistics, synchronized=False):
 
     Raises:
         ValueError: the model is not functional, takes other images, or ends in no dense layer of
-            `num_classes`.
+            `classes`.
     """
     return on_pixels(
-        model, model.name, num_classes, input_shape, standardization(*statistics), synchronized
+        model, model.name, classes, input_shape, standardization(*statistics), synchronized
     )
 
 
-def on_pixels(model, name, num_classes, input_shape, standardize, synchronized):
+def on_pixels(model, name, classes, input_shape, standardize, synchronized):
     """Returns a model on raw pixels that ends in logits of so many classes."""
     model = without_softmax(flat(model))
     _require_shape(model, input_shape)
     for layer in named_layers(model).values():
         if isinstance(layer, L.BatchNormalization):
             layer.synchronized = synchronized
-    last = producer(model.outputs[0])
+    last = classifier_of(model)
 
     def replace(node, value):
         if node is last:
-            return [_classifier(node.operation, num_classes)(value[id(node.input_tensors[0])])]
+            return [_classifier(node.operation, classes)(value[id(node.input_tensors[0])])]
         return None
 
     images = keras.Input(input_shape, name="images")
@@ -145,12 +146,18 @@ def load_application(network, value):
         UserError: the file cannot be downloaded or read, or is of another network.
     """
     source, own = _with_weights(network.name, value), named_layers(network)
-    classes = source.outputs[0].shape[-1] if len(source.outputs[0].shape) == 2 else 0
-    last = producer(source.outputs[0]).operation
+    features = source.outputs[0].shape
+    classes, last = 0, None
+    if len(features) == 2:
+        classes, last = features[-1], classifier_of(without_softmax(source)).operation
     loaded = []
     for name, layer in named_layers(source).items():
-        if not layer.weights or (layer is last and classes != _classes(network)):
+        if not layer.weights:
             continue
+        if layer is last or layer.name == getattr(last, "name", None):
+            if classes != num_classes(network):
+                continue
+            name = "classifier"
         shapes = [[w.shape for w in one.weights] for one in (layer, own.get(name, layer))]
         if name not in own or shapes[0] != shapes[1]:
             raise UserError(
@@ -181,8 +188,24 @@ def _with_weights(name, value):
     ) from first
 
 
-def _classes(network):
-    return named_layers(network)["classifier"].units
+def classifier_of(model):
+    """Returns the node of the last layer with a kernel of a model, which makes its logits.
+
+    Raises:
+        ValueError: there is none behind the average over the pixels.
+    """
+    tensor = model.outputs[0]
+    while tensor is not model.inputs[0]:
+        node = producer(tensor)
+        if isinstance(node.operation, (L.Dense, L.Conv2D)):
+            return node
+        if getattr(node.operation, "weights", []) or len(node.input_tensors) != 1:
+            break
+        tensor = node.input_tensors[0]
+    raise ValueError(
+        f"A classifier ends in a dense layer, its logits. Received: {model.name}, which ends in "
+        f"{type(producer(model.outputs[0]).operation).__name__}."
+    )
 
 
 def _constructor(name):
@@ -201,16 +224,13 @@ def _require_shape(model, input_shape):
         )
 
 
-def _classifier(layer, num_classes):
+def _classifier(layer, classes):
     """Returns the last layer in full precision, or a new one for another number of classes."""
-    if not isinstance(layer, L.Dense):
-        raise ValueError(
-            f"A classifier ends in a dense layer, its logits. Received: {type(layer).__name__} "
-            f"{layer.name!r}."
-        )
-    config = {**layer.get_config(), "dtype": full_precision(), "units": num_classes}
-    classifier = L.Dense.from_config({**config, "name": "classifier"})
-    classifier.build((None, layer.kernel.shape[0]))
-    if layer.units == num_classes:
+    number = "units" if isinstance(layer, L.Dense) else "filters"
+    old = layer.get_config()
+    config = {**old, "dtype": full_precision(), "name": "classifier", number: classes}
+    classifier = type(layer).from_config(config)
+    classifier.build((*[None] * (layer.input_spec.min_ndim - 1), layer.kernel.shape[-2]))
+    if old[number] == classes:
         classifier.set_weights(layer.get_weights())
     return classifier
