@@ -4,7 +4,8 @@ import keras
 from keras import ops
 
 from tfgates.gates import full_precision
-from tfgates.graph.nodes import hand_down, layers_inside, listed, producer
+from tfgates.graph.macs import multiply_adds, of_gate
+from tfgates.graph.nodes import hand_down, layers_inside, listed, nodes, producer
 from tfgates.noise import LogisticNoise
 from tfgates.norms import as_mask, gated_norm
 from tfgates.policies import Expected, Sample, Threshold
@@ -72,6 +73,11 @@ class Gated(keras.layers.Layer):
     def usual_policy(self):
         """What it decides by at inference, where nobody asks for anything else."""
         return Threshold() if getattr(self.gate, "learned", True) else Expected()
+
+    def multiply_adds(self, input_shape):
+        """Multiply-adds of one image with every gate open, the gates included."""
+        first = input_shape[0] if isinstance(input_shape[0], (list, tuple)) else input_shape
+        return of_gate(self.gate, first) + sum(map(multiply_adds, nodes(self.then)))
 
     def build(self, input_shape):
         several = isinstance(input_shape[0], (list, tuple))
@@ -224,6 +230,16 @@ def num_gates(model):
     """Returns the number of decisions on an image, G."""
     decisions = features_and_decisions(model)[1]
     return 0 if decisions is None else decisions.shape[-1]
+
+
+def has_learned_gates(model):
+    """Whether there are gates, and other ones than those of stochastic depth."""
+    return any(getattr(layer.gate, "learned", True) for layer in gates(model))
+
+
+def usual_policy(model):
+    """Returns `Expected()` for stochastic depth, whose gates learn nothing, else `Threshold()`."""
+    return Expected() if gates(model) and not has_learned_gates(model) else Threshold()
 
 
 def num_classes(model):
