@@ -196,8 +196,10 @@ def _require(kind, start, other, inside, makers, calls):
             raise _NoBranchError("no part of it is made of the other one alone")
     elif not _reaches(start, other, makers):
         raise _NoBranchError("nothing leads around a side of it")
+    of_branch = collections.Counter(id(node.operation) for node in inside)
     for node in inside:
-        if calls[id(node.operation)] > 1 and getattr(node.operation, "weights", []):
+        elsewhere = calls[id(node.operation)] > of_branch[id(node.operation)]
+        if elsewhere and getattr(node.operation, "weights", []):
             raise _NoBranchError(f"the layer {node.operation.name} is used elsewhere too")
 
 

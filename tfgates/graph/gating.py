@@ -8,7 +8,8 @@ import numpy as np
 from tfgates.gated import Gated, Network, joined
 from tfgates.gates import GATES
 from tfgates.graph.branches import branches, flat
-from tfgates.graph.nodes import producer, rerun
+from tfgates.graph.nodes import arguments, listed, producer, rerun
+from tfgates.graph.pruning import rebuilt
 
 # What a gate decides on: a branch; groups of the channels that it makes; or of the channels before
 # its last layer with a kernel, which no shortcut leads around (section S2.3).
@@ -134,7 +135,7 @@ def _gated_branch(branch, gate, gated, groups, seed, start):
             f"`groups` divides the filters, {end.shape[-1]} of {branch.name}. Received: "
             f"groups={groups}."
         )
-    then = keras.Model(branch.start, end, name=f"{branch.name}_then")
+    then = _separate(keras.Model(branch.start, end, name=f"{branch.name}_then"))
     keep_one = gated == "inner_filters"
     layer = Gated(then, gate, keep_one=keep_one, seed=seed, name=branch.name)
     features, opened = layer(start)
@@ -142,6 +143,25 @@ def _gated_branch(branch, gate, gated, groups, seed, start):
         rest = keras.Model(end, branch.end)
         features = rerun(rest, [features])[id(rest.outputs[0])]
     return features, opened
+
+
+def _separate(then):
+    """Returns a model whose layers without weights are its own.
+
+    Keras would load one that is used outside too as one object, with its calls in another order.
+    """
+
+    def replace(node, value):
+        layer = node.operation
+        if not isinstance(layer, keras.layers.Layer) or layer.weights:
+            return None
+        if id(layer) not in copies:
+            copies[id(layer)] = type(layer).from_config(layer.get_config())
+        args, kwargs = arguments(node, value)
+        return listed(copies[id(layer)](*args, **kwargs))
+
+    copies: dict[int, keras.layers.Layer] = {}
+    return rebuilt(then, replace)
 
 
 def _before_last_kernel(branch):

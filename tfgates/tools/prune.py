@@ -152,8 +152,9 @@ def what_went(network, fixed):
         "Gate left": [],
     }
     for layer, columns in columns_of(network):
-        opened = [fixed.get(column, not layer.gate.learned) for column in columns]
-        if layer.gate.learned and not set(columns) <= set(fixed):
+        learned = getattr(layer.gate, "learned", True)
+        opened = [fixed.get(column, not learned) for column in columns]
+        if learned and not set(columns) <= set(fixed):
             kind = "Gate left"
         elif all(opened):
             kind = "Always run"
