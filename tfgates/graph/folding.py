@@ -50,7 +50,8 @@ def fold(model):
             otherwise = layer.otherwise and fold(layer.otherwise)
             return again(layer, node, value, fold(layer.then), otherwise)
         if id(node) in norms:
-            return _folded(layer, norms[id(node)].operation, value[id(node.input_tensors[0])])
+            norm = norms[id(node)].operation
+            return _folded(layer, norm, value[id(node.input_tensors[0])])
         return None
 
     return rebuilt(model, replace)
@@ -64,7 +65,9 @@ def _same_channels(layer, norm):
 
 
 def _folded(layer, norm, inputs):
-    config = {**layer.get_config(), "use_bias": True, "dtype": "float32"}
+    # A layer may stand before two norms, so its name may not be taken over.
+    name = f"{layer.name}_{norm.name}"
+    config = {**layer.get_config(), "use_bias": True, "dtype": "float32", "name": name}
     new = type(layer).from_config(config)
     new.build(inputs.shape)
     scale, shift = scale_and_shift(norm)
