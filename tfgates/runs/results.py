@@ -21,8 +21,6 @@ from tfgates.training.tensorboard import write_hparams
 
 # Every number of replicas up to 8 divides it, or leaves each of them a share.
 EVALUATION_BATCH = 256
-BYTES_OF_A_PIXEL = 12
-CACHE = 2**30
 
 
 def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
@@ -186,7 +184,4 @@ def collapsed_gates(network, dataset, preprocessing, tau, share):
 def evaluation_images(dataset, split, preprocessing):
     """Returns the images of a split in batches, see `tfgates.data.batches.evaluation_batches`."""
     batch_size = min(EVALUATION_BATCH, dataset.size(split))
-    images = batches.evaluation_batches(dataset, split, preprocessing, batch_size)
-    # Every policy sees the same images: few of them are decoded once.
-    size = dataset.size(split) * preprocessing.size**2 * BYTES_OF_A_PIXEL
-    return images.cache() if size < CACHE else images
+    return batches.evaluation_batches(dataset, split, preprocessing, batch_size)

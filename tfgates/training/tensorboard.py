@@ -9,6 +9,8 @@ import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams import api as hparams
 
+from tfgates.base.files import put_in_place
+
 FILES = "events.out.tfevents.*"
 # Keras counts the epochs in these by training steps.
 BY_STEP = "_vs_iterations"
@@ -100,7 +102,7 @@ def keep_events(folder, epochs, steps):
         with tf.io.TFRecordWriter(str(unfinished)) as writer:
             for record in records:
                 writer.write(record)
-        unfinished.replace(path)
+        put_in_place(unfinished, path)
 
 
 def _is_finished(event, epochs, steps):
