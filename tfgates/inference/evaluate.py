@@ -7,7 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfgates import costs
+from tfgates.gated import logits_and_decisions, num_gates, usual_policy
+from tfgates.graph.count import count
 from tfgates.inference.passes import Answers, averaged, summarize, voted
 from tfgates.policies import AlwaysOpen, Expected, Sample, Threshold
 
@@ -20,7 +21,7 @@ def evaluate(network, batches, progress=None):
     """Evaluates a network under every policy of the paper.
 
     Args:
-        network: built `GatedNetwork`.
+        network: functional model, gated or not.
         batches: `tf.data.Dataset` of images [B, H, W, C], labels [B] and weights [B]; images of
             weight 0 are left out. They are read once.
         progress: function called after each policy has seen a batch, with the number of batches
@@ -30,9 +31,9 @@ def evaluate(network, batches, progress=None):
         List of `Result`, the network's own policy first. A network without gates
         has one policy, "no gates"; one with stochastic depth has no threshold.
     """
-    if not network.num_gates:
+    if not num_gates(network):
         return summarize(passes(network, batches, {"no gates": [AlwaysOpen()]}, progress))
-    own = network.inference_policy
+    own = usual_policy(network)
     policies: dict[str, list[Any]] = {
         "threshold 0.5" if own == Threshold() else "expected": [own],
         STOCHASTIC: [Sample()] * PASSES,
@@ -70,7 +71,7 @@ def sweep(network, batches, taus, progress=None):
     """Evaluates thresholds: each trades accuracy for multiply-adds.
 
     Args:
-        network: built `GatedNetwork` with gates.
+        network: functional model with `Gated` layers.
         batches: as of `evaluate`; choose a threshold on validation images.
         taus: thresholds in (0, 1).
         progress: as of `evaluate`.
@@ -89,7 +90,7 @@ def sweep(network, batches, taus, progress=None):
 
 def _answers(network, batches, classifiers, progress):
     """Yields what each of the classifiers, lists by name, answers to each batch."""
-    cost = costs.count(network, batches.element_spec[0].shape[1:])
+    cost = count(network, batches.element_spec[0].shape[1:])
     total = sum(map(len, classifiers.values())) * int(batches.cardinality())
     done = itertools.count(1)
 
@@ -110,7 +111,7 @@ def _answers(network, batches, classifiers, progress):
 
 def _classify(network, policy, images):
     """Returns probabilities [B, K], decisions [B, G], and what is computed of the branches."""
-    logits, decisions = network(images, policy=policy, training=False)
+    logits, decisions = logits_and_decisions(network(images, policy=policy, training=False))
     # `Expected` scales a branch that a decision would leave out.
     executed = tf.ones_like(decisions) if policy == Expected() else decisions
     # In float32 the small ones of a confident network are all exactly 0.

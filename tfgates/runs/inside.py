@@ -59,7 +59,7 @@ def look_inside(network, dataset, preprocessing, show=None):
     """Runs the test images through a network: once by threshold, some times by sampling.
 
     Args:
-        network: built `GatedNetwork` with learned gates.
+        network: network with learned gates.
         dataset: `ImageDataset` or `FolderDataset`, readable.
         preprocessing: `Preprocessing`.
         show: what `tfgates.base.progress.progress` yields, for batches; or None.
