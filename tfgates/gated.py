@@ -50,6 +50,11 @@ class Gated(keras.layers.Layer):
                 "`otherwise` runs where one gate is closed. Received: a gate of "
                 f"{self.groups} groups. Leave one of them out."
             )
+        if self.groups > 1 and features_and_decisions(then)[1] is not None:
+            raise ValueError(
+                f"A gate of {self.groups} groups has no other gates inside of `then`. Gate the "
+                "parts of `then` instead."
+            )
         if keep_one and self.groups == 1:
             raise ValueError("`keep_one` of 1 group could never close. Pass a gate with `groups`.")
         self.noise = LogisticNoise(seed, name="noise")

@@ -2,13 +2,13 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 
-from tfgates.gated import Gated, features_and_decisions, gates
+from tfgates.gated import Gated, gates
 from tfgates.graph.channels import writers
 from tfgates.graph.macs import multiply_adds, of_gate
-from tfgates.graph.nodes import graph_of, nodes, readers, rerun
+from tfgates.graph.nodes import graph_of, nodes, readers
+from tfgates.graph.pruning import of_shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,7 @@ def count(model, input_shape=None):
         ValueError: the model takes images of any size, and `input_shape` is not given.
     """
     if input_shape is not None and tuple(model.inputs[0].shape[1:]) != tuple(input_shape):
-        model = _of_shape(model, input_shape)
+        model = of_shape(model, (None, *input_shape))
     if any(None in tensor.shape[1:] for tensor in model.inputs):
         raise ValueError(
             f"{model.name} takes inputs of any size, {model.inputs[0].shape[1:]}. Pass "
@@ -73,15 +73,6 @@ def count(model, input_shape=None):
     )
     ungated = always + sum(branches) - counted.gates_inside
     return Costs(always, of_gates, branches, removable, ungated)
-
-
-def _of_shape(model, input_shape):
-    """The same calls on an input of another shape."""
-    image = keras.Input(input_shape, dtype=model.inputs[0].dtype)
-    value = rerun(model, [image])
-    features, decisions = features_and_decisions(model)
-    outputs = [value[id(t)] for t in (features, decisions) if t is not None]
-    return keras.Model(image, outputs)
 
 
 class _Counted:

@@ -21,7 +21,7 @@ from tfgates.pruning import merge_expected
 from tfgates.report.timing import hardware, interleaved, ratio, table
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.results import open_data, validation_images
-from tfgates.speed import (
+from tfgates.export.timing import (
     SIDE_BY_SIDE,
     WIDE,
     Served,
