@@ -12,7 +12,7 @@ def describe(model, network, trained, measured):
 
     Args:
         model: `ServedModel`.
-        network: the `GatedNetwork` that it was made of.
+        network: that it was made of.
         trained: what it was trained on and with: dataset, flags.
         measured: of the run at this threshold: split, top1_error and top5_error in percent, rate,
             macs, and whether it was measured before dependent gates were fixed; None where it was
@@ -22,7 +22,7 @@ def describe(model, network, trained, measured):
         "tfgates": tfgates.__version__,
         "network": network.name,
         "parameters": network.count_params(),
-        "gates": network.num_gates,
+        "gates": model.num_gates,
         "policy": "threshold",
         "tau": model.tau,
         "fixed_gates": {str(gate): decision for gate, decision in sorted(model.fixed.items())},

@@ -3,13 +3,13 @@
 import dataclasses
 import math
 
-import keras
 import numpy as np
 
-from tfgates.gated import Gated, Network, features_and_decisions, gates
+from tfgates.gated import Gated, gates
 from tfgates.graph.channels import writers
 from tfgates.graph.macs import multiply_adds, of_gate
-from tfgates.graph.nodes import graph_of, nodes, readers, rerun
+from tfgates.graph.nodes import graph_of, nodes, readers
+from tfgates.graph.pruning import of_shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ def count(model, input_shape=None):
         ValueError: the model takes images of any size, and `input_shape` is not given.
     """
     if input_shape is not None:
-        model = of_shape(model, input_shape)
+        model = of_shape(model, (None, *input_shape))
     if any(None in tensor.shape[1:] for tensor in model.inputs):
         raise ValueError(
             f"{model.name} takes inputs of any size, {model.inputs[0].shape[1:]}. Pass "
@@ -79,19 +79,6 @@ def count(model, input_shape=None):
 def count_parameters(model):
     """Counts the parameters that training moves: moments of batch norm and noise are none."""
     return sum(math.prod(weight.shape) for weight in model.trainable_weights)
-
-
-def of_shape(model, input_shape):
-    """Returns a model that takes inputs of this shape, (H, W, C); itself where it does already."""
-    if tuple(model.inputs[0].shape[1:]) == tuple(input_shape):
-        return model
-    image = keras.Input(input_shape, dtype=model.inputs[0].dtype)
-    value = rerun(model, [image])
-    features, decisions = features_and_decisions(model)
-    if decisions is None:
-        return keras.Model(image, value[id(features)], name=model.name)
-    outputs = {"logits": value[id(features)], "decisions": value[id(decisions)]}
-    return Network(image, outputs, name=model.name)
 
 
 class _Counted:

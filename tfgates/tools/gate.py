@@ -18,8 +18,9 @@ from tfgates.base.errors import UserError
 from tfgates.gated import num_gates
 from tfgates.gates import GATES
 from tfgates.graph.branches import branches
-from tfgates.graph.count import count, count_parameters, of_shape
+from tfgates.graph.count import count, count_parameters
 from tfgates.graph.gating import gate
+from tfgates.graph.pruning import of_shape
 from tfgates.networks.applications import APPLICATIONS, application
 from tfgates.networks.own import load_model
 from tfgates.report import chain
@@ -67,7 +68,7 @@ def main():
     except (ValueError, TypeError) as error:
         raise UserError(f"--model={MODEL.value}: {error}") from error
     network.save(output)
-    fixed = of_shape(network, image_shape(network))
+    fixed = of_shape(network, (None, *image_shape(network)))
     costs = count(fixed)
     links = chain.links(fixed, image_shape(network), [1.0] * num_gates(network))
     save_png(chain.draw(links, "all gates open").figure, output.with_suffix(".png"))
