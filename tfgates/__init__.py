@@ -42,7 +42,7 @@ __all__ = [
     "prune",
 ]
 
-# The method runs on every backend of Keras. What needs TensorFlow is imported on TensorFlow, so that
+# The method runs on every backend of Keras. What needs TensorFlow is imported there, so that
 # `keras.saving.load_model` knows it, and elsewhere where it is asked for.
 ON_TENSORFLOW = {
     "GatedClassifier": "tfgates.training.classifier",

@@ -8,7 +8,7 @@ import numpy as np
 from tfgates.gated import Gated, Network, joined
 from tfgates.gates import GATES
 from tfgates.graph.branches import branches, flat
-from tfgates.graph.nodes import arguments, listed, producer, rerun
+from tfgates.graph.nodes import arguments, listed, nodes, producer, rerun
 from tfgates.graph.pruning import rebuilt
 
 # What a gate decides on: a branch; groups of the channels that it makes; or of the channels before
@@ -105,6 +105,10 @@ def _insert(model, chosen, gated, groups, seeds):
     """Returns the network in which `Gated` layers stand in the place of branches."""
     of_node = {id(node): index for index, (branch, _) in enumerate(chosen) for node in branch.nodes}
     decisions = {}
+    elsewhere = [
+        {id(node.operation) for node in nodes(model) if of_node.get(id(node)) != index}
+        for index in range(len(chosen))
+    ]
 
     def replace(node, value):
         index = of_node.get(id(node))
@@ -114,7 +118,7 @@ def _insert(model, chosen, gated, groups, seeds):
         if not any(tensor is branch.end for tensor in node.outputs):
             return []
         features, decisions[index] = _gated_branch(
-            branch, made, gated, groups, seeds[index], value[id(branch.start)]
+            branch, made, gated, groups, seeds[index], value[id(branch.start)], elsewhere[index]
         )
         return [features]
 
@@ -125,7 +129,7 @@ def _insert(model, chosen, gated, groups, seeds):
     return Network(images, outputs, name=model.name)
 
 
-def _gated_branch(branch, gate, gated, groups, seed, start):
+def _gated_branch(branch, gate, gated, groups, seed, start, elsewhere):
     """Calls a `Gated` layer on what enters a branch; returns features and decisions."""
     end = branch.end
     if gated == "inner_filters":
@@ -135,7 +139,8 @@ def _gated_branch(branch, gate, gated, groups, seed, start):
             f"`groups` divides the filters, {end.shape[-1]} of {branch.name}. Received: "
             f"groups={groups}."
         )
-    then = _separate(keras.Model(branch.start, end, name=f"{branch.name}_then"))
+    then = keras.Model(branch.start, end, name=f"{branch.name}_then")
+    then = _separate(then, elsewhere, branch.name)
     keep_one = gated == "inner_filters"
     layer = Gated(then, gate, keep_one=keep_one, seed=seed, name=branch.name)
     features, opened = layer(start)
@@ -145,22 +150,28 @@ def _gated_branch(branch, gate, gated, groups, seed, start):
     return features, opened
 
 
-def _separate(then):
-    """Returns a model whose layers without weights are its own.
+def _separate(then, elsewhere, name):
+    """Returns a model whose layers are not called outside of it; those that are have no weights.
 
-    Keras would load one that is used outside too as one object, with its calls in another order.
+    Keras would load such a layer as one object, with its calls in another order.
+
+    Args:
+        then: the model of a branch.
+        elsewhere: ids of the operations that are called outside of it.
+        name: of the branch, before those of the new layers.
     """
+    copies: dict[int, keras.layers.Layer] = {}
 
     def replace(node, value):
         layer = node.operation
-        if not isinstance(layer, keras.layers.Layer) or layer.weights:
+        if not isinstance(layer, keras.layers.Layer) or id(layer) not in elsewhere:
             return None
         if id(layer) not in copies:
-            copies[id(layer)] = type(layer).from_config(layer.get_config())
+            config = {**layer.get_config(), "name": f"{name}_{layer.name}"}
+            copies[id(layer)] = type(layer).from_config(config)
         args, kwargs = arguments(node, value)
         return listed(copies[id(layer)](*args, **kwargs))
 
-    copies: dict[int, keras.layers.Layer] = {}
     return rebuilt(then, replace)
 
 
