@@ -28,6 +28,7 @@ __all__ = [
     "GatedClassifier",
     "IndependentGate",
     "Network",
+    "Preprocessing",
     "Sample",
     "Schedule",
     "StepDecay",
@@ -35,6 +36,7 @@ __all__ = [
     "Threshold",
     "branches",
     "count",
+    "export_model",
     "gate",
     "gates",
     "per_batch",
@@ -47,6 +49,8 @@ __all__ = [
 ON_TENSORFLOW = {
     "GatedClassifier": "tfgates.training.classifier",
     "StepDecay": "tfgates.training.schedule",
+    "Preprocessing": "tfgates.data.preprocess",
+    "export_model": "tfgates.export.model",
 }
 
 
@@ -57,5 +61,5 @@ def __getattr__(name):
 
 
 if keras.backend.backend() == "tensorflow":
-    for module in ON_TENSORFLOW.values():
-        importlib.import_module(module)
+    for name in ("GatedClassifier", "StepDecay"):
+        importlib.import_module(ON_TENSORFLOW[name])
