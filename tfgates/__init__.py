@@ -28,6 +28,7 @@ __all__ = [
     "GatedClassifier",
     "IndependentGate",
     "Network",
+    "Preprocessing",
     "Sample",
     "Schedule",
     "StepDecay",
@@ -35,17 +36,20 @@ __all__ = [
     "Threshold",
     "branches",
     "count",
+    "export_model",
     "gate",
     "per_batch",
     "per_gate",
     "prune",
 ]
 
-# The method runs on every backend of Keras. What needs TensorFlow is imported at once on TensorFlow,
-# so that `keras.saving.load_model` knows it, and elsewhere only where somebody asks for it.
+# The method runs on every backend of Keras. What needs TensorFlow is imported there, so that
+# `keras.saving.load_model` knows it, and elsewhere where it is asked for.
 ON_TENSORFLOW = {
     "GatedClassifier": "tfgates.training.classifier",
     "StepDecay": "tfgates.training.schedule",
+    "Preprocessing": "tfgates.data.preprocess",
+    "export_model": "tfgates.export.model",
 }
 
 
@@ -56,5 +60,5 @@ def __getattr__(name):
 
 
 if keras.backend.backend() == "tensorflow":
-    for path in ON_TENSORFLOW.values():
-        importlib.import_module(path)
+    for name in ("GatedClassifier", "StepDecay"):
+        importlib.import_module(ON_TENSORFLOW[name])

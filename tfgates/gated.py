@@ -5,7 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfgates.graph.nodes import graph_of, hand_down, layers_inside, listed, producer
+from tfgates.gates import full_precision
+from tfgates.graph.macs import multiply_adds, of_gate
+from tfgates.graph.nodes import graph_of, hand_down, layers_inside, listed, nodes, producer
 from tfgates.noise import LogisticNoise
 from tfgates.norms import as_mask, gated_norm
 from tfgates.policies import Expected, Sample, Threshold
@@ -79,6 +81,11 @@ class Gated(keras.layers.Layer):
     def usual_policy(self):
         """What it decides by at inference, where nobody asks for anything else."""
         return Threshold() if getattr(self.gate, "learned", True) else Expected()
+
+    def multiply_adds(self, input_shape):
+        """Multiply-adds of one image with every gate open, the gates included."""
+        first = input_shape[0] if isinstance(input_shape[0], (list, tuple)) else input_shape
+        return of_gate(self.gate, first) + sum(map(multiply_adds, nodes(self.then)))
 
     def build(self, input_shape):
         several = isinstance(input_shape[0], (list, tuple))
@@ -269,12 +276,32 @@ def num_gates(model):
     return 0 if decisions is None else decisions.shape[-1]
 
 
+def has_learned_gates(model):
+    """Whether there are gates, and other ones than those of stochastic depth."""
+    return any(getattr(layer.gate, "learned", True) for layer in gates(model))
+
+
+def usual_policy(model):
+    """Returns `Expected()` for stochastic depth, whose gates learn nothing, else `Threshold()`."""
+    return Expected() if gates(model) and not has_learned_gates(model) else Threshold()
+
+
+def num_classes(model):
+    """Returns the number of logits of an image, K."""
+    return features_and_decisions(model)[0].shape[-1]
+
+
+@keras.saving.register_keras_serializable(package="tfgates")
+class Decisions(keras.layers.Concatenate):
+    """Puts decisions [B, D] side by side; in full precision, as half precision rounds them."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**{**kwargs, "dtype": full_precision(kwargs.get("dtype"))})
+
+
 def joined(decisions):
-    """Puts symbolic decisions side by side, in full precision."""
-    if len(decisions) == 1:
-        return decisions[0]
-    dtype = decisions[0].dtype
-    return keras.layers.Concatenate(name="decisions", dtype=dtype)(decisions)
+    """Puts symbolic decisions side by side."""
+    return decisions[0] if len(decisions) == 1 else Decisions(name="decisions")(decisions)
 
 
 def _split_at_norm(then):

@@ -31,6 +31,7 @@ class Branch:
         nodes: of `tfgates.graph.nodes`, in no order.
         macs: its multiply-adds; sizes that are not known count as 1.
         share: of the multiply-adds of the whole model, in [0, 1].
+        identity: whether what leads around it is what enters it, unchanged.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Branch:
     nodes: tuple
     macs: int
     share: float
+    identity: bool
 
 
 class Branches(tuple):
@@ -83,7 +85,7 @@ def branches(model):
         ValueError: not a functional model, or several inputs or outputs.
         TypeError: a layer with weights that no rule counts.
     """
-    return _branches(flat(model))
+    return paths(flat(model))
 
 
 def flat(model):
@@ -113,8 +115,8 @@ def flat(model):
     return keras.Model(start, rerun(graph, [start])[id(graph.outputs[0])], name=graph.name)
 
 
-def _branches(model):
-    """The branches of a model without models inside."""
+def paths(model):
+    """Returns the `Branches` of a model without models inside, of which some may be gated."""
     order, reading = nodes(model), readers(model)
     calls = collections.Counter(id(node.operation) for node in order)
     makers = {id(tensor): node for node in order for tensor in node.outputs}
@@ -129,13 +131,15 @@ def _branches(model):
         except _NoBranchError as error:
             refused[join.operation.name] = str(error)
             continue
-        found.append((join.operation.name, start, end, inside, sum(map(multiply_adds, inside))))
+        identity = any(part is start for part in parts)
+        macs = sum(map(multiply_adds, inside))
+        found.append((join.operation.name, start, end, inside, macs, identity))
         taken |= set(map(id, inside))
     total, named = max(1, sum(map(multiply_adds, order))), []
-    for index, (join_name, start, end, inside, macs) in enumerate(reversed(found)):
+    for index, (join_name, start, end, inside, macs, identity) in enumerate(reversed(found)):
         name = _name(join_name, inside, index, known)
         known.add(name)
-        named.append(Branch(name, start, end, inside, macs, macs / total))
+        named.append(Branch(name, start, end, inside, macs, macs / total, identity))
     return Branches(named, dict(reversed(refused.items())))
 
 
@@ -192,8 +196,10 @@ def _require(kind, start, other, inside, makers, calls):
             raise _NoBranchError("no part of it is made of the other one alone")
     elif not _reaches(start, other, makers):
         raise _NoBranchError("nothing leads around a side of it")
+    of_branch = collections.Counter(id(node.operation) for node in inside)
     for node in inside:
-        if calls[id(node.operation)] > 1 and getattr(node.operation, "weights", []):
+        elsewhere = calls[id(node.operation)] > of_branch[id(node.operation)]
+        if elsewhere and getattr(node.operation, "weights", []):
             raise _NoBranchError(f"the layer {node.operation.name} is used elsewhere too")
 
 

@@ -1,14 +1,15 @@
 """Multiply-adds of one image, counted from shapes, linear in the decisions."""
 
 import dataclasses
+import math
 
-import keras
 import numpy as np
 
-from tfgates.gated import Gated, features_and_decisions, gates
+from tfgates.gated import Gated, gates
 from tfgates.graph.channels import writers
 from tfgates.graph.macs import multiply_adds, of_gate
-from tfgates.graph.nodes import graph_of, nodes, readers, rerun
+from tfgates.graph.nodes import graph_of, nodes, readers
+from tfgates.graph.pruning import of_shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +59,8 @@ def count(model, input_shape=None):
         TypeError: a layer with weights, or a product, that no rule counts.
         ValueError: the model takes images of any size, and `input_shape` is not given.
     """
-    if input_shape is not None and tuple(model.inputs[0].shape[1:]) != tuple(input_shape):
-        model = _of_shape(model, input_shape)
+    if input_shape is not None:
+        model = of_shape(model, (None, *input_shape))
     if any(None in tensor.shape[1:] for tensor in model.inputs):
         raise ValueError(
             f"{model.name} takes inputs of any size, {model.inputs[0].shape[1:]}. Pass "
@@ -75,13 +76,9 @@ def count(model, input_shape=None):
     return Costs(always, of_gates, branches, removable, ungated)
 
 
-def _of_shape(model, input_shape):
-    """The same calls on an input of another shape."""
-    image = keras.Input(input_shape, dtype=model.inputs[0].dtype)
-    value = rerun(model, [image])
-    features, decisions = features_and_decisions(model)
-    outputs = [value[id(t)] for t in (features, decisions) if t is not None]
-    return keras.Model(image, outputs)
+def count_parameters(model):
+    """Counts the parameters that training moves: moments of batch norm and noise are none."""
+    return sum(math.prod(weight.shape) for weight in model.trainable_weights)
 
 
 class _Counted:

@@ -5,7 +5,7 @@ import numpy as np
 from keras import layers as L
 
 from tfgates.gated import Gated
-from tfgates.graph.nodes import nodes, readers
+from tfgates.graph.nodes import graph_of, nodes, readers
 from tfgates.graph.pruning import again, rebuilt
 from tfgates.norms import scale_and_shift
 
@@ -33,12 +33,15 @@ def fold(model):
     Returns:
         A model that equals it at inference.
     """
+    if any(graph_of(node.operation) for node in nodes(model)):
+        model = rebuilt(model)  # without models inside
     reading, norms = readers(model), {}
     for node in nodes(model):
         after, layer = reading[id(node.outputs[0])], node.operation
-        linear = isinstance(layer, KERNELS) and layer.activation is keras.activations.linear
+        # Not of classes made of them, which may do more.
+        linear = type(layer) in KERNELS and layer.activation is keras.activations.linear
         norm = after[0].operation if linear and len(after) == 1 and after[0] else None
-        if isinstance(norm, L.BatchNormalization) and _same_channels(layer, norm):
+        if type(norm) is L.BatchNormalization and _same_channels(layer, norm):
             norms[id(node)] = after[0]
     gone = {id(node) for node in norms.values()}
 
@@ -50,7 +53,8 @@ def fold(model):
             otherwise = layer.otherwise and fold(layer.otherwise)
             return again(layer, node, value, fold(layer.then), otherwise)
         if id(node) in norms:
-            return _folded(layer, norms[id(node)].operation, value[id(node.input_tensors[0])])
+            norm = norms[id(node)].operation
+            return _folded(layer, norm, value[id(node.input_tensors[0])])
         return None
 
     return rebuilt(model, replace)
@@ -64,7 +68,9 @@ def _same_channels(layer, norm):
 
 
 def _folded(layer, norm, inputs):
-    config = {**layer.get_config(), "use_bias": True, "dtype": "float32"}
+    # A layer may stand before two norms, so its name may not be taken over.
+    name = f"{layer.name}_{norm.name}"
+    config = {**layer.get_config(), "use_bias": True, "dtype": "float32", "name": name}
     new = type(layer).from_config(config)
     new.build(inputs.shape)
     scale, shift = scale_and_shift(norm)

@@ -8,7 +8,8 @@ import numpy as np
 from tfgates.gated import Gated, Network, joined
 from tfgates.gates import GATES
 from tfgates.graph.branches import branches, flat
-from tfgates.graph.nodes import producer, rerun
+from tfgates.graph.nodes import arguments, listed, nodes, producer, rerun
+from tfgates.graph.pruning import rebuilt
 
 # What a gate decides on: a branch; groups of the channels that it makes; or of the channels before
 # its last layer with a kernel, which no shortcut leads around (section S2.3).
@@ -104,6 +105,10 @@ def _insert(model, chosen, gated, groups, seeds):
     """Returns the network in which `Gated` layers stand in the place of branches."""
     of_node = {id(node): index for index, (branch, _) in enumerate(chosen) for node in branch.nodes}
     decisions = {}
+    elsewhere = [
+        {id(node.operation) for node in nodes(model) if of_node.get(id(node)) != index}
+        for index in range(len(chosen))
+    ]
 
     def replace(node, value):
         index = of_node.get(id(node))
@@ -113,7 +118,7 @@ def _insert(model, chosen, gated, groups, seeds):
         if not any(tensor is branch.end for tensor in node.outputs):
             return []
         features, decisions[index] = _gated_branch(
-            branch, made, gated, groups, seeds[index], value[id(branch.start)]
+            branch, made, gated, groups, seeds[index], value[id(branch.start)], elsewhere[index]
         )
         return [features]
 
@@ -124,7 +129,7 @@ def _insert(model, chosen, gated, groups, seeds):
     return Network(images, outputs, name=model.name)
 
 
-def _gated_branch(branch, gate, gated, groups, seed, start):
+def _gated_branch(branch, gate, gated, groups, seed, start, elsewhere):
     """Calls a `Gated` layer on what enters a branch; returns features and decisions."""
     end = branch.end
     if gated == "inner_filters":
@@ -135,6 +140,7 @@ def _gated_branch(branch, gate, gated, groups, seed, start):
             f"groups={groups}."
         )
     then = keras.Model(branch.start, end, name=f"{branch.name}_then")
+    then = _separate(then, elsewhere, branch.name)
     keep_one = gated == "inner_filters"
     layer = Gated(then, gate, keep_one=keep_one, seed=seed, name=branch.name)
     features, opened = layer(start)
@@ -142,6 +148,31 @@ def _gated_branch(branch, gate, gated, groups, seed, start):
         rest = keras.Model(end, branch.end)
         features = rerun(rest, [features])[id(rest.outputs[0])]
     return features, opened
+
+
+def _separate(then, elsewhere, name):
+    """Returns a model whose layers are not called outside of it; those that are have no weights.
+
+    Keras would load such a layer as one object, with its calls in another order.
+
+    Args:
+        then: the model of a branch.
+        elsewhere: ids of the operations that are called outside of it.
+        name: of the branch, before those of the new layers.
+    """
+    copies: dict[int, keras.layers.Layer] = {}
+
+    def replace(node, value):
+        layer = node.operation
+        if not isinstance(layer, keras.layers.Layer) or id(layer) not in elsewhere:
+            return None
+        if id(layer) not in copies:
+            config = {**layer.get_config(), "name": f"{name}_{layer.name}"}
+            copies[id(layer)] = type(layer).from_config(config)
+        args, kwargs = arguments(node, value)
+        return listed(copies[id(layer)](*args, **kwargs))
+
+    return rebuilt(then, replace)
 
 
 def _before_last_kernel(branch):

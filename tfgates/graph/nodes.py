@@ -78,6 +78,12 @@ def arguments(node, value):
     return node.arguments.fill_in(value)
 
 
+def reads_only_tensors(node):
+    """Whether a call has no argument but tensors of the model: no number, no `training`."""
+    given = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
+    return len([one for one in given if one is not None]) == len(node.input_tensors)
+
+
 def hand_down(layer, name):
     """Makes a layer, called with a keyword, hand it to all layers inside, as it does `training`.
 

@@ -6,6 +6,7 @@ from keras import layers as L
 from keras import ops
 
 from tfgates.gated import (
+    Decisions,
     Gated,
     Network,
     features_and_decisions,
@@ -121,14 +122,19 @@ def one_sided(rates, min_rate):
     }
 
 
-def rebuilt(model, replace=lambda node, value: None):
+def rebuilt(model, replace=lambda node, value: None, shapes=None):
     """Returns a model of the same inputs and outputs with some calls replaced, see `rerun`.
 
     Args:
         model: functional model, or one inside of a `Gated` layer.
         replace: as of `rerun`; decisions that it makes None go.
+        shapes: other shapes of its inputs, that of the batch included; None: the same.
     """
-    inputs = [keras.Input(batch_shape=t.shape, dtype=t.dtype) for t in model.inputs]
+    shapes = shapes or [tensor.shape for tensor in model.inputs]
+    inputs = [
+        keras.Input(batch_shape=shape, dtype=tensor.dtype)
+        for shape, tensor in zip(shapes, model.inputs, strict=True)
+    ]
     value = rerun(model, inputs, replace)
     features, decisions = (
         tensor if tensor is None else value[id(tensor)] for tensor in features_and_decisions(model)
@@ -139,6 +145,23 @@ def rebuilt(model, replace=lambda node, value: None):
         outputs = {"logits": features, "decisions": decisions}
         return Network(only(inputs), outputs, name=model.name)
     return keras.Model(only(inputs), [features, decisions], name=model.name)
+
+
+def of_shape(model, *shapes):
+    """Returns a model of the same calls on inputs of other shapes, that of the batch included.
+
+    A model of images of any size becomes one of a fixed size, in which every shape is known.
+    """
+
+    def replace(node, value):
+        layer = node.operation
+        if not isinstance(layer, Gated):
+            return None
+        inside = [value[id(tensor)].shape for tensor in node.input_tensors]
+        otherwise = layer.otherwise and of_shape(layer.otherwise, *inside)
+        return again(layer, node, value, of_shape(layer.then, *inside), otherwise)
+
+    return rebuilt(model, replace, shapes)
 
 
 def again(layer, node, value, then, otherwise=None):
@@ -199,7 +222,7 @@ class _Decided:
         if isinstance(layer, Gated):
             return self._gated(layer, node, value, parts)
         left = [part for part in parts if part is not None and id(part) not in self.zeros]
-        if layer.name.startswith("decisions") and len(left) < len(parts):
+        if isinstance(layer, Decisions) and len(left) < len(parts):
             return [joined(left) if left else None]
         if any(id(part) in self.sliced for part in left):
             return self._reader(layer, parts)

@@ -60,7 +60,7 @@ def draw(sweeps, looks):
         figure=figure,
         alternative=f"Top-1 error on the validation images against multiply-adds. {told}.",
         caption=(
-            "On the validation images: a higher threshold runs fewer blocks. A point is a "
+            "On the validation images: a higher threshold runs fewer branches. A point is a "
             f"threshold; beside it, {beside}."
         ),
     )

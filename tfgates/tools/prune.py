@@ -18,13 +18,9 @@ from tfgates.base.progress import progress
 from tfgates.data import datasets
 from tfgates.data.batches import calibration_batches
 from tfgates.export.savedmodel import is_threshold
-from tfgates.pruning import (
-    fully_decided,
-    merge_expected,
-    one_sided,
-    prune,
-    thresholded_rates,
-)
+from tfgates.gated import num_gates
+from tfgates.graph.pruning import columns_of, expected, fully_decided, one_sided, prune
+from tfgates.inference.rates import thresholded_rates
 from tfgates.report.tables import gate_bars
 from tfgates.runs.comparison import compare
 from tfgates.runs.folder import RunFolder
@@ -73,7 +69,7 @@ def main():
     trained = run.load_classifier().network
     run.warn_if_unfinished()
     dataset = open_data(run, DATA_DIR.value)
-    network = merge_expected(trained)
+    network = expected(trained)
     rates = measure(network, dataset, preprocessing)
     fixed = fully_decided(network, one_sided(rates, MIN_RATE.value))
     if network is trained and not fixed:
@@ -83,9 +79,9 @@ def main():
     # What runs today shall run after more training.
     target_rate = round(float(np.mean(left)), 4) if left else 1.0
     save(pruned_run, run, pruned, dataset, preprocessing, target_rate)
-    print(f"\n{what_went(trained, pruned)}\n", flush=True)
+    print(f"\n{what_went(trained, fixed)}\n", flush=True)
     text, measured = compare(network, pruned, dataset, preprocessing, TAU.value)
-    policy = f"threshold {TAU.value:g}" if pruned.num_gates else "no gates"
+    policy = f"threshold {TAU.value:g}" if num_gates(pruned) else "no gates"
     measured = dataclasses.replace(measured, policy=policy)
     write_card(pruned_run, pruned, dataset, ("validation", [measured]))
     print(f"\n{text}\n")
@@ -94,7 +90,7 @@ def main():
 
 def measure(network, dataset, preprocessing):
     """Returns the rate of each gate on training images, and prints them."""
-    if not network.num_gates:
+    if not num_gates(network):
         return []
     count = min(CALIBRATION, dataset.size("train"))
     print(
@@ -142,32 +138,30 @@ def save(folder, run, network, dataset, preprocessing, target_rate):
     folder.save_classifier(GatedClassifier(network, target_rate=target_rate), folder.model)
 
 
-def what_went(before, after):
-    """Names the blocks by what became of them."""
-    left = {block.name: block for block in after.blocks}
+def what_went(network, fixed):
+    """Names the branches by what became of them.
+
+    Args:
+        network: before the pruning.
+        fixed: decisions that were made, bool by column of the gate.
+    """
     became: dict[str, list[str]] = {
         "Gone": [],
-        "Projection alone": [],
         "Always run": [],
         "Filters sliced": [],
         "Gate left": [],
     }
-    for block in before.blocks:
-        now = left.get(block.name)
-        if now is None:
-            kind = "Gone"
-        elif now.branch is None:
-            kind = "Projection alone"
-        elif now.gate is not None:
+    for layer, columns in columns_of(network):
+        learned = getattr(layer.gate, "learned", True)
+        opened = [fixed.get(column, not learned) for column in columns]
+        if learned and not set(columns) <= set(fixed):
             kind = "Gate left"
+        elif all(opened):
+            kind = "Always run"
         else:
-            kind = "Always run" if _filters(now) == _filters(block) else "Filters sliced"
-        became[kind].append(block.name)
+            kind = "Filters sliced" if any(opened) else "Gone"
+        became[kind].append(layer.name)
     return "\n".join(f"{kind}: {', '.join(names) or 'none'}." for kind, names in became.items())
-
-
-def _filters(block):
-    return block.norm.gamma.shape[0]
 
 
 def to_train_further(run):

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams import api as hparams
 
+from tfgates.base.files import put_in_place
 from tfgates.gated import num_gates
 from tfgates.training.callbacks import OF_GATE
 
@@ -103,7 +104,7 @@ def keep_events(folder, epochs, steps):
         with tf.io.TFRecordWriter(str(unfinished)) as writer:
             for record in records:
                 writer.write(record)
-        unfinished.replace(path)
+        put_in_place(unfinished, path)
 
 
 def _is_finished(event, epochs, steps):
