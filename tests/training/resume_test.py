@@ -8,6 +8,7 @@ import pytest
 from examples import own_lines
 from processes import Script, forked
 
+from tfgates.gated import num_gates
 from tfgates.runs.folder import RunFolder
 
 
@@ -35,7 +36,7 @@ def test_a_run_killed_in_its_first_epoch_starts_over(training, tmp_path):
     run = RunFolder(tmp_path / "run")
     run.path.mkdir()
     run.log.write_text("")
-    run.rates.write_text("step,gate_00,gate_01,gate_02\n1,0.9,0.9,0.9\n")
+    run.rates.write_text("step,block_00,block_01,block_02\n1,0.9,0.9,0.9\n")
     finished = forked(*training(run.path, "--epochs=1"))
     assert finished.returncode == 0, finished.stderr
     assert len(run.log.read_text().splitlines()) == 2
@@ -53,7 +54,7 @@ def test_a_finished_run_is_evaluated_again(copied_run, training):
     assert again.returncode == 0, again.stderr
     assert "is trained, 3 of 3 epochs" in again.stdout
     assert run.metrics.read_text() == before
-    assert run.load_classifier().network.num_gates == 3
+    assert num_gates(run.load_classifier().network) == 3
     assert "Picture of the rates over the training" in again.stdout
 
 
