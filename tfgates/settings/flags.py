@@ -7,7 +7,9 @@ from tfgates.data.preprocess import RESIZES, STATISTICS
 from tfgates.data.strong_augment import MIXES
 from tfgates.losses import PENALTIES, TARGET_LOSSES
 from tfgates.networks import NETWORKS
-from tfgates.networks.residual import GATE_KINDS, GATED
+from tfgates.gates import GATES
+from tfgates.graph.gating import GATED
+GATE_KINDS = (*GATES, "stochastic_depth", "none")
 from tfgates.settings.target_flags import TARGET_SCHEDULES
 
 MANY = 10**7
@@ -101,7 +103,7 @@ def _define_method_flags():
     )
     flags.DEFINE_enum(
         "gated",
-        "blocks",
+        "branches",
         list(GATED),
         "What a gate decides on: a block; groups of the output filters of its branch; or of the "
         "filters of the layer before, of which one group stays open.",
