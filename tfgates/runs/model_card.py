@@ -9,6 +9,7 @@ from tfgates.base.files import replacing
 from tfgates.pruning import indices_of_gates, one_sided
 from tfgates.report.compared import COMPARED
 from tfgates.report.run_card import of_run
+from tfgates.report.sweep import DIGEST
 from tfgates.runs.records import read_metrics
 
 # The share of images for which a gate may decide unlike the others and still be one-sided.
@@ -47,6 +48,7 @@ def describe(run, network, dataset, measured):
         "gates": network.num_gates,
         "gated_blocks": _gated_blocks(network),
         "parameters": network.count_params(),
+        DIGEST: run.digest,
         "macs": costs.count(network, (size, size, 3)).ungated,
         "split": split,
         "results": results,

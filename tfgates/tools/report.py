@@ -45,7 +45,6 @@ def main():
     run = runs[0]
     _, labels, preprocessing = run.load_data()
     network = run.load_classifier().network
-    records[0].require_gates(network.num_gates)
     run.warn_if_unfinished()
     dataset = common_data(runs, DATA_DIR.value)
     path = pathlib.Path(OUTPUT.value) if OUTPUT.value else run.report
