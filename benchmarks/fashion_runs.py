@@ -20,7 +20,7 @@ from tfgates.report.sweep import COLUMNS
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.grid import read_point
 from tfgates.runs.many import seconds, train_all
-from tfgates.runs.records import read_metrics
+from tfgates.runs.records import require_metrics
 from tfgates.settings.config import FREE
 
 RESULTS = pathlib.Path(__file__).with_name("results") / "fashion_mnist.csv"
@@ -98,7 +98,7 @@ def row(one):
     return {
         "run": pathlib.Path(one.output_dir).name,
         "flags": checksum(one),
-        **summary(read_metrics(RunFolder(one.output_dir))),
+        **summary(require_metrics(RunFolder(one.output_dir))),
         "cpu_seconds": seconds(one.output_dir)[0],
     }
 

@@ -85,6 +85,7 @@ def about(**changes):
         "gates": 3,
         "gated_blocks": ["block_00", "block_01", "block_02"],
         "parameters": 7,
+        "model_sha256": "0a1b",
         "macs": 2e6,
         "split": "test",
         "results": [result],

@@ -1,5 +1,6 @@
 """A run folder holds what the README names; what was damaged or changed in it is named."""
 
+import hashlib
 import json
 
 import keras
@@ -63,6 +64,34 @@ def test_a_model_is_on_the_disk_before_its_name_is(tmp_path, monkeypatch):
     disk, run = Disk(monkeypatch), RunFolder(tmp_path)
     run.save_classifier(GatedClassifier(small_network()), run.model)
     disk.assert_durable(run.model)
+
+
+def test_results_carry_the_digest_of_their_model(whole_run):
+    run, _ = whole_run
+    digest = hashlib.sha256(run.model.read_bytes()).hexdigest()
+    assert run.digest == json.loads(run.metrics.read_text())["model_sha256"] == digest
+    assert f"| `model.keras` | SHA-256 {digest} |" in run.card.read_text()
+
+
+def test_a_process_works_with_one_model_of_a_folder(copied_run, monkeypatch):
+    """What it measures is not said of a model that takes the place of the first meanwhile."""
+    run, other = copied_run, RunFolder(copied_run.path)
+    classifier, before = run.load_classifier(), run.digest
+    classifier.network.blocks[0].gate.off_on.bias.assign([50.0, 0.0])
+    other.save_classifier(classifier, other.model)
+    assert run.digest == before != other.digest
+    with pytest.raises(UserError, match=r"model\.keras has changed.*same command again"):
+        run.load_classifier()
+    # Also where it does so while it is read.
+    load, third = keras.saving.load_model, RunFolder(run.path)
+
+    def load_too_late(path):
+        other.save_classifier(classifier, other.model)
+        return load(path)
+
+    monkeypatch.setattr(keras.saving, "load_model", load_too_late)
+    with pytest.raises(UserError, match=r"model\.keras has changed"):
+        third.load_classifier()
 
 
 def test_tools_say_that_the_model_is_older_than_the_training(copied_run, capsys):

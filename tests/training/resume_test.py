@@ -1,5 +1,6 @@
 """The same command again: after an early kill, an interrupt, a divergence, or the end."""
 
+import dataclasses
 import shutil
 import signal
 import time
@@ -7,8 +8,12 @@ import time
 import pytest
 from examples import own_lines
 from processes import Script, forked
+from runs_alike import results
 
+from tfgates.report import sweep
 from tfgates.runs.folder import RunFolder
+from tfgates.runs.records import read_metrics, read_sweep
+from tfgates.runs.results import measured_at
 
 
 def wait_for_an_epoch(run, script):
@@ -45,16 +50,29 @@ def test_a_run_killed_in_its_first_epoch_starts_over(training, tmp_path):
 def test_a_finished_run_is_evaluated_again(copied_run, training):
     """Whatever was lost of what comes after the training."""
     run = copied_run
-    before = run.metrics.read_text()
+    before = results(run)
     run.metrics.unlink()
     run.model.unlink()
     run.rates.unlink()
     again = forked(*training(run.path, "--epochs=3"))
     assert again.returncode == 0, again.stderr
     assert "is trained, 3 of 3 epochs" in again.stdout
-    assert run.metrics.read_text() == before
-    assert run.load_classifier().network.num_gates == 3
+    assert results(run) == before
+    assert RunFolder(run.path).load_classifier().network.num_gates == 3
     assert "Picture of the rates over the training" in again.stdout
+
+
+def test_what_was_measured_before_a_longer_training_is_not_shown_after_it(copied_run, training):
+    own = dataclasses.replace(read_metrics(copied_run).policies[0], policy="0.9")
+    sweep.write_csv([own], copied_run.tau_table, copied_run.digest)
+    assert measured_at(copied_run, 0.9)["split"] == "validation"
+    longer = forked(*training(copied_run.path, "--epochs=4"))
+    assert longer.returncode == 0, longer.stderr
+    run = RunFolder(copied_run.path)
+    assert run.digest != copied_run.digest
+    assert measured_at(run, 0.5)["split"] == "test"
+    assert read_sweep(run) is None
+    assert measured_at(run, 0.9) is None
 
 
 @pytest.mark.parametrize(

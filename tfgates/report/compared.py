@@ -69,7 +69,8 @@ def differences(records):
 def not_evaluated(record):
     """A note in place of results."""
     return Missing(
-        f"{record.name} has not been evaluated: metrics.json is missing. This makes it:",
+        f"{record.name} has not been evaluated: metrics.json is missing or of another model. This "
+        "makes it:",
         evaluate(record),
     )
 
@@ -89,8 +90,8 @@ def costs(records):
         *([sweep.draw(sweeps, looks)] if sweeps else []),
         *(
             Missing(
-                f"{one.name} has no sweep of the threshold: tau.csv is missing. This makes it, "
-                "where there are learned gates:",
+                f"{one.name} has no sweep of the threshold: tau.csv is missing or of another "
+                "model. This makes it, where there are learned gates:",
                 evaluate(one),
             )
             for one in learned

@@ -2,6 +2,8 @@
 
 import dataclasses
 import fcntl
+import functools
+import hashlib
 import json
 import pathlib
 
@@ -108,25 +110,46 @@ class RunFolder:
                     "--output_dir."
                 )
 
+    @functools.cached_property
+    def digest(self):
+        """The SHA-256 of `model` in hexadecimal digits; what was measured of it carries it.
+
+        It is read once, so that all that is done with this object is done with one model.
+
+        Raises:
+            UserError: there is no finished run.
+        """
+        self.require_model()
+        return _sha256(self.model)
+
     def save_classifier(self, classifier, path):
         """Saves a `GatedClassifier` under a temporary name and renames it to `path`."""
         unfinished = self.path / "unfinished.keras"
         classifier.save(unfinished)
         put_in_place(unfinished, path)
+        if path == self.model:
+            vars(self).pop("digest", None)
 
     def load_classifier(self, path=None):
         """Loads a `GatedClassifier`, by default the finished one.
 
         Raises:
-            UserError: there is no finished run, or it cannot be read.
+            UserError: there is no finished run, it cannot be read, or it is no longer that of
+                `digest`.
         """
         path = path or self.model
+        expected = self.digest if path == self.model else None
         try:
             classifier = keras.saving.load_model(path)
         except Exception as error:
             raise self._unreadable(path, error) from error
         if not isinstance(classifier, GatedClassifier):
             raise self._unreadable(path, f"it holds a {type(classifier).__name__}")
+        if expected and _sha256(path) != expected:
+            raise UserError(
+                f"{path} has changed since this command began: a training has ended. Start the "
+                "same command again."
+            )
         return classifier
 
     def require_model(self):
@@ -200,6 +223,11 @@ class RunFolder:
             f"{path} cannot be read: {str(error)[:200]}. Train the run again, or name another "
             "folder."
         )
+
+
+def _sha256(path):
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _description(dataset, preprocessing):

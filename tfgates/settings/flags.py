@@ -5,10 +5,11 @@ from absl import flags
 from tfgates.data.augment import WINDOWS
 from tfgates.data.preprocess import RESIZES, STATISTICS
 from tfgates.data.strong_augment import MIXES
-from tfgates.losses import PENALTIES, TARGET_LOSSES
-from tfgates.networks import NETWORKS
 from tfgates.gates import GATES
 from tfgates.graph.gating import GATED
+from tfgates.losses import PENALTIES, TARGET_LOSSES
+from tfgates.networks import NETWORKS
+
 GATE_KINDS = (*GATES, "stochastic_depth", "none")
 from tfgates.settings.target_flags import TARGET_SCHEDULES
 
