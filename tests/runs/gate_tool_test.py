@@ -4,8 +4,8 @@ import pathlib
 import re
 
 import keras
-import own_models as models
 import numpy as np
+import own_models as models
 import pytest
 from examples import own_lines
 from processes import forked

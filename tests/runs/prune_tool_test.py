@@ -7,11 +7,19 @@ import shutil
 
 import numpy as np
 import pytest
-from examples import PREPROCESSING, own_lines, randomize, real_images, small_network
+from examples import (
+    PREPROCESSING,
+    features_before,
+    own_lines,
+    randomize,
+    real_images,
+    small_network,
+)
 from processes import forked
 
-from tfgates.network import GatedNetwork
-from tfgates.networks.cifar_resnet import cifar_resnet
+import tfgates
+from tfgates.gated import gates, logits_and_decisions, num_gates
+from tfgates.graph.branches import paths
 from tfgates.policies import Threshold
 from tfgates.runs.folder import RunFolder
 from tfgates.training.classifier import GatedClassifier
@@ -27,14 +35,15 @@ def one_sided(whole_run, tmp_path_factory):
     shutil.copytree(whole_run[0].path, run.path)
     classifier = run.load_classifier()
     network = classifier.network
-    features = network.stem(np.stack([PREPROCESSING(image) for image in real_images(64)[0]]))
-    for block, odds in zip(network.blocks[:2], (-1e4, 1e4), strict=True):
-        block.gate.off_on.bias.assign([0.0, odds])
-        features, _ = block(features, policy=Threshold())
-    off_on = network.blocks[2].gate.off_on
+    images = np.stack([PREPROCESSING(image) for image in real_images(64)[0]])
+    closed, opened, half = (layer.gate for layer in gates(network))
+    closed.off_on.bias.assign([0.0, -1e4])
+    opened.off_on.bias.assign([0.0, 1e4])
+    features = features_before(network, "block_02")(images, policy=Threshold())
+    off_on = half.off_on
     off_on.kernel.assign(np.random.default_rng(0).normal(0, 1, off_on.kernel.shape))
     off_on.bias.assign([0.0, 0.0])
-    off_on.bias.assign([np.median(network.blocks[2].gate(features)), 0.0])
+    off_on.bias.assign([np.median(half(features)), 0.0])
     run.save_classifier(classifier, run.model)
     return run
 
@@ -51,9 +60,8 @@ def pruned(one_sided):
 def test_a_pruned_run(one_sided, pruned):
     run, output = pruned
     before, after = (one.load_classifier().network for one in (one_sided, run))
-    for own, theirs in zip(
-        after(IMAGES, policy=Threshold()), before(IMAGES, policy=Threshold()), strict=True
-    ):
+    answers = [logits_and_decisions(one(IMAGES, policy=Threshold())) for one in (after, before)]
+    for own, theirs in zip(*answers, strict=True):
         np.testing.assert_allclose(own, np.asarray(theirs)[:, -own.shape[1] :], atol=1e-5)
     assert "on 200 of 200 training images (train, " in output
     assert "\nGone: block_00.\n" in output
@@ -120,8 +128,8 @@ def test_a_pruned_run_is_trained_further_and_resumes(pruned):
     finished = forked(*flags)
     assert finished.returncode == 0, finished.stderr
     network = tuned.load_classifier().network
-    assert [block.name for block in network.blocks] == ["block_01", "block_02"]
-    assert network.num_gates == 1
+    assert [layer.name for layer in gates(network)] == ["block_02"]
+    assert [branch.name for branch in paths(network)][0] == "block_01"
     with tuned.log.open() as file:
         log = list(csv.DictReader(file))
     assert len(log) == 2
@@ -133,20 +141,23 @@ def test_a_pruned_run_is_trained_further_and_resumes(pruned):
     refused = forked("train.py", f"--flagfile={run.flags}")
     assert refused.returncode == 2
     assert "is another folder" in own_lines(refused.stderr)[-1]
-    assert run.load_classifier().network.num_gates == 1
+    assert num_gates(run.load_classifier().network) == 1
 
 
-def test_independent_gates_go_altogether(copied_run):
-    """Of blocks, of output filters, and of inner filters."""
-    network = randomize(small_network("independent", size=32))
-    for index, gated in ((1, "output_filters"), (2, "inner_filters")):
-        others = cifar_resnet(8, 10, gate="independent", gated=gated, filter_groups=2)
-        network.blocks[index] = randomize(others).blocks[index]
-    network = GatedNetwork(network.stem, network.blocks, network.head)
-    network.build((None, 32, 32, 3))
-    # A probability of 0.5 is closed at tau 0.6.
-    for block, odds in zip(network.blocks, (2.0, [0.0, -2.0], [2.0, 0.0]), strict=True):
-        block.gate.log_odds.assign(odds)
+@pytest.mark.parametrize(
+    ("gated", "odds", "became"),
+    [
+        # A probability of 0.5 is closed at tau 0.6.
+        ("branches", (2.0, 0.0, 2.0), "Gone: block_01.\nAlways run: block_00, block_02."),
+        ("output_filters", ([2.0, 2.0], [0.0, -2.0], [2.0, 0.0]), "Filters sliced: block_02."),
+        ("inner_filters", ([2.0, 2.0], [0.0, -2.0], [2.0, 0.0]), "sliced: block_01, block_02."),
+    ],
+)
+def test_independent_gates_go_altogether(copied_run, gated, odds, became):
+    plain = small_network("none", size=32)
+    network = randomize(tfgates.gate(plain, "independent", gated=gated, groups=2))
+    for layer, log_odds in zip(gates(network), odds, strict=True):
+        layer.gate.off_on.assign([[0.0, one] for one in np.atleast_1d(log_odds)])
     copied_run.save_classifier(GatedClassifier(network), copied_run.model)
     # What was trained from new weights is not to lose them when it is trained further.
     flags = copied_run.flags.read_text()
@@ -156,11 +167,8 @@ def test_independent_gates_go_altogether(copied_run):
     finished = forked(*PRUNE, f"--run={copied_run.path}", "--tau=0.6")
     assert finished.returncode == 0, finished.stderr
     assert "fresh_weights" not in small.flags.read_text()
-    assert (
-        "\nProjection alone: block_01.\nAlways run: block_00.\nFilters sliced: block_02.\n"
-        in finished.stdout
-    )
-    expected, _ = network(IMAGES, policy=Threshold(0.6))
-    found, decisions = small.load_classifier().network(IMAGES)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
-    assert decisions.shape == (16, 0)
+    assert became in finished.stdout
+    expected, _ = logits_and_decisions(network(IMAGES, policy=Threshold(0.6)))
+    pruned = small.load_classifier().network
+    assert num_gates(pruned) == 0
+    np.testing.assert_allclose(pruned(IMAGES), expected, rtol=1e-5, atol=1e-5)
