@@ -129,7 +129,7 @@ def test_a_pruned_run_is_trained_further_and_resumes(pruned):
     assert finished.returncode == 0, finished.stderr
     network = tuned.load_classifier().network
     assert [layer.name for layer in gates(network)] == ["block_02"]
-    assert [branch.name for branch in paths(network)][0] == "block_01"
+    assert paths(network)[0].name == "block_01"
     with tuned.log.open() as file:
         log = list(csv.DictReader(file))
     assert len(log) == 2
