@@ -1,11 +1,13 @@
 """The one new layer: y = z * then(x) + (1 - z) * otherwise(x), z of a gate (sections 2.1, S2)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from tfgates.gates import full_precision
 from tfgates.graph.macs import multiply_adds, of_gate
-from tfgates.graph.nodes import hand_down, layers_inside, listed, nodes, producer
+from tfgates.graph.nodes import graph_of, hand_down, layers_inside, listed, nodes, producer
 from tfgates.noise import LogisticNoise
 from tfgates.norms import as_mask, gated_norm
 from tfgates.policies import Expected, Sample, Threshold
@@ -40,17 +42,24 @@ class Gated(keras.layers.Layer):
     are 0 where it is closed itself.
 
     Raises:
-        ValueError: `otherwise` or `keep_one` together with one or several groups.
+        ValueError: `otherwise` or gates inside of `then` together with several groups; `keep_one`
+            with one.
     """
 
     def __init__(self, then, gate, otherwise=None, keep_one=False, seed=None, **kwargs):
         # Decisions and batch norm stay in float32; the parts cast for themselves.
         super().__init__(autocast=False, **kwargs)
+        self.supports_masking = True  # that of its inputs goes on to what comes behind
         self.then, self.gate, self.otherwise, self.keep_one = then, gate, otherwise, keep_one
         if otherwise is not None and self.groups > 1:
             raise ValueError(
                 "`otherwise` runs where one gate is closed. Received: a gate of "
                 f"{self.groups} groups. Leave one of them out."
+            )
+        if self.groups > 1 and features_and_decisions(then)[1] is not None:
+            raise ValueError(
+                f"One gate closes the gates inside of `then`. Received: a gate of {self.groups} "
+                "groups around gates. Pass one with groups=1."
             )
         if keep_one and self.groups == 1:
             raise ValueError("`keep_one` of 1 group could never close. Pass a gate with `groups`.")
@@ -86,9 +95,13 @@ class Gated(keras.layers.Layer):
 
     def decide(self, logits, policy):
         """Applies a policy to logits [B] or [B, groups]; returns decisions [B, groups]."""
-        draws = getattr(policy, "draws", None)
-        noise = self.noise if draws is None else lambda _: draws[self.name]
-        decisions = ops.reshape(policy(logits, noise), (-1, self.groups))
+        draws: Any = getattr(policy, "draws", None)
+
+        def given(logits):
+            return ops.reshape(draws[self.name], ops.shape(logits))
+
+        decisions = policy(logits, self.noise if draws is None else given)
+        decisions = ops.reshape(decisions, (-1, self.groups))
         if not self.keep_one:
             return decisions
         # 1 where all groups are closed; of probabilities, the chance of that.
@@ -211,6 +224,9 @@ def gates(model):
         node = producer(tensor)
         if isinstance(node.operation, Gated):
             return [node.operation, *gates(node.operation.then)]
+        inner = graph_of(node.operation)
+        if inner is not None:
+            return behind(inner.outputs[[id(one) for one in node.outputs].index(id(tensor))])
         return [layer for part in node.input_tensors for layer in behind(part)]
 
     decisions = features_and_decisions(model)[1]
@@ -218,11 +234,40 @@ def gates(model):
 
 
 def columns(model):
-    """Returns the columns of its decisions by name of a `Gated` layer, slices."""
-    found, first = {}, 0
+    """Returns the columns of its decisions by name of a `Gated` layer, slices.
+
+    Raises:
+        ValueError: two gates have the same name.
+    """
+    found: dict[str, slice] = {}
+    first = 0
     for layer in gates(model):
+        if layer.name in found:
+            raise ValueError(
+                f"Gates are known by their names. Received: two with the name {layer.name!r}. Pass "
+                "another `name` to one of the `Gated` layers."
+            )
         found[layer.name] = slice(first, first + layer.groups)
         first += layer.groups
+    return found
+
+
+def decision_names(model):
+    """Returns a name for each column of the decisions: the gate's; of groups NAME/0, NAME/1, ..."""
+    return [
+        f"{layer.name}/{group}" if layer.groups > 1 else layer.name
+        for layer in gates(model)
+        for group in range(layer.groups)
+    ]
+
+
+def parents(model):
+    """Returns for each column of the decisions that of the gate around it; None where none is."""
+    found: list[int | None] = []
+    around: dict[str, int] = {}
+    for layer in gates(model):
+        around |= {inner.name: len(found) for inner in gates(layer.then)}
+        found += [around.get(layer.name)] * layer.groups
     return found
 
 
@@ -255,9 +300,9 @@ class Decisions(keras.layers.Concatenate):
         super().__init__(**{**kwargs, "dtype": full_precision(kwargs.get("dtype"))})
 
 
-def joined(decisions):
+def joined(decisions, name=None):
     """Puts symbolic decisions side by side."""
-    return decisions[0] if len(decisions) == 1 else Decisions(name="decisions")(decisions)
+    return decisions[0] if len(decisions) == 1 else Decisions(name=name)(decisions)
 
 
 def _split_at_norm(then):

@@ -5,7 +5,7 @@ import numpy as np
 from keras import layers as L
 
 from tfgates.gated import Gated
-from tfgates.graph.nodes import nodes, readers
+from tfgates.graph.nodes import graph_of, nodes, readers
 from tfgates.graph.pruning import again, rebuilt
 from tfgates.norms import scale_and_shift
 
@@ -33,12 +33,15 @@ def fold(model):
     Returns:
         A model that equals it at inference.
     """
+    if any(graph_of(node.operation) for node in nodes(model)):
+        model = rebuilt(model)  # without models inside
     reading, norms = readers(model), {}
     for node in nodes(model):
         after, layer = reading[id(node.outputs[0])], node.operation
-        linear = isinstance(layer, KERNELS) and layer.activation is keras.activations.linear
+        # Not of classes made of them, which may do more.
+        linear = type(layer) in KERNELS and layer.activation is keras.activations.linear
         norm = after[0].operation if linear and len(after) == 1 and after[0] else None
-        if isinstance(norm, L.BatchNormalization) and _same_channels(layer, norm):
+        if type(norm) is L.BatchNormalization and _same_channels(layer, norm):
             norms[id(node)] = after[0]
     gone = {id(node) for node in norms.values()}
 

@@ -120,7 +120,7 @@ def _insert(model, chosen, gated, groups, seeds):
 
     images = keras.Input(batch_shape=model.inputs[0].shape, dtype=model.inputs[0].dtype)
     value = rerun(model, [images], replace)
-    columns = joined([decisions[index] for index in sorted(decisions)])
+    columns = joined([decisions[index] for index in sorted(decisions)], "decisions")
     outputs = {"logits": value[id(model.outputs[0])], "decisions": columns}
     return Network(images, outputs, name=model.name)
 

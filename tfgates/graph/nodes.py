@@ -92,9 +92,18 @@ def arguments(node, value):
     return node.arguments.fill_in(value)
 
 
-def inputs_like(model):
-    """Returns new inputs of the shapes, dtypes and names of those of a functional model."""
-    return [keras.Input(batch_shape=t.shape, dtype=t.dtype, name=t.name) for t in model.inputs]
+def inputs_like(model, shapes=None):
+    """Returns new inputs of the dtypes and names of those of a model, and of their shapes."""
+    return [
+        keras.Input(batch_shape=shape or tensor.shape, dtype=tensor.dtype, name=tensor.name)
+        for tensor, shape in zip(model.inputs, shapes or [None] * len(model.inputs), strict=True)
+    ]
+
+
+def reads_only_tensors(node):
+    """Whether a call has no argument but tensors of the model: no number, no `training`."""
+    given = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
+    return len([one for one in given if one is not None]) == len(node.input_tensors)
 
 
 def hand_down(layer, name):

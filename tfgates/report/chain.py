@@ -9,9 +9,9 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from tfgates.gated import Gated
 from tfgates.graph.branches import paths
-from tfgates.graph.count import count, of_shape
+from tfgates.graph.count import count
 from tfgates.graph.macs import of_gate
-from tfgates.graph.pruning import columns_of
+from tfgates.graph.pruning import columns_of, of_shape
 from tfgates.report.style import BLUE, GREY, INK, LIGHT, SKY, Picture, new_figure, styled
 
 PER_ROW = 9
@@ -54,7 +54,7 @@ def links(network, input_shape, rates):
     Returns:
         List of `Link`.
     """
-    network = of_shape(network, input_shape)
+    network = of_shape(network, (None, *input_shape))
     left_out, found = count(network).branches, []
     indices = {layer.name: list(columns) for layer, columns in columns_of(network)}
     for path in paths(network):
