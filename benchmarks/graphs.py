@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfgates import costs
 from tfgates.export.network import SkippingNetwork
 from tfgates.networks import NETWORKS
-from tfgates.speed import export_with_keras, without_gates
+from tfgates.export.timing import export_with_keras, without_gates
 
 
 class Graphs:

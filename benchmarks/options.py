@@ -29,7 +29,7 @@ from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel
 from tfgates.networks import NETWORKS
 from tfgates.report.timing import hardware, interleaved, ratio, table
-from tfgates.speed import SIDE_BY_SIDE, Served
+from tfgates.export.timing import SIDE_BY_SIDE, Served
 
 NETWORK = flags.DEFINE_string("network", "resnet50:224", "NAME:PIXELS.")
 checks.are_cases("network", "NAME:PIXELS")

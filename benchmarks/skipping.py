@@ -27,7 +27,7 @@ from tfgates.base import command
 from tfgates.export.skipping import best_skip
 from tfgates.pruning import prune
 from tfgates.report.timing import hardware, interleaved, ratio, table
-from tfgates.speed import SIDE_BY_SIDE, WIDE, Served
+from tfgates.export.timing import SIDE_BY_SIDE, WIDE, Served
 
 NETWORK_SIZES = flags.DEFINE_list(
     "networks", ["resnet50:224", "cifar_resnet110:32"], "NAME:PIXELS of the networks."

@@ -42,8 +42,8 @@ class Gated(keras.layers.Layer):
     are 0 where it is closed itself.
 
     Raises:
-        ValueError: `otherwise` or gates inside of `then` together with several groups; `keep_one`
-            with one.
+        ValueError: `otherwise` or gates inside of `then` together with several groups; groups that
+            do not divide the filters; `keep_one` with one group.
     """
 
     def __init__(self, then, gate, otherwise=None, keep_one=False, seed=None, **kwargs):
@@ -60,6 +60,12 @@ class Gated(keras.layers.Layer):
             raise ValueError(
                 f"One gate closes the gates inside of `then`. Received: a gate of {self.groups} "
                 "groups around gates. Pass one with groups=1."
+            )
+        channels = features_and_decisions(then)[0].shape[-1]
+        if self.groups > 1 and channels % self.groups:
+            raise ValueError(
+                f"`groups` divides the filters, {channels} of {self.name}. Received: "
+                f"groups={self.groups}."
             )
         if keep_one and self.groups == 1:
             raise ValueError("`keep_one` of 1 group could never close. Pass a gate with `groups`.")

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from disk import Disk
 from examples import PREPROCESSING, ROOT, STATISTICS, open_half, real_images
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
@@ -56,6 +57,12 @@ def test_versions_count_on_and_appear_whole(model, tmp_path):
     (tmp_path / "not a version").mkdir()
     assert publish(model, tmp_path) == tmp_path / "10"
     assert {path.name for path in tmp_path.iterdir()} == {"9", "10", "not a version"}
+
+
+def test_a_version_is_on_the_disk_before_its_name_is(model, tmp_path, monkeypatch):
+    disk = Disk(monkeypatch)
+    publish(model, tmp_path)
+    disk.assert_durable(tmp_path / "1")
 
 
 def test_a_version_has_the_number_that_it_is_given_but_once(model, tmp_path):
@@ -141,7 +148,7 @@ def test_it_runs_in_the_c_api_without_python_tensorflow(published, tmp_path):
         "outputs": {name: signature.outputs[name].name for name in names},
     }
     finished = subprocess.run(
-        [sys.executable, ROOT / "tests" / "c_api.py"],
+        [sys.executable, ROOT / "tests/helpers/c_api.py"],
         input=json.dumps(asked),
         capture_output=True,
         text=True,

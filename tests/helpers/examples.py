@@ -6,15 +6,20 @@ import re
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import flags
 
+import tfgates
 import tfgates.settings.flags
 from tfgates.data import datasets
 from tfgates.data.preprocess import Preprocessing
+from tfgates.gated import gates, take_policy
+from tfgates.gates import FixedGate, linear_decay
+from tfgates.graph.nodes import nodes
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Threshold
 from tfgates.settings.config import TrainConfig
@@ -30,10 +35,21 @@ STATISTICS = ((0.22, 0.22, 0.22), (0.33, 0.33, 0.33))
 
 
 def small_network(gate="dependent", size=8, synchronized=False):
-    """Returns a network of three blocks, one with an identity shortcut and two with projections."""
-    return cifar_resnet(
-        8, 10, gate=gate, seed=7, input_shape=(size, size, 3), synchronized=synchronized
-    )
+    """Returns a network of three blocks, one with an identity shortcut and two with projections.
+
+    Args:
+        gate: "dependent", "independent", "stochastic_depth", or "none": a plain `keras.Model`.
+        size: of the images, in pixels.
+        synchronized: batch norm over all replicas.
+    """
+    plain = cifar_resnet(8, 10, (size, size, 3), synchronized=synchronized)
+    if gate == "none":
+        return plain
+    if gate == "stochastic_depth":
+        probabilities = iter(linear_decay(3, 0.5))
+        return tfgates.gate(plain, lambda branch: FixedGate(next(probabilities)), seed=7)
+    options = {"synchronized": synchronized} if gate == "dependent" else {}
+    return tfgates.gate(plain, gate, seed=7, **options)
 
 
 def randomize(network, seed=0, odds_std=1.5):
@@ -44,7 +60,7 @@ def randomize(network, seed=0, odds_std=1.5):
             weight.assign(rng.normal(0, 0.2, weight.shape))
         elif weight.path.endswith(("moving_variance", "gamma")):
             weight.assign(rng.uniform(0.5, 1.5, weight.shape))
-        elif "off_on" in weight.path or weight.path.endswith("log_odds"):
+        elif "off_on" in weight.path:
             weight.assign(rng.normal(0, odds_std, weight.shape))
     return network
 
@@ -53,22 +69,34 @@ def open_half(network, images, seed=0):
     """Gives dependent gates weights with which each opens for half of the images.
 
     Args:
-        network: `GatedNetwork`; its other weights stay.
+        network: `Network` of `DependentGate`s; its other weights stay.
         images: [B, H, W, C], network inputs.
         seed: of the weights.
     """
     rng = np.random.default_rng(seed)
-    features = network.stem(images)
-    for block in network.blocks:
-        off_on = block.gate.off_on
+    for layer in gates(network):
+        off_on, before = layer.gate.off_on, features_before(network, layer.name)
         off_on.kernel.assign(rng.normal(0, 1, off_on.kernel.shape))
         off_on.bias.assign([0, 0])
-        logits = block.gate(features).numpy()
+        logits = np.asarray(layer.gate(before(images, policy=Threshold())))
         # The odds spread widely and stay below those of tau = 1 - 1e-7.
         scale = 2.0 / logits.std()
         off_on.kernel.assign(off_on.kernel * scale)
         off_on.bias.assign([np.median(logits) * scale, 0])
-        features, _ = block(features, policy=Threshold())
+
+
+def features_before(network, name):
+    """Returns a model, images -> what enters the gate of that name."""
+    (entering,) = [node for node in nodes(network) if node.operation.name == name]
+    return take_policy(keras.Model(network.input, entering.input_tensors[0]))
+
+
+def set_odds(network, odds):
+    """Gives independent gates their log-odds, one number for all or one for each."""
+    layers = gates(network)
+    for layer, one in zip(layers, np.broadcast_to(odds, len(layers)), strict=True):
+        layer.gate.off_on.assign([[0.0, one]] * layer.groups)
+    return network
 
 
 def real_images(count, split="train"):

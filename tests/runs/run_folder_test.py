@@ -4,11 +4,13 @@ import json
 
 import keras
 import pytest
-from examples import own_lines
+from disk import Disk
+from examples import own_lines, small_network
 from processes import forked
 
 from tfgates.base.errors import UserError
 from tfgates.runs.folder import RunFolder
+from tfgates.training.classifier import GatedClassifier
 
 
 def test_a_run_folder_holds_what_the_readme_names(whole_run):
@@ -55,6 +57,12 @@ def test_another_model_in_the_run_folder_is_named(tmp_path):
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)]).save(tmp_path / "model.keras")
     with pytest.raises(UserError, match="it holds a Sequential"):
         RunFolder(tmp_path).load_classifier()
+
+
+def test_a_model_is_on_the_disk_before_its_name_is(tmp_path, monkeypatch):
+    disk, run = Disk(monkeypatch), RunFolder(tmp_path)
+    run.save_classifier(GatedClassifier(small_network()), run.model)
+    disk.assert_durable(run.model)
 
 
 def test_tools_say_that_the_model_is_older_than_the_training(copied_run, capsys):

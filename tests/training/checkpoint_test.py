@@ -1,12 +1,12 @@
 """Checkpoints: three kills at random steps, the best epoch, a full disk."""
 
-import random
 import shutil
 import signal
 import time
 
 import numpy as np
 import pytest
+from chance import drawn
 from examples import own_lines, run_script
 from processes import Script, forked
 from runs_alike import assert_trained_alike
@@ -51,7 +51,7 @@ def kill_at(run, step, arguments):
 def test_a_run_killed_at_three_random_steps_ends_with_identical_weights(whole, training, tmp_path):
     broken = RunFolder(tmp_path / "broken")
     arguments = training(broken.path, *FLAGS)
-    steps = sorted(random.sample(range(2, 23), 3))
+    steps = sorted(drawn().sample(range(2, 23), 3))
     print(f"Killed at steps {steps}.")
     killed = [kill_at(broken, step, arguments) for step in steps]
     assert killed.count(-signal.SIGKILL) >= 2, steps

@@ -20,7 +20,7 @@ def test_two_replicas_equal_one(mirrored, target_loss, monkeypatch):
     one, log_of_one = trained_weights(tf.distribute.get_strategy(), target_loss)
     two, log_of_two = trained_weights(mirrored, target_loss)
     assert largest_difference(one, two) < 1e-10
-    for name in ("loss", "accuracy", "rate", "gate_00"):
+    for name in ("loss", "accuracy", "rate", "gate/block_00"):
         np.testing.assert_allclose(log_of_two[name], log_of_one[name], rtol=1e-6)
 
     def rates_of_the_replica(decisions, weights=None):

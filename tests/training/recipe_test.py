@@ -13,6 +13,7 @@ from tfgates.policies import Expected
 from tfgates.settings import target_flags
 from tfgates.training.recalibrate import recalibrate
 from tfgates.training.schedule import StepDecay
+from tfgates.training.target import Target
 
 LISTED = (1.0, 0.8, 0.5)
 
@@ -88,6 +89,28 @@ def test_the_targets_of_convnet_aig_open_six_blocks_for_good():
     assert target_flags.gate_targets(found) == [0.8, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.7]
     network = cifar_resnet(14, 10, always_open=(0, 5))
     assert network.num_gates == 4
+
+
+def test_the_target_loss_of_convnet_aig_is_the_published_number():
+    """The published code divides by all sixteen gates the sum over those with a target below 1."""
+    found = train_settings("--flagfile=flags/r50_aig.cfg")
+    targets = [found.target_rate if text == "t" else float(text) for text in found.block_targets]
+    rates = np.random.default_rng(3).random(16)
+    terms = [
+        (rate - target) ** 2 for rate, target in zip(rates, targets, strict=True) if target < 1
+    ]
+    gated = [index for index, target in enumerate(targets) if target < 1]
+    target = Target(
+        len(gated),
+        found.target_loss,
+        target_flags.gate_targets(found),
+        found.target_weight,
+        found.target_penalty,
+        gate_weights=None,
+        schedule=target_flags.schedule(found),
+    )
+    loss = target.loss(tf.constant(rates[gated], "float32"))
+    assert float(loss) == pytest.approx(sum(terms) / 16, rel=1e-6)
 
 
 def test_linear_scaling_is_relative_to_256_images():

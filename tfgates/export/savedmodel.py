@@ -3,13 +3,13 @@
 import numpy as np
 import tensorflow as tf
 
-from tfgates import costs
 from tfgates.export.decode import DECODERS, GOOD, MAX_PIXELS, TOO_LARGE, UNREADABLE
-from tfgates.export.network import SkippingNetwork
-from tfgates.export.skipping import SKIPS, best_skip
-from tfgates.gates import IndependentGate
+from tfgates.export.servable import servable
+from tfgates.export.skipping import DEVICES, SKIPS, as_run, best_skip, serve
+from tfgates.gated import features_and_decisions, num_gates
+from tfgates.graph.count import count
+from tfgates.graph.pruning import fully_decided, prune, thresholded
 from tfgates.policies import Threshold, log_odds
-from tfgates.pruning import fully_decided, indices_of_gates, prune
 
 OK = "OK"
 BAD_IMAGE = "INVALID_ARGUMENT: not a readable image; send the bytes of a JPEG, PNG, BMP or WebP"
@@ -21,6 +21,7 @@ BAD_TAU = "INVALID_ARGUMENT: tau is a probability in (0, 1); send 0.5 for the us
 
 STATUS_OF_CODE = {GOOD: OK, UNREADABLE: BAD_IMAGE, TOO_LARGE: LARGE_IMAGE}
 WEIGHTS = ("const", "variables")
+CHOICES = {"skip": ("auto", *SKIPS), "device": DEVICES, "weights": WEIGHTS, "decode": DECODERS}
 
 
 class ServedModel(tf.Module):
@@ -30,29 +31,33 @@ class ServedModel(tf.Module):
     cannot be answered gets its own `status`; its neighbours keep their answers.
 
     Args:
-        network: built `GatedNetwork`; its weights are copied.
+        network: built `Network`, or a functional model without gates; see
+            `tfgates.export.servable`. Its weights are copied.
         preprocessing: `Preprocessing` of its inputs, raw pixels.
         labels: names of the K classes.
         tau: threshold of the gates, in (0, 1), of all signatures but `predict_tau`.
         top_k: number of classes in an answer, from 1; more than K are K.
-        skip: a key of `SKIPS`, how closed blocks are skipped; "auto" is `best_skip`.
+        skip: a key of `SKIPS`, how closed branches are skipped; "auto" is `best_skip`.
+        device: one of `DEVICES`, which serves the model; "auto" asks for it.
         weights: "const": in the graph, fastest; "variables": beside it, which takes less memory.
         decode: a key of `DECODERS`. "robust": a bad image gets its own status; "strict": it fails
             the request.
-        fixed: decisions of dependent gates that are made now, bool by index of the gate. Those of
-            independent gates always are: tau of a request does not move them.
+        fixed: decisions of dependent gates that are made now, bool by column of the gate. Those of
+            gates that look at no image always are: tau of a request does not move them.
 
     Attributes:
-        fixed: all decisions that are made, bool by index of the gate.
-        skip: how closed blocks are skipped, a key of `SKIPS`.
+        fixed: all decisions that are made, bool by column of the gate.
+        skip: how closed branches are skipped, a key of `SKIPS`.
         weights, decode, tau, top_k, labels, preprocessing: as they were given.
-        costs: `Costs` of the network; left: of what the decisions that are made leave of it.
+        costs: `Costs` of the network; left: of what the decisions that are made leave of it, as it
+            is run.
 
     The graph computes in float32. It equals a float32 network to 1e-5; one that was trained in
     mixed precision answers a little more exactly than in training.
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: an argument out of its range, or a network that cannot be served.
+        TypeError: a layer that cannot be exported, or whose multiply-adds no rule counts.
     """
 
     def __init__(
@@ -64,39 +69,45 @@ class ServedModel(tf.Module):
         tau=0.5,
         top_k=5,
         skip="auto",
+        device="cpu",
         weights="const",
         decode="robust",
         fixed=None,
     ):
         super().__init__()
-        if len(labels) != network.num_classes:
-            raise ValueError(
-                f"`labels` are as many as classes, {network.num_classes}. Received: {len(labels)}."
-            )
         if not is_threshold(tau):
             raise ValueError(f"`tau` is a probability in (0, 1), in float32. Received: {tau}.")
         if top_k < 1:
             raise ValueError(f"`top_k` is at least 1. Received: {top_k}.")
-        choices = (("skip", skip, ("auto", *SKIPS)), ("weights", weights, WEIGHTS))
-        for name, value, known in (*choices, ("decode", decode, DECODERS)):
+        for name, value, known in (
+            ("skip", skip, ("auto", *SKIPS)),
+            ("device", device, DEVICES),
+            ("weights", weights, WEIGHTS),
+            ("decode", decode, DECODERS),
+        ):
             if value not in known:
                 raise ValueError(f"`{name}` is one of {', '.join(known)}. Received: {value!r}.")
+        network = servable(network, preprocessing.size)
+        classes = features_and_decisions(network)[0].shape[-1]
+        if len(labels) != classes:
+            raise ValueError(
+                f"`labels` are as many as classes, {classes}. Received: {len(labels)}."
+            )
         self.preprocessing = preprocessing
         self.labels = tuple(labels)
         self.tau = tau
         self.top_k = min(top_k, len(labels))
-        decided = {**(fixed or {}), **independent_decisions(network, tau)}
+        decided = {**(fixed or {}), **thresholded(network, Threshold(tau))}
         self.fixed = fully_decided(network, decided)
         smaller = prune(network, self.fixed)
-        shape = (preprocessing.size, preprocessing.size, 3)
-        self.num_gates = network.num_gates
-        self.costs, self.left = costs.count(network, shape), costs.count(smaller, shape)
-        skippable = [branch for branch in self.left.branches if branch]
-        self.skip = best_skip(skippable) if skip == "auto" else skip
+        self.num_gates = num_gates(network)
+        self.costs, left = count(network), count(smaller)
+        self.skip = best_skip(left.branches, device) if skip == "auto" else skip
+        self.left = as_run(left, smaller, self.skip)
         self.weights, self.decode = weights, decode
         self._variables = []
         place = np.asarray if weights == "const" else self._variable
-        self._network = SkippingNetwork(smaller, self.skip, place)
+        self._network = serve(smaller, self.skip, place)
         images = tf.TensorSpec([None, preprocessing.size, preprocessing.size, 3], tf.float32)
         vector = tf.TensorSpec([None], tf.float32)
         texts = tf.TensorSpec([None], tf.string)
@@ -183,7 +194,7 @@ class ServedModel(tf.Module):
     @property
     def always(self):
         """Multiply-adds of what runs for every image, the gates that are left included."""
-        return self.left.always + sum(self.left.gates)
+        return self.left.always + self.left.gates
 
 
 def is_threshold(tau):
@@ -191,16 +202,10 @@ def is_threshold(tau):
     return bool(0 < np.float32(tau) < 1)
 
 
-def independent_decisions(network, tau):
-    """Returns the decisions of independent gates at a threshold, bool by index of the gate."""
-    found: dict[int, bool] = {}
-    for block, indices in zip(network.blocks, indices_of_gates(network), strict=True):
-        if isinstance(block.gate, IndependentGate):
-            # They look at no feature.
-            logits = block.gate(tf.zeros([1, 1]))
-            decisions = np.ravel(block.decide(logits, Threshold(tau))) > 0
-            found |= dict(zip(indices, decisions.tolist(), strict=True))
-    return found
+def _require_choices(**chosen):
+    for name, value in chosen.items():
+        if value not in CHOICES[name]:
+            raise ValueError(f"`{name}` is one of {', '.join(CHOICES[name])}. Received: {value!r}.")
 
 
 def _named(spec, name):

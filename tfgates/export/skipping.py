@@ -1,114 +1,198 @@
-"""Ways of skipping: a closed block costs its gate and its shortcut, nothing else."""
+"""Ways of skipping: a closed branch costs its gate, nothing else."""
 
+import dataclasses
+
+import numpy as np
 import tensorflow as tf
+
+from tfgates.export.interpreter import Graph
+from tfgates.gated import columns, features_and_decisions, gates, num_gates
+from tfgates.graph.count import count
+from tfgates.graph.folding import fold
+from tfgates.graph.sinking import sink
 
 PARALLEL_IMAGES = 32
 # Multiply-adds of a branch from which the loop is the faster one; benchmarks/results/skipping.md.
 LARGE_BRANCH = 50_000_000
 
 
-def loop(network, images, log_odds, valid):
+def serve(model, skip="loop", place=np.asarray):
+    """Returns a network as a function that skips what its gates close.
+
+    Args:
+        model: functional model of one input of a fixed size, with or without `Gated` layers; its
+            weights are copied.
+        skip: a key of `SKIPS`, how closed branches are skipped. "loop": image by image, side by
+            side, each on its own path. "gather": gate by gate, each branch on the images for which
+            it is open. "none": not at all; every branch runs on every image, as accelerators like
+            it.
+        place: function of a weight, a NumPy array, that returns what the graph reads. An array
+            becomes a constant right where it is read, a `tf.Variable` stands beside the graph.
+
+    Returns:
+        Function of images float32 [N, H, W, C]; log_odds float32 [N], or [N, G] for a threshold of
+        each gate, which opens where its logit is greater; and valid bool [N]. It returns
+        probabilities float32 [N, K] and decisions bool [N, G], zeros where not valid: nothing is
+        computed there.
+
+    Raises, when called:
+        TypeError: a layer that cannot be part of a TensorFlow graph.
+    """
+    over_images, over_arms = SKIPS[skip]
+    graph = Graph(sink(fold(model)), over_arms, columns(model), place)
+    classes, gates = features_and_decisions(model)[0].shape[-1], num_gates(model)
+
+    def classify(images, log_odds):
+        logits, decisions, _ = graph([images], [None], log_odds)
+        if decisions is None:
+            decisions = tf.zeros([tf.shape(images)[0], 0], tf.bool)
+        return tf.nn.softmax(logits), decisions
+
+    def nothing(*shape):
+        return tf.zeros([*shape, classes]), tf.zeros([*shape, gates], tf.bool)
+
+    def run(images, log_odds, valid):
+        if log_odds.shape.rank == 1:
+            log_odds = log_odds[:, None]
+        return over_images(classify, nothing, images, log_odds, valid)
+
+    return run
+
+
+def loop(classify, nothing, images, log_odds, valid):
     """Runs a network image by image, side by side, each on its own path."""
 
     def one_image(arguments):
         image, odds, is_valid = arguments
 
         def answer():
-            return [part[0] for part in network.run(image[None], odds[None], switch)]
+            return tuple(part[0] for part in classify(image[None], odds[None]))
 
-        return tf.cond(is_valid, answer, lambda: list(network.nothing()))
+        return tf.cond(is_valid, answer, nothing)
 
+    shapes = [part.shape for part in nothing()]
     return tf.map_fn(
         one_image,
         (images, log_odds, valid),
-        fn_output_signature=[
-            tf.TensorSpec([network.num_classes], tf.float32),
-            tf.TensorSpec([network.num_gates], tf.bool),
-        ],
+        fn_output_signature=(
+            tf.TensorSpec(shapes[0], tf.float32),
+            tf.TensorSpec(shapes[1], tf.bool),
+        ),
         parallel_iterations=PARALLEL_IMAGES,
     )
 
 
-def switch(block, features, averages, opened):
-    """Runs a block for one image, or does not."""
-    projected = block.project(features)
+def together(classify, nothing, images, log_odds, valid):
+    """Runs the valid images of a batch together."""
+    indices = tf.where(valid)
+    count = tf.size(valid)
+
+    def answer():
+        probabilities, decisions = classify(
+            tf.gather_nd(images, indices), tf.gather_nd(log_odds, indices)
+        )
+        classes, gates = probabilities.shape[1], decisions.shape[1]
+        # As one, because a scatter of no columns is refused.
+        rows = tf.concat([probabilities, tf.cast(decisions, tf.float32)], 1)
+        rows = tf.scatter_nd(indices, rows, [count, classes + gates])
+        return rows[:, :classes], rows[:, classes:] > 0
+
+    # A convolution of no images has a wrong shape in oneDNN.
+    return tf.cond(tf.reduce_any(valid), answer, lambda: nothing(count))
+
+
+def switch(arms, inputs, averages, log_odds, opened):
+    """Runs the one arm that an image wants."""
+    given = inputs, averages, log_odds
+    return tf.cond(opened[0], lambda: arms.open(*given), lambda: arms.close(*given))
+
+
+def gather(arms, inputs, averages, log_odds, opened):
+    """Runs each arm on the images that want it; a closed one that only passes on, on all."""
+
+    def closed():
+        if not arms.closing_computes:
+            return arms.close(inputs, averages, log_odds)
+
+        def nothing():
+            return arms.nothing(tf.shape(opened)[0])
+
+        some = tf.reduce_any(~opened)
+        return tf.cond(some, lambda: _over(arms.close, ~opened, inputs, log_odds, nothing), nothing)
+
     return tf.cond(
-        opened[0],
-        lambda: block.open(features, projected),
-        lambda: block.close(projected, averages),
+        tf.reduce_any(opened),
+        lambda: _over(arms.open, opened, inputs, log_odds, closed),
+        closed,
     )
 
 
-def batch(step):
-    """Returns the function that runs the valid images of a batch together."""
+def _over(arm, chosen, inputs, log_odds, others):
+    """Puts what an arm makes of the chosen images over the rows that `others` returns."""
+    indices, every = tf.where(chosen), tf.reduce_all(chosen)
 
-    def run(network, images, log_odds, valid):
-        indices = tf.where(valid)
-        count = tf.size(valid)
-
-        def answer():
-            chosen = tf.gather_nd(images, indices), tf.gather_nd(log_odds, indices)
-            probabilities, decisions = network.run(*chosen, step)
-            # As one, because a scatter of no columns is refused.
-            rows = tf.concat([probabilities, tf.cast(decisions, tf.float32)], 1)
-            rows = tf.scatter_nd(indices, rows, [count, network.num_classes + decisions.shape[1]])
-            return rows[:, : network.num_classes], rows[:, network.num_classes :] > 0
-
-        # A convolution of no images has a wrong shape in oneDNN.
-        return tf.cond(tf.reduce_any(valid), answer, lambda: network.nothing(count))
-
-    return run
-
-
-def gather(block, features, averages, opened):
-    """Runs a block on the images that it is open for."""
-    projected = block.project(features)
-    indices = tf.where(opened)
-    every = tf.reduce_all(opened)
-
-    # Only the copies are guarded, so that the branch stands in the graph once.
+    # Only the copies are guarded, so that the arm stands in the graph once.
     def take(tensor):
         some = tf.cond(every, lambda: tensor, lambda: tf.gather_nd(tensor, indices))
-        some.set_shape([None, *tensor.shape[1:]])
-        return some
+        # Not `set_shape`: the number of images, whatever it is, is then known to be one number, and
+        # the sum at the end of a branch is fused into its last convolution.
+        return tf.ensure_shape(some, [None, *tensor.shape[1:]])
 
-    def run():
-        taken = take(features)
-        # The very tensor where it is the same one: only then is the sum fused into the branch.
-        ran = block.open(taken, taken if block.shortcut is None else take(projected))
+    ran = arm([take(tensor) for tensor in inputs], [None] * len(inputs), take(log_odds))
 
-        def put():
-            pairs = zip(block.close(projected, averages), ran, strict=True)
-            return [tf.tensor_scatter_nd_update(old, indices, new) for old, new in pairs]
+    def put():
+        pairs = zip(others(), ran, strict=True)
+        return [tf.tensor_scatter_nd_update(rows, indices, new) for rows, new in pairs]
 
-        return tf.cond(every, lambda: list(ran), put)
-
-    return tf.cond(tf.reduce_any(opened), run, lambda: list(block.close(projected, averages)))
+    return tf.cond(every, lambda: list(ran), put)
 
 
-def select(block, features, averages, opened):
-    """Runs a block on all images and keeps what came of those that it is open for."""
-    projected = block.project(features)
-    pairs = zip(block.open(features, projected), block.close(projected, averages), strict=True)
+def select(arms, inputs, averages, log_odds, opened):
+    """Runs both arms on all images and keeps what each image wants."""
+    given = inputs, averages, log_odds
     return [
         tf.where(tf.reshape(opened, [-1] + [1] * (ran.shape.rank - 1)), ran, closed)
-        for ran, closed in pairs
+        for ran, closed in zip(arms.open(*given), arms.close(*given), strict=True)
     ]
 
 
-SKIPS = {"loop": loop, "gather": batch(gather), "none": batch(select)}
+SKIPS = {"loop": (loop, switch), "gather": (together, gather), "none": (together, select)}
 
 
-def best_skip(branches):
-    """Chooses how closed blocks are skipped best, by the size of the branches.
+DEVICES = ("cpu", "gpu")
 
-    An image alone costs small blocks more than it would in a batch, so they are run for several
-    images together; large ones lose more by gathering.
+
+def best_skip(branches, device="cpu"):
+    """Chooses how closed branches are skipped best, by their size.
+
+    An image alone costs small branches more than it would in a batch, so they are run for several
+    images together; large ones lose more by gathering. An accelerator waits for every decision
+    longer than a branch takes it.
 
     Args:
-        branches: multiply-adds of the branches that a gate may close; none is a plain network.
+        branches: multiply-adds of the branches that a gate may close, 0 where a closed one runs all
+            the same; none is a plain network.
+        device: one of `DEVICES`, which serves the network.
 
     Returns:
         A key of `SKIPS`.
     """
-    return "loop" if branches and sum(branches) / len(branches) >= LARGE_BRANCH else "gather"
+    skippable = [macs for macs in branches if macs]
+    if device != "cpu" or not skippable:
+        return "none"
+    return "loop" if sum(skippable) / len(skippable) >= LARGE_BRANCH else "gather"
+
+
+def as_run(costs, model, skip):
+    """Returns the multiply-adds of an exported network, as they are run.
+
+    Args:
+        costs: `Costs` of the model.
+        model: functional model.
+        skip: a key of `SKIPS`. Of "none" both arms of each gate run for every image.
+    """
+    if skip != "none":
+        return costs
+    otherwise = [count(layer.otherwise) for layer in gates(model) if layer.otherwise is not None]
+    always = costs.always + sum(costs.branches) + sum(other.always for other in otherwise)
+    return dataclasses.replace(costs, always=always, branches=(0,) * len(costs.branches))

@@ -212,4 +212,3 @@ def _reaches(start, tensor, makers):
             seen.add(id(tensor))
             waiting += makers[id(tensor)].input_tensors
     return False
-

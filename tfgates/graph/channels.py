@@ -130,9 +130,7 @@ def slice_read(layer, kept, input_shape):
 
 
 def _mixes(layer):
-    return (
-        type(layer) in MIXING and getattr(layer, "groups", 1) == 1 and _is_elementwise(layer)
-    )
+    return type(layer) in MIXING and getattr(layer, "groups", 1) == 1 and _is_elementwise(layer)
 
 
 def _reads_parts(layer):

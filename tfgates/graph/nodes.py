@@ -62,7 +62,7 @@ def rerun(model, inputs, replace=lambda node, value: None):
 
 
 def repeat(calls, value, replace=lambda node, value: None):
-    """Makes some calls of a model anew; see `rerun`.
+    """Makes some calls of a model anew, those whose results are not there yet; see `rerun`.
 
     Args:
         calls: nodes in the order of computation.
@@ -74,6 +74,8 @@ def repeat(calls, value, replace=lambda node, value: None):
         The dict, with what they make.
     """
     for node in calls:
+        if all(id(tensor) in value for tensor in node.outputs):
+            continue
         outputs = replace(node, value)
         if outputs is None:
             inner = graph_of(node.operation)

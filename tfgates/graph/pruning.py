@@ -1,6 +1,5 @@
 """Pruning: decisions that are made for good become structure (section 3.2, mode collapse)."""
 
-import itertools
 from typing import Any
 
 import keras
@@ -23,7 +22,7 @@ from tfgates.graph.channels import (
     slice_written,
     slicing_readers,
 )
-from tfgates.graph.nodes import arguments, inputs_like, listed, nodes, only, rerun
+from tfgates.graph.nodes import inputs_like, nodes, only, rerun
 
 
 def prune(model, fixed):
@@ -179,30 +178,30 @@ def again(layer, node, value, then, otherwise=None):
 
 @keras.saving.register_keras_serializable(package="tfgates")
 class Zeros(L.Layer):
-    """What is left of a closed branch of a concatenation.
+    """What is left of a closed branch that does not end in a sum.
 
     Args:
-        channels: number of its channels.
+        sizes: of the axes behind that of the images; None: as of what enters.
 
     Call arguments:
-        inputs: [B, ..., C].
+        inputs: [B, ...].
 
-    Returns, when called: zeros [B, ..., channels].
+    Returns, when called: zeros [B, *sizes].
     """
 
-    def __init__(self, channels, **kwargs):
+    def __init__(self, sizes, **kwargs):
         super().__init__(**kwargs)
-        self.channels = channels
+        self.sizes = tuple(sizes)
 
     def call(self, inputs):
-        shape = (*ops.shape(inputs)[:-1], self.channels)
-        return ops.zeros(shape, inputs.dtype)
+        return ops.zeros(self.compute_output_shape(ops.shape(inputs)), inputs.dtype)
 
     def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.channels)
+        sizes = enumerate(self.sizes, 1)
+        return (input_shape[0], *(input_shape[n] if size is None else size for n, size in sizes))
 
     def get_config(self):
-        return {**super().get_config(), "channels": self.channels}
+        return {**super().get_config(), "sizes": self.sizes}
 
 
 def _without(model, made, scaled=False):
@@ -224,9 +223,6 @@ class _Decided:
         # zeros; the gate whose open groups of channels alone are left in it.
         self.zeros: dict[int, Any] = {}
         self.sliced: dict[int, Any] = {}
-        # Operations of the new model by their names; those that got another name, by id.
-        self.named: dict[str, Any] = {}
-        self.renamed: dict[int, L.Layer] = {}
 
     def replace(self, node, value):
         layer, parts = node.operation, [value[id(tensor)] for tensor in node.input_tensors]
@@ -243,7 +239,7 @@ class _Decided:
         left = [part for part in parts if id(part) not in self.zeros]
         if type(layer).__name__ in SUMS and len(left) == 1 < len(parts):
             return left
-        return self._by_another_name(node, value)
+        return None
 
     def _gated(self, layer, node, value, parts):
         """Returns features and decisions of a layer that stays, or of what is left of it."""
@@ -266,8 +262,8 @@ class _Decided:
         if layer.otherwise is not None:
             ran = rerun(layer.otherwise, parts, self.replace)
             return [ran[id(layer.otherwise.outputs[0])], None]
-        channels, name = node.outputs[0].shape[-1], f"{layer.name}_zeros"
-        nothing = Zeros(channels, name=name, dtype=layer.dtype_policy)(parts[0])
+        sizes, name = node.outputs[0].shape[1:], f"{layer.name}_zeros"
+        nothing = Zeros(sizes, name=name, dtype=layer.dtype_policy)(parts[0])
         self.zeros[id(nothing)] = nothing
         return [nothing, None]
 
@@ -299,26 +295,6 @@ class _Decided:
         opened = self.made[self.sliced[id(features)][1].name]
         kept = kept_channels(features.shape[-1] * len(opened) // sum(opened), opened)
         return slice_read(layer, kept, features.shape)(features)
-
-    def _by_another_name(self, node, value):
-        """Calls a layer without weights whose name another one has; None where nobody has it.
-
-        What stood inside of a gate may have the name of something outside of it.
-        """
-        layer = node.operation
-        if not isinstance(layer, L.Layer) or layer.weights:
-            self.named.setdefault(layer.name, layer)
-            return None
-        name, numbers = layer.name, itertools.count(1)
-        while self.named.setdefault(name, layer) is not layer:
-            name = f"{layer.name}_{next(numbers)}"
-        if name == layer.name:
-            return None
-        if id(layer) not in self.renamed:
-            config = {**layer.get_config(), "name": name}
-            self.renamed[id(layer)] = type(layer).from_config(config)
-        args, kwargs = arguments(node, value)
-        return listed(self.renamed[id(layer)](*args, **kwargs))
 
 
 def _times(scale, layer, ending):

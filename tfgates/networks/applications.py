@@ -1,4 +1,4 @@
-"""The networks of `keras.applications`, and models of one's own, on raw pixels."""
+"""The networks of `keras.applications`, on raw pixels."""
 
 import pathlib
 
@@ -87,29 +87,6 @@ def application(name, classes, input_shape=(224, 224, 3), synchronized=False):
         )
     model = _constructor(name)(weights=None, input_shape=input_shape, classes=classes)
     return on_pixels(model, name, classes, input_shape, APPLICATIONS[name], synchronized)
-
-
-def own_model(model, classes, input_shape, statistics, synchronized=False):
-    """Makes a network of a model of one's own.
-
-    Args:
-        model: functional Keras model, images -> logits or probabilities; its layers are shared.
-        classes: number of classes K. A last dense layer with another number is made anew.
-        input_shape: (H, W, C) of the images.
-        statistics: mean and std of each channel, on pixels in [0, 1], that the model expects to
-            have been taken away and divided by.
-        synchronized: see `application`.
-
-    Returns:
-        `keras.Model`, raw pixels, 0-255 -> logits [B, K].
-
-    Raises:
-        ValueError: the model is not functional, takes other images, or ends in no dense layer of
-            `classes`.
-    """
-    return on_pixels(
-        model, model.name, classes, input_shape, standardization(*statistics), synchronized
-    )
 
 
 def on_pixels(model, name, classes, input_shape, standardize, synchronized):

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from tfgates.base.errors import UserError
-from tfgates.base.files import write_json
+from tfgates.base.files import put_in_place, write_json
 from tfgates.data.preprocess import Preprocessing
 from tfgates.training import checkpoint
 from tfgates.training.classifier import GatedClassifier
@@ -112,7 +112,7 @@ class RunFolder:
         """Saves a `GatedClassifier` under a temporary name and renames it to `path`."""
         unfinished = self.path / "unfinished.keras"
         classifier.save(unfinished)
-        unfinished.replace(path)
+        put_in_place(unfinished, path)
 
     def load_classifier(self, path=None):
         """Loads a `GatedClassifier`, by default the finished one.

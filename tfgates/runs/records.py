@@ -11,6 +11,7 @@ import numpy as np
 from tfgates.base.errors import UserError
 from tfgates.inference.passes import Result
 from tfgates.report.sweep import COLUMNS
+from tfgates.training.callbacks import OF_GATE
 
 # What reading a file of the right form never raises.
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -188,18 +189,20 @@ def _number(name, value):
 
 
 def _rates(file):
-    return _table(file, "training step", "step")
+    return _table(file, "training step", "step", "")
 
 
 def _epochs(file):
     """The log counts epochs from 0 on."""
-    found = _table(file, "epoch", "epoch")
+    found = _table(file, "epoch", "epoch", OF_GATE)
     return found and dataclasses.replace(found, positions=found.positions + 1)
 
 
-def _table(file, unit, column):
+def _table(file, unit, column, prefix):
+    """Reads the columns of the gates, whose names begin with a prefix."""
     rows = list(csv.DictReader(file))
-    gates = [name for name in rows[0] if name.startswith("gate_")] if rows else []
+    names = [name for name in rows[0] if name != column] if rows else []
+    gates = [name for name in names if name.startswith(prefix)]
     if not gates:
         return None
     values = np.array([[float(row[gate]) for gate in gates] for row in rows])

@@ -17,11 +17,7 @@ from tfgates.base.progress import progress
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel, is_threshold
 from tfgates.export.skipping import SKIPS
-from tfgates.pruning import merge_expected
-from tfgates.report.timing import hardware, interleaved, ratio, table
-from tfgates.runs.folder import RunFolder
-from tfgates.runs.results import open_data, validation_images
-from tfgates.speed import (
+from tfgates.export.timing import (
     SIDE_BY_SIDE,
     WIDE,
     Served,
@@ -29,6 +25,10 @@ from tfgates.speed import (
     in_turn,
     without_gates,
 )
+from tfgates.pruning import merge_expected
+from tfgates.report.timing import hardware, interleaved, ratio, table
+from tfgates.runs.folder import RunFolder
+from tfgates.runs.results import open_data, validation_images
 
 RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
 BATCHES = flags.DEFINE_list("batches", ["1", "8", "32"], "Images in a request.")

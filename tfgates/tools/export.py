@@ -18,8 +18,9 @@ from tfgates.export.decode import DECODERS
 from tfgates.export.publish import megabytes, publish
 from tfgates.export.savedmodel import WEIGHTS, ServedModel, is_threshold
 from tfgates.export.skipping import SKIPS
+from tfgates.gated import num_classes, num_gates
+from tfgates.graph.pruning import expected
 from tfgates.inference.budget import best_within, frontier
-from tfgates.pruning import merge_expected
 from tfgates.report import frontier as frontier_report
 from tfgates.report.export_card import of_export
 from tfgates.report.sweep import COLUMNS
@@ -152,15 +153,15 @@ def export(run, tau, measured):
         measured: of the run at this threshold, for the model card; or None.
     """
     dataset_name, labels, preprocessing = run.load_data()
-    network = merge_expected(run.load_classifier().network)
+    network = expected(run.load_classifier().network)
     run.warn_if_unfinished()
-    if len(labels) != network.num_classes:
+    if len(labels) != num_classes(network):
         raise UserError(
-            f"{run.data} names {len(labels)} labels and {run.model} knows {network.num_classes} "
+            f"{run.data} names {len(labels)} labels and {run.model} knows {num_classes(network)} "
             "classes. Train the run again, or name another folder."
         )
     fixed = {}
-    if FIX.value is not None and network.num_gates:
+    if FIX.value is not None and num_gates(network):
         dataset = open_data(run, DATA_DIR.value)
         fixed = collapsed_gates(network, dataset, preprocessing, tau, FIX.value)
     model = ServedModel(

@@ -28,8 +28,8 @@ from tfgates.settings.config import TrainConfig
 from tfgates.settings.flags import OF_RUN
 from tfgates.training import checkpoint
 from tfgates.training.callbacks import (
+    EpochRates,
     EpochSchedule,
-    ProgressBar,
     RateLog,
     StopAtDivergence,
     keep_rows,
@@ -176,7 +176,9 @@ def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
         # Without a screen one line an epoch is enough.
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
-            ProgressBar(),
+            # Before the rates of the single gates, which would fill the screen.
+            keras.callbacks.ProgbarLogger(),
+            EpochRates(),
             keras.callbacks.CSVLogger(run.log, append=True),
             TensorBoard(run.tensorboard, run.log, rates_over_epochs),
             RateLog(run.rates, every=max(1, steps // 20), first_step=first_epoch * steps),

@@ -7,8 +7,8 @@ import pathlib
 import keras
 import tensorflow as tf
 
-from tfgates.pruning import prune
-from tfgates.training.classifier import GatedClassifier
+from tfgates.gated import features_and_decisions, num_gates
+from tfgates.graph.pruning import prune
 
 CORES = len(os.sched_getaffinity(0))
 # (threads inside an operation, operations side by side): what suits one image after the other,
@@ -80,25 +80,23 @@ def in_turn(served, images, batch):
 
 
 def without_gates(network):
-    """Returns the same network, with the same weights, in which every block is always run."""
-    return prune(network, dict.fromkeys(range(network.num_gates), True))
+    """Returns the same network, with the same weights, in which every branch is always run."""
+    return prune(network, dict.fromkeys(range(num_gates(network)), True))
 
 
 def export_with_keras(network, input_shape, folder):
     """Exports a network by `keras.Model.export`, which computes every branch.
 
     Args:
-        network: `GatedNetwork`.
+        network: functional model, images -> logits, or `Network`, whose gates then mask.
         input_shape: (H, W, C) of its images.
-        folder: of the SavedModel; its input is called images, its output logits.
+        folder: of the SavedModel, of which the input is called images; the one output is logits.
 
     Returns:
         Path of the SavedModel.
     """
-    network.build((None, *input_shape))
-    classifier = GatedClassifier(network)
-    classifier(keras.ops.zeros((1, *input_shape)))
+    plain = keras.Model(network.inputs[0], features_and_decisions(network)[0], name=network.name)
     signature = [tf.TensorSpec([None, *input_shape], tf.float32, name="images")]
     path = pathlib.Path(folder)
-    classifier.export(str(path), input_signature=signature, verbose=False)
+    plain.export(str(path), input_signature=signature, verbose=False)
     return path

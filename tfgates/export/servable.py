@@ -1,0 +1,73 @@
+"""What can be served: a functional model, images of one size -> class logits."""
+
+from tfgates.gated import features_and_decisions, gates
+from tfgates.graph.gating import without_softmax
+from tfgates.graph.nodes import graph_of, producer
+from tfgates.graph.pruning import of_shape
+
+
+def servable(network, size):
+    """Returns a network in the form that is exported, or says why it cannot be.
+
+    Args:
+        network: built `Network` or another functional model: RGB images -> logits [B, K]. A softmax
+            at the end of one without gates is left out: scores are one already.
+        size: height and width of the images in pixels.
+
+    Returns:
+        Functional model of one input, [None, size, size, 3].
+
+    Raises:
+        ValueError: a network that cannot be served.
+    """
+    model = graph_of(network)
+    if model is None:
+        raise ValueError(
+            f"A network to be exported is a functional model, made of keras.Input. Received: "
+            f"{type(network).__name__} {getattr(network, 'name', network)!r}."
+        )
+    _require_images(model, size)
+    _require_decisions(model)
+    if not isinstance(model.output, dict):
+        model = without_softmax(model)
+    _require_logits(model)
+    shape = (None, size, size, 3)
+    return model if model.inputs[0].shape == shape else of_shape(model, shape)
+
+
+def _require_images(model, size):
+    shapes = [tensor.shape for tensor in model.inputs]
+    known = shapes[0][1:] if len(shapes) == 1 else ()
+    if len(known) != 3 or any(
+        have not in (None, want) for have, want in zip(known, (size, size, 3), strict=True)
+    ):
+        raise ValueError(
+            f"{model.name} is served images of {size} x {size} x 3, as its preprocessing makes "
+            f"them. Received: a network of inputs {', '.join(str(shape[1:]) for shape in shapes)}."
+        )
+
+
+def _require_decisions(model):
+    for layer in gates(model):
+        if not getattr(layer.gate, "learned", True):
+            raise ValueError(
+                f"The gate of {layer.name} is not learned: branches of stochastic depth are "
+                "exported scaled, not skipped. Pass tfgates.graph.pruning.expected(network)."
+            )
+
+
+def _require_logits(model):
+    logits = features_and_decisions(model)[0]
+    operation = producer(logits).operation
+    activation = getattr(operation, "activation", operation)
+    name = getattr(activation, "__name__", type(activation).__name__).lower()
+    if name in ("sigmoid", "softmax"):
+        raise ValueError(
+            f"Scores are a softmax over the logits of a network. Received: {model.name}, which "
+            f"ends in the {name} of {operation.name}. Leave it out."
+        )
+    if len(logits.shape) != 2 or (logits.shape[-1] or 0) < 2:
+        raise ValueError(
+            f"A network to be exported returns logits [B, K] of at least 2 classes. Received: "
+            f"{model.name} with outputs {logits.shape}."
+        )
