@@ -12,7 +12,6 @@ from matplotlib.text import Text
 from report_fixtures import LABELS, SHAPE, inside, made_up_page, pictures, record
 
 from tfgates.gated import gates, num_gates
-from tfgates.graph.copying import named_layers
 from tfgates.graph.count import count
 from tfgates.graph.macs import of_gate
 from tfgates.report.chain import links

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfgates.base.errors import UserError
 from tfgates.inference.passes import Result
+from tfgates.report.compared import evaluate
 from tfgates.report.sweep import COLUMNS, DIGEST
 from tfgates.training.callbacks import OF_GATE
 
@@ -115,7 +116,7 @@ def require_metrics(run):
     metrics = read_metrics(run)
     if metrics is None:
         raise UserError(
-            f"{run.path} has no metrics.json of its model. This makes it: {_evaluate(run.path)}"
+            f"{run.path} has no metrics.json of its model. This makes it: {evaluate(run.path)}"
         )
     return metrics
 
@@ -147,14 +148,10 @@ def _of_the_model(run, path, reader):
         return results
     print(
         f"Note: {path} is of another model than {run.model.name} and is left out. This measures "
-        f"it anew: {_evaluate(run.path)}",
+        f"it anew: {evaluate(run.path)}",
         flush=True,
     )
     return None
-
-
-def _evaluate(path):
-    return f"python -m tfgates.tools.evaluate --run={path}"
 
 
 def _read(path, reader):
@@ -166,7 +163,7 @@ def _read(path, reader):
     except (*DAMAGE, OSError, csv.Error) as error:
         raise UserError(
             f"{path} is damaged: {type(error).__name__}, {str(error)[:200]}. Make it anew: metrics "
-            f"and thresholds with {_evaluate(path.parent)}, logs by training; or move it away."
+            f"and thresholds with {evaluate(path.parent)}, logs by training; or move it away."
         ) from error
 
 
