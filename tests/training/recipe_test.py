@@ -103,11 +103,11 @@ def test_the_target_loss_of_convnet_aig_is_the_published_number():
     target = Target(
         len(gated),
         found.target_loss,
-        target_flags.gate_targets(found),
+        targets.gate_targets(found, len(gated)),
         found.target_weight,
         found.target_penalty,
         gate_weights=None,
-        schedule=target_flags.schedule(found),
+        schedule=targets.schedule(found),
     )
     loss = target.loss(tf.constant(rates[gated], "float32"))
     assert float(loss) == pytest.approx(sum(terms) / 16, rel=1e-6)
