@@ -5,11 +5,11 @@ import pathlib
 import keras
 import numpy as np
 import tensorflow as tf
+from tfgates.export.network import SkippingNetwork
 
 from tfgates import costs
-from tfgates.export.network import SkippingNetwork
-from tfgates.networks import NETWORKS
 from tfgates.export.timing import export_with_keras, without_gates
+from tfgates.networks import NETWORKS
 
 
 class Graphs:

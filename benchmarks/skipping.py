@@ -20,14 +20,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 from absl import flags
+from tfgates.pruning import prune
 
 from benchmarks import checks, runtimes
 from benchmarks.graphs import Graphs
 from tfgates.base import command
 from tfgates.export.skipping import best_skip
-from tfgates.pruning import prune
-from tfgates.report.timing import hardware, interleaved, ratio, table
 from tfgates.export.timing import SIDE_BY_SIDE, WIDE, Served
+from tfgates.report.timing import hardware, interleaved, ratio, table
 
 NETWORK_SIZES = flags.DEFINE_list(
     "networks", ["resnet50:224", "cifar_resnet110:32"], "NAME:PIXELS of the networks."

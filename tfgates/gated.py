@@ -42,13 +42,14 @@ class Gated(keras.layers.Layer):
     are 0 where it is closed itself.
 
     Raises:
-        ValueError: `otherwise` or gates inside of `then` together with several groups; `keep_one`
-            with one.
+        ValueError: `otherwise` or gates inside of `then` together with several groups; groups that
+            do not divide the filters; `keep_one` with one group.
     """
 
     def __init__(self, then, gate, otherwise=None, keep_one=False, seed=None, **kwargs):
         # Decisions and batch norm stay in float32; the parts cast for themselves.
         super().__init__(autocast=False, **kwargs)
+        self.supports_masking = True  # that of its inputs goes on to what comes behind
         self.then, self.gate, self.otherwise, self.keep_one = then, gate, otherwise, keep_one
         if otherwise is not None and self.groups > 1:
             raise ValueError(
@@ -59,6 +60,12 @@ class Gated(keras.layers.Layer):
             raise ValueError(
                 f"One gate closes the gates inside of `then`. Received: a gate of {self.groups} "
                 "groups around gates. Pass one with groups=1."
+            )
+        channels = features_and_decisions(then)[0].shape[-1]
+        if self.groups > 1 and channels % self.groups:
+            raise ValueError(
+                f"`groups` divides the filters, {channels} of {self.name}. Received: "
+                f"groups={self.groups}."
             )
         if keep_one and self.groups == 1:
             raise ValueError("`keep_one` of 1 group could never close. Pass a gate with `groups`.")
@@ -299,9 +306,9 @@ class Decisions(keras.layers.Concatenate):
         super().__init__(**{**kwargs, "dtype": full_precision(kwargs.get("dtype"))})
 
 
-def joined(decisions):
+def joined(decisions, name=None):
     """Puts symbolic decisions side by side."""
-    return decisions[0] if len(decisions) == 1 else Decisions(name="decisions")(decisions)
+    return decisions[0] if len(decisions) == 1 else Decisions(name=name)(decisions)
 
 
 def _split_at_norm(then):

@@ -7,8 +7,8 @@ from examples import needs_bfloat16
 
 from benchmarks.graphs import Graphs
 from benchmarks.skipping import Case
-from tfgates.policies import AlwaysOpen
 from tfgates.export.timing import SIDE_BY_SIDE, WIDE, Served
+from tfgates.policies import AlwaysOpen
 
 
 @pytest.fixture(scope="module")

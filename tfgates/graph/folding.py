@@ -47,7 +47,7 @@ def fold(model):
 
     def replace(node, value):
         layer = node.operation
-        if id(node) in gone or type(layer).__name__ in NOTHING_AT_INFERENCE:
+        if id(node) in gone or _does_nothing(layer):
             return [value[id(node.input_tensors[0])]]
         if isinstance(layer, Gated):
             otherwise = layer.otherwise and fold(layer.otherwise)
@@ -58,6 +58,12 @@ def fold(model):
         return None
 
     return rebuilt(model, replace)
+
+
+def _does_nothing(layer):
+    """Whether a layer of Keras's own does nothing at inference; one's own may, by such a name."""
+    of_keras = type(layer).__module__.split(".")[0] == "keras"
+    return of_keras and type(layer).__name__ in NOTHING_AT_INFERENCE
 
 
 def _same_channels(layer, norm):

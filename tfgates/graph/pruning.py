@@ -1,12 +1,13 @@
 """Pruning: decisions that are made for good become structure (section 3.2, mode collapse)."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers as L
 from keras import ops
 
 from tfgates.gated import (
-    Decisions,
     Gated,
     Network,
     features_and_decisions,
@@ -14,8 +15,14 @@ from tfgates.gated import (
     joined,
 )
 from tfgates.graph.branches import SUMS
-from tfgates.graph.channels import PlaceGroups, kept_channels, slice_read, slice_written
-from tfgates.graph.nodes import nodes, only, rerun
+from tfgates.graph.channels import (
+    PlaceGroups,
+    kept_channels,
+    slice_read,
+    slice_written,
+    slicing_readers,
+)
+from tfgates.graph.nodes import inputs_like, nodes, only, rerun
 
 
 def prune(model, fixed):
@@ -130,11 +137,7 @@ def rebuilt(model, replace=lambda node, value: None, shapes=None):
         replace: as of `rerun`; decisions that it makes None go.
         shapes: other shapes of its inputs, that of the batch included; None: the same.
     """
-    shapes = shapes or [tensor.shape for tensor in model.inputs]
-    inputs = [
-        keras.Input(batch_shape=shape, dtype=tensor.dtype)
-        for shape, tensor in zip(shapes, model.inputs, strict=True)
-    ]
+    inputs = inputs_like(model, shapes)
     value = rerun(model, inputs, replace)
     features, decisions = (
         tensor if tensor is None else value[id(tensor)] for tensor in features_and_decisions(model)
@@ -150,8 +153,11 @@ def rebuilt(model, replace=lambda node, value: None, shapes=None):
 def of_shape(model, *shapes):
     """Returns a model of the same calls on inputs of other shapes, that of the batch included.
 
-    A model of images of any size becomes one of a fixed size, in which every shape is known.
+    A model of images of any size becomes one of a fixed size, in which every shape is known. One
+    that has these shapes is returned itself.
     """
+    if [tensor.shape[1:] for tensor in model.inputs] == [tuple(shape[1:]) for shape in shapes]:
+        return model
 
     def replace(node, value):
         layer = node.operation
@@ -172,30 +178,30 @@ def again(layer, node, value, then, otherwise=None):
 
 @keras.saving.register_keras_serializable(package="tfgates")
 class Zeros(L.Layer):
-    """What is left of a closed branch of a concatenation.
+    """What is left of a closed branch that does not end in a sum.
 
     Args:
-        channels: number of its channels.
+        sizes: of the axes behind that of the images; None: as of what enters.
 
     Call arguments:
-        inputs: [B, ..., C].
+        inputs: [B, ...].
 
-    Returns, when called: zeros [B, ..., channels].
+    Returns, when called: zeros [B, *sizes].
     """
 
-    def __init__(self, channels, **kwargs):
+    def __init__(self, sizes, **kwargs):
         super().__init__(**kwargs)
-        self.channels = channels
+        self.sizes = tuple(sizes)
 
     def call(self, inputs):
-        shape = (*ops.shape(inputs)[:-1], self.channels)
-        return ops.zeros(shape, inputs.dtype)
+        return ops.zeros(self.compute_output_shape(ops.shape(inputs)), inputs.dtype)
 
     def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.channels)
+        sizes = enumerate(self.sizes, 1)
+        return (input_shape[0], *(input_shape[n] if size is None else size for n, size in sizes))
 
     def get_config(self):
-        return {**super().get_config(), "channels": self.channels}
+        return {**super().get_config(), "sizes": self.sizes}
 
 
 def _without(model, made, scaled=False):
@@ -213,20 +219,27 @@ class _Decided:
 
     def __init__(self, made, scaled):
         self.made, self.scaled = made, scaled
-        # By id of a new tensor: that it is zeros; the groups of channels that are left in it.
-        self.zeros: set[int] = set()
-        self.sliced: dict[int, list[bool]] = {}
+        # By id of a new tensor, with that tensor, whose id is then nobody else's: that it is
+        # zeros; the gate whose open groups of channels alone are left in it.
+        self.zeros: dict[int, Any] = {}
+        self.sliced: dict[int, Any] = {}
 
     def replace(self, node, value):
         layer, parts = node.operation, [value[id(tensor)] for tensor in node.input_tensors]
+        if id(parts[0]) in self.sliced and slicing_readers([node]):
+            return [self._reading_parts(layer, parts[0])]
+        for tensor, part in zip(node.input_tensors, parts, strict=True):
+            if id(part) in self.sliced:
+                value[id(tensor)] = self._placed(*self.sliced[id(part)])
         if isinstance(layer, Gated):
-            return self._gated(layer, node, value, parts)
-        left = [part for part in parts if part is not None and id(part) not in self.zeros]
-        if isinstance(layer, Decisions) and len(left) < len(parts):
-            return [joined(left) if left else None]
-        if any(id(part) in self.sliced for part in left):
-            return self._reader(layer, parts)
-        return left if type(layer).__name__ in SUMS and len(left) == 1 < len(parts) else None
+            return self._gated(layer, node, value, [value[id(t)] for t in node.input_tensors])
+        if isinstance(layer, L.Concatenate) and any(part is None for part in parts):
+            left = [part for part in parts if part is not None]
+            return [joined(left, layer.name) if left else None]
+        left = [part for part in parts if id(part) not in self.zeros]
+        if type(layer).__name__ in SUMS and len(left) == 1 < len(parts):
+            return left
+        return None
 
     def _gated(self, layer, node, value, parts):
         """Returns features and decisions of a layer that stays, or of what is left of it."""
@@ -242,40 +255,48 @@ class _Decided:
                 for tensor in features_and_decisions(layer.then)
             )
             if self.scaled:
-                scale = L.Rescaling(layer.gate.probability, name=f"{layer.name}_scale")
-                features = scale(features)
+                features = _times(layer.gate.probability, layer, "scale")(features)
             return [features, *decisions]
         if any(opened):
             return [self._some(layer, opened, parts), None]
         if layer.otherwise is not None:
             ran = rerun(layer.otherwise, parts, self.replace)
             return [ran[id(layer.otherwise.outputs[0])], None]
-        nothing = Zeros(node.outputs[0].shape[-1], name=f"{layer.name}_zeros")(parts[0])
-        self.zeros.add(id(nothing))
+        sizes, name = node.outputs[0].shape[1:], f"{layer.name}_zeros"
+        nothing = Zeros(sizes, name=name, dtype=layer.dtype_policy)(parts[0])
+        self.zeros[id(nothing)] = nothing
         return [nothing, None]
 
     def _some(self, layer, opened, parts):
         """Returns the features of some groups of filters, the others gone or, at the least, 0."""
         channels = layer.then.outputs[0].shape[-1]
         kept = kept_channels(channels, opened)
-        then = slice_written(layer.then, kept)
-        if then is None:
-            features = rerun(layer.then, parts)[id(layer.then.outputs[0])]
-            mask = np.isin(np.arange(channels), kept).astype(float).tolist()
-            return L.Rescaling(mask, name=f"{layer.name}_kept")(features)
-        features = rerun(then, parts)[id(then.outputs[0])]
-        if layer.keep_one:
-            # The one layer that reads them is sliced as well.
-            self.sliced[id(features)] = opened
-            return features
-        return PlaceGroups(opened, name=f"{layer.name}_groups")(features)
-
-    def _reader(self, layer, parts):
-        """Calls the layer that reads sliced channels."""
-        (features,) = parts
-        opened = self.sliced[id(features)]
-        kept = kept_channels(features.shape[-1] * len(opened) // sum(opened), opened)
-        sliced = slice_read(layer, kept, features.shape)
+        sliced = slice_written(layer.then, kept)
+        then = sliced or layer.then
+        features = rerun(then, parts, self.replace)[id(then.outputs[0])]
         if sliced is None:
-            return [layer(PlaceGroups(opened)(features))]
-        return [sliced(features)]
+            mask = np.isin(np.arange(channels), kept).astype(float).tolist()
+            return _times(mask, layer, "kept")(features)
+        if layer.keep_one:
+            # The layers that read them are sliced as well, where they can be.
+            self.sliced[id(features)] = features, layer
+            return features
+        return self._placed(features, layer)
+
+    def _placed(self, features, layer):
+        """Returns all the channels again, zeros for those that are gone."""
+        place = PlaceGroups(
+            self.made[layer.name], name=f"{layer.name}_groups", dtype=layer.dtype_policy
+        )
+        return place(features)
+
+    def _reading_parts(self, layer, features):
+        """Calls the layer that reads sliced channels."""
+        opened = self.made[self.sliced[id(features)][1].name]
+        kept = kept_channels(features.shape[-1] * len(opened) // sum(opened), opened)
+        return slice_read(layer, kept, features.shape)(features)
+
+
+def _times(scale, layer, ending):
+    """Returns the layer that stands in the place of a gate, and multiplies."""
+    return L.Rescaling(scale, name=f"{layer.name}_{ending}", dtype=layer.dtype_policy)

@@ -1,6 +1,7 @@
 """Where a network's first weights come from: TorchVision, or a run of one's own."""
 
 import pathlib
+import shlex
 
 import numpy as np
 
@@ -116,7 +117,7 @@ def _load_run(network, run):
     ):
         raise UserError(
             f"{folder} is a pruned network, without some layers of {network.name}. Pass "
-            f"--network=run:{folder} instead of --init_from={folder}."
+            f"{shlex.quote(f'--network=run:{folder}')} instead of --init_from."
         )
     pairs = [
         pair for name in names for pair in zip(theirs[name].weights, own[name].weights, strict=True)
