@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,8 +16,11 @@ from absl import flags
 import tfgates.settings.flags
 from tfgates.data import datasets
 from tfgates.data.preprocess import Preprocessing
+from tfgates.gated import Gated
+from tfgates.gates import FixedGate
+from tfgates.graph.gating import gate as add_gates
+from tfgates.graph.nodes import nodes
 from tfgates.networks.cifar_resnet import cifar_resnet
-from tfgates.policies import Threshold
 from tfgates.settings.config import TrainConfig
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -31,9 +35,19 @@ STATISTICS = ((0.22, 0.22, 0.22), (0.33, 0.33, 0.33))
 
 def small_network(gate="dependent", size=8, synchronized=False):
     """Returns a network of three blocks, one with an identity shortcut and two with projections."""
-    return cifar_resnet(
-        8, 10, gate=gate, seed=7, input_shape=(size, size, 3), synchronized=synchronized
-    )
+    plain = cifar_resnet(8, 10, input_shape=(size, size, 3), synchronized=synchronized)
+    return gated(plain, gate, seed=7, synchronized=synchronized)
+
+
+def gated(plain, gate="dependent", **options):
+    """Gates a network; "none" leaves it plain, and "fixed" is stochastic depth."""
+    if gate == "none":
+        return plain
+    if gate == "fixed":
+        return add_gates(plain, lambda branch: FixedGate(0.7), seed=options.get("seed"))
+    if gate == "independent":
+        options.pop("synchronized", None)
+    return add_gates(plain, gate, **options)
 
 
 def randomize(network, seed=0, odds_std=1.5):
@@ -53,22 +67,23 @@ def open_half(network, images, seed=0):
     """Gives dependent gates weights with which each opens for half of the images.
 
     Args:
-        network: `GatedNetwork`; its other weights stay.
+        network: `Network`; its other weights stay.
         images: [B, H, W, C], network inputs.
         seed: of the weights.
     """
     rng = np.random.default_rng(seed)
-    features = network.stem(images)
-    for block in network.blocks:
-        off_on = block.gate.off_on
-        off_on.kernel.assign(rng.normal(0, 1, off_on.kernel.shape))
-        off_on.bias.assign([0, 0])
-        logits = block.gate(features).numpy()
+    for node in nodes(network):
+        if not isinstance(node.operation, Gated):
+            continue
+        gate = node.operation.gate
+        features = keras.Model(network.inputs[0], node.input_tensors[0])(images)
+        gate.off_on.kernel.assign(rng.normal(0, 1, gate.off_on.kernel.shape))
+        gate.off_on.bias.assign([0, 0])
+        logits = gate(features).numpy()
         # The odds spread widely and stay below those of tau = 1 - 1e-7.
         scale = 2.0 / logits.std()
-        off_on.kernel.assign(off_on.kernel * scale)
-        off_on.bias.assign([np.median(logits) * scale, 0])
-        features, _ = block(features, policy=Threshold())
+        gate.off_on.kernel.assign(gate.off_on.kernel * scale)
+        gate.off_on.bias.assign([np.median(logits) * scale, 0])
 
 
 def real_images(count, split="train"):
