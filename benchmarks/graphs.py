@@ -59,6 +59,13 @@ class Graphs:
         return path
 
 
+def is_network(name):
+    """Whether a name is that of a network, or keras: and one of keras.applications."""
+    return name in NETWORKS or (
+        name.startswith(OF_KERAS) and hasattr(keras.applications, name.removeprefix(OF_KERAS))
+    )
+
+
 def plain_network(name, shape):
     """Returns a network without gates, by its name."""
     if name.startswith(OF_KERAS):

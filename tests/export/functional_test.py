@@ -16,7 +16,7 @@ IMAGES = 12
 
 @functools.cache
 def masked(name):
-    """Returns a network, images, a threshold for each gate of each, and what Keras makes of them."""
+    """A network, images, thresholds of each gate for each, and what Keras makes of them."""
     keras.utils.set_random_seed(1)
     network, rng = randomized(MODELS[name]()), np.random.default_rng(6)
     images = rng.normal(0, 1, (IMAGES, *SHAPE)).astype("float32")

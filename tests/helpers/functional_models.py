@@ -53,14 +53,15 @@ def plain_branch(x):
 
 
 def exits():
-    """Two exits, one inside of the other; before each a dense layer whose zeros are concatenated."""
+    """Three exits, one inside of the other; before each a dense layer, concatenated."""
 
     def rest(shape, depth):
         start = keras.Input(shape)
         inside = keras.Input(shape)
         layer = Gated(model(inside, L.Conv2D(8, 3, padding="same")(inside)), DependentGate())
         features, opened = layer(start)
-        x, decisions = L.ReLU()(L.BatchNormalization()(L.Concatenate()([start, features]))), [opened]
+        x = L.ReLU()(L.BatchNormalization()(L.Concatenate()([start, features])))
+        decisions = [opened]
         if depth == 2:
             x = L.Dense(CLASSES)(L.GlobalAveragePooling2D()(x))
         else:
@@ -189,9 +190,7 @@ def convolutions():
     return network(images, x, [first, second])
 
 
-MODELS = {
-    one.__name__: one for one in (residuals, exits, groups, custom_layers, convolutions)
-}
+MODELS = {one.__name__: one for one in (residuals, exits, groups, custom_layers, convolutions)}
 
 
 def randomized(model, seed=0):

@@ -7,9 +7,9 @@ import numpy as np
 from tfgates.base.progress import progress
 from tfgates.export.publish import megabytes, publish
 from tfgates.export.savedmodel import ServedModel
+from tfgates.export.timing import WIDE, Served, in_turn, without_gates
 from tfgates.report.timing import interleaved, ratio, table
 from tfgates.runs.results import sweep_validation, validation_images
-from tfgates.export.timing import WIDE, Served, in_turn, without_gates
 
 # Batch sizes, and calls of a round: what each call costs by itself is least in the last one.
 BATCHES = {1: 8, 8: 8, 128: 1}

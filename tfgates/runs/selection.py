@@ -13,11 +13,11 @@ from tfgates.data import datasets
 from tfgates.data.preprocess import Preprocessing
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel, independent_decisions
+from tfgates.export.timing import WIDE, Served
 from tfgates.inference.budget import Candidate
 from tfgates.pruning import merge_expected
 from tfgates.report.timing import interleaved
 from tfgates.runs.results import open_data, sweep_validation
-from tfgates.export.timing import WIDE, Served
 
 TAUS = [percent / 100 for percent in range(5, 100, 5)]
 TIMED_IMAGES, ROUNDS = 32, 9

@@ -17,10 +17,6 @@ from tfgates.base.progress import progress
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel, is_threshold
 from tfgates.export.skipping import SKIPS
-from tfgates.pruning import merge_expected
-from tfgates.report.timing import hardware, interleaved, ratio, table
-from tfgates.runs.folder import RunFolder
-from tfgates.runs.results import open_data, validation_images
 from tfgates.export.timing import (
     SIDE_BY_SIDE,
     WIDE,
@@ -29,6 +25,10 @@ from tfgates.export.timing import (
     in_turn,
     without_gates,
 )
+from tfgates.graph.pruning import expected
+from tfgates.report.timing import hardware, interleaved, ratio, table
+from tfgates.runs.folder import RunFolder
+from tfgates.runs.results import open_data, validation_images
 
 RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
 BATCHES = flags.DEFINE_list("batches", ["1", "8", "32"], "Images in a request.")
@@ -56,7 +56,7 @@ def main():
     logging.set_verbosity(logging.ERROR)
     run = RunFolder(RUN.value)
     _, labels, preprocessing = run.load_data()
-    network = merge_expected(run.load_classifier().network)
+    network = expected(run.load_classifier().network)
     batches = sorted({int(text) for text in BATCHES.value})
     dataset = open_data(run, DATA_DIR.value)
     images = validation_images(dataset, preprocessing, 2 * batches[-1])
