@@ -76,7 +76,7 @@ def test_two_workers_end_with_the_weights_of_one(tmp_path):
         with np.load(saved.format(index=index)) as found:
             theirs = [found[f"arr_{i}"] for i in range(len(weights))]
             assert largest_difference(weights, theirs) < 1e-10
-            for name in ("loss", "accuracy", "rate", "gate_00"):
+            for name in ("loss", "accuracy", "rate", "gate/block_00"):
                 np.testing.assert_allclose(found[name], log[name][-1], rtol=1e-6)
             # Its noise is its own, and so is its part in writing.
             assert found["replica"] == index

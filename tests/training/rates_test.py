@@ -10,7 +10,7 @@ from examples import exits_network, randomize, set_odds, small_network
 from trained import batches, compiled
 
 from tfgates.gated import gates
-from tfgates.policies import Threshold
+from tfgates.policies import Expected, Threshold, log_odds
 from tfgates.targets import Target
 from tfgates.training.callbacks import EpochRates, RateLog
 from tfgates.training.rates import GateRates
@@ -99,11 +99,16 @@ def test_the_log_of_rates_has_a_row_for_every_few_steps(tmp_path):
 
 
 def test_a_target_inside_of_a_gate_is_of_the_images_that_reach_it():
-    network = randomize(exits_network())
-    images = np.random.default_rng(3).random((32, 8, 8, 3), "float32")
-    classifier = compiled(
-        network, targets=[Target(0.1, "per_gate", gates="exit_2", weight=10.0)], seed=1
-    )
+    network = randomize(exits_network(), seed=7)
+    contrasts = np.linspace(0.1, 3, 32)[:, None, None, None]
+    images = contrasts * np.random.default_rng(3).normal(size=(32, 8, 8, 3))
+    # Half of the images that come to exit_2 go on.
+    reaching, going_on = np.transpose(network(images, policy=Expected())["decisions"])
+    odds = log_odds(going_on / reaching)[reaching > 0.5]
+    bias = gates(network)[1].gate.off_on.bias
+    bias.assign(bias + [np.median(odds), 0.0])
+    targets = [Target(0.1, "per_gate", gates="exit_2", weight=10.0)]
+    classifier = compiled(network, targets=targets)
     decisions = np.asarray(network(images, policy=Threshold())["decisions"])
     assert 0 < decisions[:, 1].sum() < decisions[:, 0].sum() < 32
     of_those_that_come = decisions[:, 1].sum() / decisions[:, 0].sum()

@@ -11,6 +11,7 @@ from examples import own_lines
 from processes import Script, forked
 from runs_alike import contents, results
 
+from tfgates.gated import num_gates
 from tfgates.report import sweep
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.records import read_metrics, read_sweep
@@ -41,7 +42,7 @@ def test_a_run_killed_in_its_first_epoch_starts_over(training, tmp_path):
     run = RunFolder(tmp_path / "run")
     run.path.mkdir()
     run.log.write_text("")
-    run.rates.write_text("step,gate_00,gate_01,gate_02\n1,0.9,0.9,0.9\n")
+    run.rates.write_text("step,block_00,block_01,block_02\n1,0.9,0.9,0.9\n")
     finished = forked(*training(run.path, "--epochs=1"))
     assert finished.returncode == 0, finished.stderr
     assert len(run.log.read_text().splitlines()) == 2

@@ -10,6 +10,7 @@ import shlex
 import keras
 import numpy as np
 
+from tfgates.base.code import import_file
 from tfgates.base.errors import UserError
 from tfgates.base.files import put_in_place, write_json
 from tfgates.data.preprocess import Preprocessing
@@ -119,6 +120,7 @@ class RunFolder:
                 `digest`.
         """
         path = path or self.model
+        import_file(self.load_flags().get("code", ""))
         expected = self.digest if path == self.model else None
         try:
             classifier = keras.saving.load_model(path)

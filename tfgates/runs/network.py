@@ -1,4 +1,4 @@
-"""The network of the flags: a builder, Keras's or one's own model, or that of another run; gated."""
+"""The network of the flags, built, read or taken from another run, and gated."""
 
 import tensorflow as tf
 

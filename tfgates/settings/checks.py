@@ -4,9 +4,22 @@ from tfgates.base.errors import UserError
 from tfgates.networks import NARROWEST, NUM_BLOCKS
 from tfgates.settings.flag import as_text
 from tfgates.settings.flags import TABLE
-from tfgates.settings.network import is_of_run
+from tfgates.settings.network import KERAS, MODEL, RUN, split
 from tfgates.settings.targets import always_open, stages
 
+# By the kind of a network, flags of what it brings itself.
+BROUGHT = {
+    KERAS: {"statistics": "statistics"},
+    MODEL: {"init_from": "weights"},
+    RUN: {
+        "init_from": "weights",
+        "code": "layers",
+        "block_targets": "gates",
+        "gated": "gates",
+        "where": "gates",
+        "statistics": "statistics",
+    },
+}
 # The target that no rate misses on the side that is penalized.
 FREE_OF_PENALTY = {"constant_quadratic": 1.0, "reversed_quadratic": 0.0}
 
@@ -20,9 +33,10 @@ def check(settings):
     Raises:
         UserError: names them, and the way out.
     """
-    if is_of_run(settings.network):
-        _check_network_of_run(settings)
-    elif settings.fresh_weights:
+    kind, _ = split(settings.network)
+    if kind in BROUGHT:
+        _check_brought(settings, BROUGHT[kind])
+    if kind != RUN and settings.fresh_weights:
         raise UserError(
             "--fresh_weights belongs to --network=run:PATH. Received: --fresh_weights with "
             f"--network={settings.network}, whose weights are new anyway. Leave it out."
@@ -38,14 +52,8 @@ def check(settings):
         )
 
 
-def _check_network_of_run(settings):
-    """Refuses what a network that is trained already has brought with it."""
-    brought = {
-        "init_from": "weights",
-        "block_targets": "gates",
-        "gated": "gates",
-        "statistics": "statistics",
-    }
+def _check_brought(settings, brought):
+    """Refuses flags of what a network that exists already has brought with it."""
     for name, what in brought.items():
         value = getattr(settings, name)
         if value != TABLE[name].value():
@@ -53,6 +61,11 @@ def _check_network_of_run(settings):
                 f"--network={settings.network} brings its own {what}. Received: "
                 f"--{name}={as_text(value)}. Leave out --{name}."
             )
+    if "statistics" not in brought and settings.statistics == "auto":
+        raise UserError(
+            f"--network={settings.network} takes its pixels in its own way: pass --statistics=raw "
+            "for pixels from 0 to 255, unit from 0 to 1, symmetric from -1 to 1, or imagenet."
+        )
 
 
 def _check_belongs(settings):
@@ -72,7 +85,7 @@ def _check_target(settings):
         _check_blocks(settings)
     else:
         _check_penalty(settings)
-    if settings.gated != "blocks":
+    if settings.gated != "branches" and settings.network in NARROWEST:
         _check_groups(settings)
     for name in ("relax_epochs", "sample_epochs"):
         if getattr(settings, name) >= settings.epochs:
@@ -85,7 +98,17 @@ def _check_target(settings):
 
 
 def _check_blocks(settings):
-    blocks = NUM_BLOCKS[settings.network]
+    blocks = NUM_BLOCKS.get(settings.network)
+    if blocks is None:
+        raise UserError(
+            f"--block_targets belongs to {', '.join(NUM_BLOCKS)}. Received: --network="
+            f"{settings.network}. Pass --where, the branches that get a gate."
+        )
+    if settings.where:
+        raise UserError(
+            "--block_targets says of each block whether it has a gate, and so does --where. "
+            "Received: both. Leave one of them out."
+        )
     if len(settings.block_targets) != blocks:
         raise UserError(
             f"--block_targets has one target for each of the {blocks} blocks of "

@@ -1,10 +1,15 @@
 """What --network names: a builder, or as KIND:VALUE a network that exists already."""
 
 from tfgates.networks import NETWORKS
+from tfgates.networks.applications import APPLICATIONS
 
-# The network of a run folder.
-RUN = "run"
-KINDS = {RUN: "run:PATH of a run folder"}
+# A network of keras.applications; a model of one's own; the network of a run folder.
+KERAS, MODEL, RUN = "keras", "model", "run"
+KINDS = {
+    KERAS: "keras:NAME of keras.applications",
+    MODEL: "model:PATH of a .keras file",
+    RUN: "run:PATH of a run folder",
+}
 RULE = f"is {', '.join(NETWORKS)}, or {', '.join(KINDS.values())}"
 
 
@@ -24,9 +29,6 @@ def split(network):
 def is_known(network):
     """Whether a network is of a known name or kind; whether it is there is not looked at."""
     kind, value = split(network)
+    if kind == KERAS:
+        return value in APPLICATIONS
     return value in NETWORKS if kind is None else kind in KINDS
-
-
-def is_of_run(network):
-    """Whether it is the network of a run folder, run:PATH."""
-    return split(network)[0] == RUN

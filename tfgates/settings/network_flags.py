@@ -4,8 +4,9 @@ from tfgates.data.augment import WINDOWS
 from tfgates.data.preprocess import RESIZES, STATISTICS
 from tfgates.data.strong_augment import MIXES
 from tfgates.gates import GATES
+from tfgates.graph.gating import GATED
 from tfgates.networks import NETWORKS
-from tfgates.networks.residual import GATE_KINDS, GATED
+from tfgates.networks.applications import APPLICATIONS
 from tfgates.settings.flag import Flag
 from tfgates.settings.network import RULE, is_known
 
@@ -59,7 +60,8 @@ DATA = (
         "auto",
         "Mean and std with which the network standardizes pixels: measured on the training "
         "images, or the published ones; auto: those of --init_from or --network=run:PATH, else "
-        "measured.",
+        "measured. For --network=model:PATH, what the model takes: raw pixels from 0 to 255, unit "
+        "from 0 to 1, symmetric from -1 to 1, or standardized by one of the others.",
         choices=("auto", "measured", *STATISTICS),
     ),
     Flag("augment", "enum", "crop_flip", "Training augmentation.", choices=tuple(WINDOWS)),
@@ -79,8 +81,10 @@ NETWORK = (
         "network",
         "string",
         "cifar_resnet20",
-        f"The network: {', '.join(NETWORKS)}; or run:PATH, that of another run folder, weights and "
-        "all, to train it further as tools.prune has left it.",
+        f"The network: {', '.join(NETWORKS)}; keras:NAME, one of keras.applications that has "
+        f"branches: {', '.join(APPLICATIONS)}; model:PATH, a functional Keras model of your own, "
+        "weights and all; or run:PATH, that of another run folder, weights and all, to train it "
+        "further as tools.prune has left it.",
         valid=is_known,
         rule=RULE,
     ),
@@ -89,13 +93,20 @@ NETWORK = (
         "string",
         "",
         "Initial weights: torchvision:PATH (a .pth or .safetensors file), imagenet (downloads "
-        "TorchVision's), or another run folder; empty: random.",
+        "TorchVision's; for keras:NAME Keras's own), keras:PATH (such a file of Keras), or another "
+        "run folder; empty: random.",
+    ),
+    Flag(
+        "code",
+        "string",
+        "",
+        "Python file that registers layers of your own with Keras, for --network=model:PATH.",
     ),
     Flag(
         "fresh_weights",
         "boolean",
         False,
-        "Of --network=run:PATH take the blocks and gates alone, with new random weights.",
+        "Of --network=run:PATH take the branches and gates alone, with new random weights.",
     ),
     Flag(
         "gate",
@@ -103,22 +114,31 @@ NETWORK = (
         "dependent",
         "Gates: dependent on the features, independent of them, with the fixed probabilities of "
         "stochastic depth, or none: the plain network.",
-        choices=tuple(GATE_KINDS),
+        choices=(*GATES, "stochastic_depth", "none"),
     ),
     Flag(
         "gated",
         "enum",
-        "blocks",
-        "What a gate decides on: a block; groups of the output filters of its branch; or of the "
-        "filters of the layer before, of which one group stays open.",
-        choices=tuple(GATED),
+        "branches",
+        "What a gate decides on: a branch; groups of its output filters; or of the filters of the "
+        "layer before, of which one group stays open.",
+        choices=GATED,
         belongs=LEARNED,
+    ),
+    Flag(
+        "where",
+        "list",
+        [],
+        "Names of the branches that get a gate, or patterns of them as block_1*; empty: all. "
+        "python -m tfgates.tools.gate lists them.",
+        belongs=LEARNED,
+        read=tuple,
     ),
     Flag(
         "filter_groups",
         "integer",
         4,
-        "Groups of gated filters in a block.",
+        "Groups of gated filters in a branch.",
         valid=lambda value: 2 <= value <= 1024,
         rule="is from 2 to 1024, as 4",
         belongs={"gated": ("output_filters", "inner_filters")},
@@ -127,7 +147,7 @@ NETWORK = (
         "last_probability",
         "float",
         0.5,
-        "Of stochastic depth: the probability of the last block (p_L).",
+        "Of stochastic depth: the probability of the last branch (p_L).",
         valid=lambda value: 0 < value < 1,
         rule="is a probability in (0, 1), as 0.5",
         belongs={"gate": ("stochastic_depth",)},

@@ -51,9 +51,9 @@ TARGET = (
     Flag(
         "target_unit",
         "enum",
-        "blocks",
-        "What --target_rate is a share of: the blocks, or the multiply-adds behind the gates.",
-        choices=("blocks", "multiply_adds"),
+        "branches",
+        "What --target_rate is a share of: the branches, or the multiply-adds behind the gates.",
+        choices=("branches", "multiply_adds"),
         belongs={**LEARNED, "target_loss": ("per_batch",)},
     ),
 )

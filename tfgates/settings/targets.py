@@ -2,7 +2,6 @@
 
 from tfgates.base.errors import UserError
 from tfgates.gates import linear_decay
-from tfgates.networks import NUM_BLOCKS
 from tfgates.schedules import (
     Annealed,
     Constant,
@@ -43,11 +42,16 @@ def always_open(settings):
     )
 
 
-def gate_targets(settings):
-    """Returns the target rate of all gates, or a list of one for each of them."""
+def gate_targets(settings, gates):
+    """Returns the target rate of all gates, or a list of one for each of them.
+
+    Args:
+        settings: `TrainConfig`.
+        gates: their number.
+    """
     if settings.gate == "stochastic_depth":
         # What is not learned is at its target.
-        return linear_decay(NUM_BLOCKS[settings.network], settings.last_probability)
+        return linear_decay(gates, settings.last_probability)
     if not settings.block_targets:
         return settings.target_rate
     opened = always_open(settings)

@@ -26,7 +26,7 @@ from tfgates.export.timing import (
     in_turn,
     without_gates,
 )
-from tfgates.pruning import merge_expected
+from tfgates.graph.pruning import expected
 from tfgates.report.timing import hardware, interleaved, ratio, table
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.results import open_data, validation_images
@@ -57,7 +57,7 @@ def main():
     logging.set_verbosity(logging.ERROR)
     run = RunFolder(RUN.value)
     _, labels, preprocessing = run.load_data()
-    network = merge_expected(run.load_classifier().network)
+    network = expected(run.load_classifier().network)
     batches = sorted({int(text) for text in BATCHES.value})
     dataset = open_data(run, DATA_DIR.value)
     images = validation_images(dataset, preprocessing, 2 * batches[-1])

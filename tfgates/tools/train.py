@@ -29,7 +29,7 @@ from tfgates.runs.folder import RunFolder
 from tfgates.runs.results import EVALUATION_BATCH
 from tfgates.settings import flagfile
 from tfgates.settings.config import TrainConfig
-from tfgates.settings.network import is_of_run
+from tfgates.settings.network import RUN, split
 from tfgates.training import checkpoint
 from tfgates.training.callbacks import (
     EpochRates,
@@ -52,7 +52,7 @@ def main():
     strategy = set_up(settings)
     dataset = datasets.open_dataset(settings.dataset, settings.data_dir)
     steps = steps_of_an_epoch(settings, dataset, strategy.num_replicas_in_sync)
-    if is_of_run(settings.network):
+    if split(settings.network)[0] == RUN:
         from_run.check(settings, len(dataset.labels))
     there = RunFolder(settings.output_dir)
     # Of several workers the chief alone writes there.
