@@ -21,6 +21,7 @@ from tfgates.gated import gates, take_policy
 from tfgates.gates import DependentGate, FixedGate, linear_decay
 from tfgates.graph.nodes import nodes
 from tfgates.networks.cifar_resnet import cifar_resnet
+from tfgates.policies import Threshold
 from tfgates.settings.config import TrainConfig
 
 ROOT = pathlib.Path(__file__).parents[2]

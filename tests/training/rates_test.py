@@ -106,7 +106,7 @@ def test_a_target_inside_of_a_gate_is_of_the_images_that_reach_it():
     reaching, going_on = np.transpose(network(images, policy=Expected())["decisions"])
     odds = log_odds(going_on / reaching)[reaching > 0.5]
     bias = gates(network)[1].gate.off_on.bias
-    bias.assign(bias + [np.median(odds), 0.0])
+    bias.assign(bias + np.array([np.median(odds), 0.0], "float32"))
     targets = [Target(0.1, "per_gate", gates="exit_2", weight=10.0)]
     classifier = compiled(network, targets=targets)
     decisions = np.asarray(network(images, policy=Threshold())["decisions"])
