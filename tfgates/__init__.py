@@ -4,7 +4,7 @@ import importlib
 
 import keras
 
-from tfgates.gated import Gated, Network, gates
+from tfgates.gated import Gated, Network
 from tfgates.gates import DependentGate, FixedGate, IndependentGate
 from tfgates.graph.branches import branches
 from tfgates.graph.count import count
@@ -38,7 +38,6 @@ __all__ = [
     "count",
     "export_model",
     "gate",
-    "gates",
     "per_batch",
     "per_gate",
     "prune",

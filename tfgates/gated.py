@@ -201,9 +201,10 @@ def take_policy(model):
 
 def features_and_decisions(model):
     """Returns both symbolic outputs of a functional model; without gates the second is None."""
-    if isinstance(model.output, dict):
-        return model.output["logits"], model.output.get("decisions")
-    features, *decisions = listed(model.output)
+    output = graph_of(model).output
+    if isinstance(output, dict):
+        return output["logits"], output.get("decisions")
+    features, *decisions = listed(output)
     return features, decisions[0] if decisions else None
 
 

@@ -18,7 +18,7 @@ import tfgates.settings.flags
 from tfgates.data import datasets
 from tfgates.data.preprocess import Preprocessing
 from tfgates.gated import gates, take_policy
-from tfgates.gates import FixedGate, linear_decay
+from tfgates.gates import DependentGate, FixedGate, linear_decay
 from tfgates.graph.nodes import nodes
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Threshold
@@ -43,13 +43,40 @@ def small_network(gate="dependent", size=8, synchronized=False):
         synchronized: batch norm over all replicas.
     """
     plain = cifar_resnet(8, 10, (size, size, 3), synchronized=synchronized)
+    options = {"synchronized": synchronized} if gate == "dependent" else {}
+    return gated(plain, gate, seed=7, **options)
+
+
+def gated(plain, gate="dependent", **options):
+    """Gates a network; "none" leaves it plain, "stochastic_depth" decays to a probability of .5."""
     if gate == "none":
         return plain
     if gate == "stochastic_depth":
-        probabilities = iter(linear_decay(3, 0.5))
-        return tfgates.gate(plain, lambda branch: FixedGate(next(probabilities)), seed=7)
-    options = {"synchronized": synchronized} if gate == "dependent" else {}
-    return tfgates.gate(plain, gate, seed=7, **options)
+        probabilities = iter(linear_decay(len(tfgates.branches(plain)), 0.5))
+        return tfgates.gate(plain, lambda branch: FixedGate(next(probabilities)), **options)
+    return tfgates.gate(plain, gate, **options)
+
+
+def exits_network(size=8):
+    """Returns a network of two exits: where the gate exit_1 is open it goes on to exit_2."""
+
+    def convolved(features):
+        return keras.layers.Conv2D(16, 3, padding="same", activation="relu")(features)
+
+    def classified(features):
+        return keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(features))
+
+    def guarded(rest, name):
+        features = keras.Input((size, size, 16))
+        here = keras.Model(features, classified(features))
+        return tfgates.Gated(rest, DependentGate(), otherwise=here, seed=3, name=name)
+
+    last, middle = keras.Input((size, size, 16)), keras.Input((size, size, 16))
+    rest = keras.Model(last, classified(convolved(last)))
+    rest = keras.Model(middle, guarded(rest, "exit_2")(convolved(middle)))
+    images = keras.Input((size, size, 3))
+    logits, decisions = guarded(rest, "exit_1")(convolved(images))
+    return tfgates.Network(images, {"logits": logits, "decisions": decisions})
 
 
 def randomize(network, seed=0, odds_std=1.5):

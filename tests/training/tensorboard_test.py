@@ -33,7 +33,7 @@ def test_the_histogram_of_an_epoch_holds_the_rates_of_its_row(whole_run, events)
     assert [step for step, _ in histograms] == [0, 1, 2]
     for (_, value), row in zip(histograms, rows, strict=True):
         assert value.metadata.plugin_data.plugin_name == "histograms"
-        rates = np.array([float(row[f"gate_{gate:02d}"]) for gate in range(3)])
+        rates = np.array([float(row[f"gate/block_{gate:02d}"]) for gate in range(3)])
         left, right, count = tf.make_ndarray(value.tensor).T
         assert (left[0], right[-1]) == pytest.approx((rates.min(), rates.max()))
         inside = [

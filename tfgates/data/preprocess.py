@@ -7,9 +7,13 @@ import tensorflow as tf
 
 STATISTICS_SAMPLE = 10_000
 MIN_STD = 1e-3
-# Mean and standard deviation of the channels, on pixels in [0, 1], as the published networks use.
+# Mean and standard deviation of the channels, on pixels in [0, 1], as the published networks use;
+# and those with which a network gets pixels from 0 to 255, from 0 to 1, from -1 to 1.
 STATISTICS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "raw": ((0.0,) * 3, (1 / 255,) * 3),
+    "unit": ((0.0,) * 3, (1.0,) * 3),
+    "symmetric": ((0.5,) * 3, (0.5,) * 3),
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
 }
 

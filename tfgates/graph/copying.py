@@ -62,7 +62,7 @@ def named_layers(model):
     Args:
         model: functional model; the layers of a model inside count, that model does not.
     """
-    found = {}
+    found: dict[str, keras.layers.Layer] = {}
     for layer in model.layers:
         inner = graph_of(layer)
         if isinstance(layer, Gated):

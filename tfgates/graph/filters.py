@@ -1,5 +1,7 @@
 """Inner filters of a branch: the channels that its last layer with a kernel reads (S2.3)."""
 
+from typing import Any
+
 from tfgates.graph.macs import multiply_adds
 from tfgates.graph.nodes import producer
 
@@ -17,7 +19,7 @@ def inner_filters(branch):
         ValueError: the branch has no two such layers, or hands on something else as well.
     """
     filters = _before_last_kernel(branch)
-    needed, before = {id(filters)}, []
+    needed, before = {id(filters)}, list[Any]()
     for node in reversed(branch.nodes):
         if any(id(tensor) in needed for tensor in node.outputs):
             before.insert(0, node)

@@ -88,9 +88,9 @@ def main():
     if BUDGET_MACS.value is None and BUDGET_MS.value is None:
         export(runs[0], TAU.value, measured_at(runs[0], TAU.value))
     else:
-        chosen = choose(runs)
+        run, chosen = choose(runs)
         measured = {column: getattr(chosen.result, column) for column in COLUMNS}
-        export(RunFolder(chosen.run), chosen.tau, {"split": "validation", **measured})
+        export(run, chosen.tau, {"split": "validation", **measured})
 
 
 def check_budget(runs):
@@ -114,7 +114,7 @@ def check_budget(runs):
 
 
 def choose(runs):
-    """Returns the best `Candidate` within the budget; prints and writes the frontier.
+    """Returns the best `Candidate` within the budget and its run; prints, writes the frontier.
 
     Raises:
         UserError: the cheapest candidate is not within the budget.
@@ -137,11 +137,12 @@ def choose(runs):
             f"{cheapest.result.top1_error:.2f} % error. Pass a greater budget, or a run that was "
             "trained with a lower --target_rate."
         )
-    run = RunFolder(chosen.run)
+    # The folder that was measured: it refuses a model that took the place of the first meanwhile.
+    run = next(one for one in runs if str(one.path) == chosen.run)
     frontier_report.write_csv(candidates, found, chosen, run.budget_table)
     frontier_report.draw(candidates, found, chosen, limit, run.budget_picture)
     print(f"Written: {run.budget_table}, {run.budget_picture}", flush=True)
-    return chosen
+    return run, chosen
 
 
 def export(run, tau, measured):

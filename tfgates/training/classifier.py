@@ -118,8 +118,8 @@ class GatedClassifier(FitOverWorkers):
         outputs = self.network(images, policy=policy, training=training)
         return logits_and_decisions(outputs)[0]
 
-    def _policy(self, images):
-        """Returns the policy of a training step, with noise for all gates in one draw."""
+    def policy_of_step(self, images):
+        """Returns the policy of a training step; it draws the noise of all gates at once."""
         if self.train_policy is not None or not self._columns:
             return self.train_policy
         count = ops.shape(tf.nest.flatten(images)[0])[0]
@@ -131,7 +131,7 @@ class GatedClassifier(FitOverWorkers):
     def train_step(self, data):
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
-            outputs = self.network(images, policy=self._policy(images), training=True)
+            outputs = self.network(images, policy=self.policy_of_step(images), training=True)
             logits, decisions = logits_and_decisions(outputs)
             loss = self.compute_loss(images, labels, logits, weights)
             rates = self._rates(decisions, weights)
