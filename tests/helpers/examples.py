@@ -113,7 +113,7 @@ def open_half(network, images, seed=0):
 
 
 def features_before(network, name):
-    """Returns a model, images -> what enters the gate of that name."""
+    """Returns a model, images -> what enters the gate or layer of that name."""
     return take_policy(keras.Model(network.input, node_of(network, name).input_tensors[0]))
 
 
