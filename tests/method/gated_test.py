@@ -166,7 +166,7 @@ def test_expected_opens_the_greatest_group_by_the_chance_that_all_are_closed():
 
 
 def test_what_does_not_go_together_is_refused():
-    with pytest.raises(ValueError, match="`otherwise` runs where one gate.*a gate of 4 groups"):
+    with pytest.raises(ValueError, match=r"`otherwise` runs where one gate.*a gate of 4 groups"):
         tfgates.Gated(conv(), DependentGate(groups=4), otherwise=conv())
     with pytest.raises(ValueError, match="`keep_one` of 1 group"):
         tfgates.Gated(conv(), DependentGate(), keep_one=True)

@@ -95,7 +95,7 @@ def test_its_dense_layers_at_inference_give_its_logits(groups):
 
 
 def test_what_makes_no_gate_is_refused():
-    with pytest.raises(ValueError, match="at least 1.*units=0"):
+    with pytest.raises(ValueError, match=r"at least 1.*units=0"):
         DependentGate(units=0)
-    with pytest.raises(ValueError, match="`groups` is at least 1.*0"):
+    with pytest.raises(ValueError, match=r"`groups` is at least 1.*0"):
         IndependentGate(groups=0)
