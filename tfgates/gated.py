@@ -127,7 +127,8 @@ class Gated(keras.layers.Layer):
             mask = ops.cast(as_mask(z, features.shape), features.dtype)
             features = features * mask
             if self.otherwise is not None:
-                features = features + self.otherwise(inputs, training=training) * (1 - mask)
+                other = ops.cast(self.otherwise(inputs, training=training), features.dtype)
+                features = features + other * (1 - mask)
         return features, ops.concatenate([z, *(z * nested for nested in inside)], axis=-1)
 
     def compute_output_spec(self, inputs, policy=None, training=False):

@@ -57,8 +57,8 @@ def count(model, input_shape=None):
 
     Raises:
         TypeError: a layer with weights, or a product, that no rule counts.
-        ValueError: the model takes images of any size, and `input_shape` is not given; or it has
-            gates, and does not return their decisions.
+        ValueError: the model takes images of any size, and `input_shape` is not given; a layer
+            makes what has no fixed size; or it has gates, and does not return their decisions.
     """
     if input_shape is not None:
         model = of_shape(model, (None, *input_shape))
@@ -107,7 +107,7 @@ class _Counted:
                 both = self.total(of_shape(inner, *(part.shape for part in node.input_tensors)))
                 always, of_gates = always + both[0], of_gates + both[1]
             else:
-                always += multiply_adds(node)
+                always += _of_known_size(node)
         return always, of_gates
 
     def _gated(self, node, reading):
@@ -130,6 +130,16 @@ class _Counted:
         left_out = [0] * len(shares) if data_dependent else shares
         self.branches[layer.name], self.removable[layer.name] = left_out, shares
         return macs - sum(left_out)
+
+
+def _of_known_size(node):
+    macs, shape = multiply_adds(node), node.outputs[0].shape
+    if macs and None in shape[1:]:
+        raise ValueError(
+            f"The size of what {node.operation.name} makes is not known before it runs, {shape}, "
+            "nor are its multiply-adds. Give its layer a fixed output shape."
+        )
+    return macs
 
 
 def _of_channels_made(node):
