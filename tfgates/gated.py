@@ -49,7 +49,6 @@ class Gated(keras.layers.Layer):
     def __init__(self, then, gate, otherwise=None, keep_one=False, seed=None, **kwargs):
         # Decisions and batch norm stay in float32; the parts cast for themselves.
         super().__init__(autocast=False, **kwargs)
-        self.supports_masking = True  # that of its inputs goes on to what comes behind
         self.then, self.gate, self.otherwise, self.keep_one = then, gate, otherwise, keep_one
         if otherwise is not None and self.groups > 1:
             raise ValueError(

@@ -43,13 +43,18 @@ def small_network(gate="dependent", size=8, synchronized=False):
         synchronized: batch norm over all replicas.
     """
     plain = cifar_resnet(8, 10, (size, size, 3), synchronized=synchronized)
+    options = {"synchronized": synchronized} if gate == "dependent" else {}
+    return gated(plain, gate, seed=7, **options)
+
+
+def gated(plain, gate="dependent", **options):
+    """Gates a network; "none" leaves it plain, "stochastic_depth" decays to a probability of .5."""
     if gate == "none":
         return plain
     if gate == "stochastic_depth":
-        probabilities = iter(linear_decay(3, 0.5))
-        return tfgates.gate(plain, lambda branch: FixedGate(next(probabilities)), seed=7)
-    options = {"synchronized": synchronized} if gate == "dependent" else {}
-    return tfgates.gate(plain, gate, seed=7, **options)
+        probabilities = iter(linear_decay(len(tfgates.branches(plain)), 0.5))
+        return tfgates.gate(plain, lambda branch: FixedGate(next(probabilities)), **options)
+    return tfgates.gate(plain, gate, **options)
 
 
 def exits_network(size=8):
@@ -64,7 +69,7 @@ def exits_network(size=8):
     def guarded(rest, name):
         features = keras.Input((size, size, 16))
         here = keras.Model(features, classified(features))
-        return tfgates.Gated(rest, DependentGate(), otherwise=here, seed=3, name=name)
+        return tfgates.Gated(rest, DependentGate(), otherwise=here, seed=int(name[-1]), name=name)
 
     last, middle = keras.Input((size, size, 16)), keras.Input((size, size, 16))
     rest = keras.Model(last, classified(convolved(last)))
@@ -109,8 +114,13 @@ def open_half(network, images, seed=0):
 
 def features_before(network, name):
     """Returns a model, images -> what enters the gate of that name."""
-    (entering,) = [node for node in nodes(network) if node.operation.name == name]
-    return take_policy(keras.Model(network.input, entering.input_tensors[0]))
+    return take_policy(keras.Model(network.input, node_of(network, name).input_tensors[0]))
+
+
+def node_of(network, name):
+    """Returns the call of a layer in a network, see `tfgates.graph.nodes`."""
+    (found,) = [node for node in nodes(network) if node.operation.name == name]
+    return found
 
 
 def set_odds(network, odds):

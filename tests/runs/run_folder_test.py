@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shlex
+import zipfile
 
 import keras
 import pytest
@@ -169,3 +170,12 @@ def test_a_truncated_checkpoint_is_named(copied_run, training):
     assert refused.returncode == 2
     (line,) = own_lines(refused.stderr)
     assert path.name in line
+
+
+def test_a_model_of_an_older_version_is_named(tmp_path):
+    run = RunFolder(tmp_path)
+    with zipfile.ZipFile(run.model, "w") as archive:
+        network = {"class_name": "GatedNetwork", "registered_name": "tfgates>GatedNetwork"}
+        archive.writestr("config.json", json.dumps({"config": {"network": network}}))
+    with pytest.raises(UserError, match=r"model\.keras cannot be read: it was made by tfgates 0\.1"):
+        run.load_classifier()

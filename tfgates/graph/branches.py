@@ -97,14 +97,14 @@ def flat(model):
             "so its branches cannot be seen. Build it from keras.Input with keras.Model(inputs, "
             "outputs)."
         )
+    if any(isinstance(layer, Gated) for layer in layers_inside(graph)):
+        raise ValueError(f"{graph.name} is gated already. Pass the plain model.")
     if len(graph.inputs) > 1 or len(graph.outputs) > 1:
         raise ValueError(
             f"A model to be gated has one input and one output. Received: {graph.name} with "
             f"{len(graph.inputs)} and {len(graph.outputs)}. Gate the part between one tensor and "
             "another, keras.Model(start, end), and put the rest around it."
         )
-    if any(isinstance(layer, Gated) for layer in layers_inside(graph)):
-        raise ValueError(f"{graph.name} is gated already. Pass the plain model.")
     if not any(graph_of(node.operation) for node in nodes(graph)):
         return graph
     inputs = inputs_like(graph)

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from tfgates.gated import Gated, gates
-from tfgates.graph.channels import slicing_readers, writers
+from tfgates.graph.channels import SEPARABLE, slicing_readers, writers
 from tfgates.graph.macs import multiply_adds, of_gate
 from tfgates.graph.nodes import graph_of, nodes, readers
 from tfgates.graph.pruning import of_shape
@@ -122,11 +122,20 @@ class _Counted:
             other = sum(self.total(otherwise)) if otherwise else 0
             self.branches[layer.name] = self.removable[layer.name] = [macs - other]
             return other
-        both = sum(map(multiply_adds, writers(then) or ()))
-        if layer.keep_one:
+        both = sum(map(_of_channels_made, writers(then) or ()))
+        if layer.keep_one and both:
             both += sum(map(multiply_adds, slicing_readers(reading[id(node.outputs[0])])))
         shares = [both // layer.groups] * layer.groups
         data_dependent = getattr(layer.gate, "data_dependent", True)
         left_out = [0] * len(shares) if data_dependent else shares
         self.branches[layer.name], self.removable[layer.name] = left_out, shares
         return macs - sum(left_out)
+
+
+def _of_channels_made(node):
+    """Multiply-adds of a call that are in proportion to the channels that it makes."""
+    layer, macs = node.operation, multiply_adds(node)
+    if type(layer) not in SEPARABLE:
+        return macs
+    read, made = (math.prod(k.shape) for k in (layer.depthwise_kernel, layer.pointwise_kernel))
+    return macs * made // (read + made)
