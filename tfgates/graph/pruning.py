@@ -254,18 +254,28 @@ class _Decided:
                 tensor if tensor is None else ran[id(tensor)]
                 for tensor in features_and_decisions(layer.then)
             )
-            if self.scaled:
-                features = _times(layer.gate.probability, layer, "scale")(features)
-            return [features, *decisions]
+            return [self._expected(layer, features, parts) if self.scaled else features, *decisions]
         if any(opened):
             return [self._some(layer, opened, parts), None]
         if layer.otherwise is not None:
-            ran = rerun(layer.otherwise, parts, self.replace)
-            return [ran[id(layer.otherwise.outputs[0])], None]
+            return [self._otherwise(layer, parts), None]
         sizes, name = node.outputs[0].shape[1:], f"{layer.name}_zeros"
         nothing = Zeros(sizes, name=name, dtype=layer.dtype_policy)(parts[0])
         self.zeros[id(nothing)] = nothing
         return [nothing, None]
+
+    def _otherwise(self, layer, parts):
+        ran = rerun(layer.otherwise, parts, self.replace)
+        return ran[id(layer.otherwise.outputs[0])]
+
+    def _expected(self, layer, features, parts):
+        """Returns the mean of what is open and of what is closed, by the probability of the gate."""
+        probability = layer.gate.probability
+        features = _times(probability, layer, "scale")(features)
+        if layer.otherwise is None:
+            return features
+        closed = _times(1 - probability, layer, "rest")(self._otherwise(layer, parts))
+        return L.Add(name=f"{layer.name}_expected")([features, closed])
 
     def _some(self, layer, opened, parts):
         """Returns the features of some groups of filters, the others gone or, at the least, 0."""
