@@ -69,7 +69,7 @@ def exits_network(size=8):
     def guarded(rest, name):
         features = keras.Input((size, size, 16))
         here = keras.Model(features, classified(features))
-        return tfgates.Gated(rest, DependentGate(), otherwise=here, seed=3, name=name)
+        return tfgates.Gated(rest, DependentGate(), otherwise=here, seed=int(name[-1]), name=name)
 
     last, middle = keras.Input((size, size, 16)), keras.Input((size, size, 16))
     rest = keras.Model(last, classified(convolved(last)))
@@ -113,9 +113,14 @@ def open_half(network, images, seed=0):
 
 
 def features_before(network, name):
-    """Returns a model, images -> what enters the gate of that name."""
-    (entering,) = [node for node in nodes(network) if node.operation.name == name]
-    return take_policy(keras.Model(network.input, entering.input_tensors[0]))
+    """Returns a model, images -> what enters the gate or layer of that name."""
+    return take_policy(keras.Model(network.input, node_of(network, name).input_tensors[0]))
+
+
+def node_of(network, name):
+    """Returns the call of a layer in a network, see `tfgates.graph.nodes`."""
+    (found,) = [node for node in nodes(network) if node.operation.name == name]
+    return found
 
 
 def set_odds(network, odds):

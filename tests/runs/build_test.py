@@ -3,11 +3,13 @@
 import keras
 import numpy as np
 import pytest
-from examples import STATISTICS, train_settings
+from examples import STATISTICS, features_before, train_settings
 from trained import batches
 
+from tfgates.graph.nodes import layers_inside
 from tfgates.policies import AlwaysOpen
-from tfgates.runs.build import build_classifier, build_network
+from tfgates.runs.build import build_classifier
+from tfgates.runs.network import build_network
 
 SMALL = ("--network=cifar_resnet8", "--image_size=8")
 
@@ -23,7 +25,7 @@ def test_batch_norm_is_over_all_replicas_unless_its_flag_says_otherwise(mirrored
         network = build_network(settings("--strategy=mirrored", *flags), 10, STATISTICS)
     norms = [
         layer
-        for layer in network._flatten_layers()
+        for layer in layers_inside(network)
         if isinstance(layer, keras.layers.BatchNormalization)
     ]
     assert len(norms) == 1 + 3 * 3 + 2
@@ -31,14 +33,12 @@ def test_batch_norm_is_over_all_replicas_unless_its_flag_says_otherwise(mirrored
     # Images of little contrast on the first replica, of much on the other.
     halves = np.random.default_rng(0).random((2, 16, 8, 8, 3), "float32")
     halves *= np.reshape([50, 250], (2, 1, 1, 1, 1))
-    *before, norm, _ = network.stem.layers
-    features = np.concatenate(halves)
-    for layer in before:
-        features = np.asarray(layer(features))
+    norm = network.get_layer("stem_norm")
+    features = np.asarray(features_before(network, "stem_norm")(np.concatenate(halves)))
     variance = (features if synchronized else features[:16]).var(axis=(0, 1, 2))
 
     def step(images):
-        return network(images, policy=AlwaysOpen(), training=True)[0]
+        return network(images, policy=AlwaysOpen(), training=True)
 
     values = mirrored.experimental_distribute_values_from_function(
         lambda context: halves[context.replica_id_in_sync_group]
@@ -51,7 +51,7 @@ def test_batch_norm_is_over_all_replicas_unless_its_flag_says_otherwise(mirrored
 
 def test_without_a_strategy_there_is_nothing_to_synchronize():
     network = build_network(settings(), 10, STATISTICS)
-    assert not network.blocks[0].norm.synchronized
+    assert not network.get_layer("stem_norm").synchronized
 
 
 def test_a_step_that_xla_compiles_is_the_same_step():

@@ -120,12 +120,12 @@ def test_a_damaged_sweep_is_refused(run, before, after):
 
 def test_a_damaged_log_and_damaged_flags_are_refused(run):
     for cells in ("1,x", "nan,0.5", '"' + "x" * 200_000):
-        text = f"step,gate_00\n{cells}\n"
+        text = f"step,block_00\n{cells}\n"
         run.rates.write_text(text)
         with pytest.raises(UserError, match=r"rates\.csv is damaged"):
             Record.read(run)
     run.rates.write_text("")
-    run.log.write_text("epoch,gate_00\n0,0.5\n")
+    run.log.write_text("epoch,gate/block_00\n0,0.5\n")
     assert Record.read(run).rates.unit == "epoch"
     run.flags.write_text("--target_rate=half\n")
     with pytest.raises(UserError, match=r"flags\.cfg is damaged: --target_rate=half"):

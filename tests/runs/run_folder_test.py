@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shlex
+import zipfile
 
 import keras
 import pytest
@@ -12,6 +13,7 @@ from examples import own_lines, small_network
 from processes import forked
 
 from tfgates.base.errors import UserError
+from tfgates.gated import gates
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.records import Record
 from tfgates.training.classifier import GatedClassifier
@@ -22,9 +24,8 @@ def test_a_run_folder_holds_what_the_readme_names(whole_run):
     assert whole.flags.read_text().startswith("--dataset=my_set\n")
     header, *rows = whole.log.read_text().splitlines()
     assert len(rows) == 3
-    assert {"epoch", "loss", "accuracy", "target_rate", "rate", "gate_00", "gate_02"} <= set(
-        header.split(",")
-    )
+    columns = {"epoch", "loss", "accuracy", "target_rate", "rate", "gate/block_00", "gate/block_02"}
+    assert columns <= set(header.split(","))
     assert list(whole.tensorboard.rglob("events.*"))
     assert whole.card.read_text().startswith("# cifar_resnet8, 10 classes\n")
     metrics = json.loads(whole.metrics.read_text())
@@ -80,7 +81,7 @@ def test_a_process_works_with_one_model_of_a_folder(copied_run, monkeypatch):
     """What it measures is not said of a model that takes the place of the first meanwhile."""
     run, other = copied_run, RunFolder(copied_run.path)
     classifier, before = run.load_classifier(), run.digest
-    classifier.network.blocks[0].gate.off_on.bias.assign([50.0, 0.0])
+    gates(classifier.network)[0].gate.off_on.bias.assign([50.0, 0.0])
     other.save_classifier(classifier, other.model)
     assert run.digest == before != other.digest
     with pytest.raises(UserError, match=r"model\.keras has changed.*same command again"):
@@ -169,3 +170,14 @@ def test_a_truncated_checkpoint_is_named(copied_run, training):
     assert refused.returncode == 2
     (line,) = own_lines(refused.stderr)
     assert path.name in line
+
+
+def test_a_model_of_an_older_version_is_named(tmp_path):
+    run = RunFolder(tmp_path)
+    with zipfile.ZipFile(run.model, "w") as archive:
+        network = {"class_name": "GatedNetwork", "registered_name": "tfgates>GatedNetwork"}
+        archive.writestr("config.json", json.dumps({"config": {"network": network}}))
+    with pytest.raises(
+        UserError, match=r"model\.keras cannot be read: it was made by tfgates 0\.1"
+    ):
+        run.load_classifier()

@@ -105,8 +105,7 @@ def test_a_target_inside_of_a_gate_is_of_the_images_that_reach_it():
     # Half of the images that come to exit_2 go on.
     reaching, going_on = np.transpose(network(images, policy=Expected())["decisions"])
     odds = log_odds(going_on / reaching)[reaching > 0.5]
-    bias = gates(network)[1].gate.off_on.bias
-    bias.assign(bias + np.array([np.median(odds), 0.0], "float32"))
+    gates(network)[1].gate.off_on.bias.assign_add([np.median(odds), 0.0])
     targets = [Target(0.1, "per_gate", gates="exit_2", weight=10.0)]
     classifier = compiled(network, targets=targets)
     decisions = np.asarray(network(images, policy=Threshold())["decisions"])

@@ -6,6 +6,7 @@ import hashlib
 import json
 import pathlib
 import shlex
+import zipfile
 
 import keras
 import numpy as np
@@ -17,6 +18,8 @@ from tfgates.data.preprocess import Preprocessing
 from tfgates.settings import flagfile
 from tfgates.training import checkpoint
 from tfgates.training.classifier import GatedClassifier
+
+OF_AN_OLDER_VERSION = "it was made by tfgates 0.1, whose networks this version does not read"
 
 
 class RunFolder:
@@ -125,7 +128,8 @@ class RunFolder:
         try:
             classifier = keras.saving.load_model(path)
         except Exception as error:
-            raise self._unreadable(path, error) from error
+            reason = OF_AN_OLDER_VERSION if _is_of_an_older_version(path) else error
+            raise self._unreadable(path, reason) from error
         if not isinstance(classifier, GatedClassifier):
             raise self._unreadable(path, f"it holds a {type(classifier).__name__}")
         if expected and _sha256(path) != expected:
@@ -207,6 +211,15 @@ class RunFolder:
             f"{path} cannot be read: {str(error)[:200]}. Train the run again, or name another "
             "folder."
         )
+
+
+def _is_of_an_older_version(path):
+    """Whether a model file holds the chain of blocks that a network was in tfgates 0.1."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return b"GatedNetwork" in archive.read("config.json")
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return False
 
 
 def _sha256(path):

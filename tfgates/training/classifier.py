@@ -178,6 +178,17 @@ class GatedClassifier(FitOverWorkers):
         self.gate_rates.update_state(decisions, sample_weight=weights)
         return self.compute_metrics(images, labels, logits, weights)
 
+    def export(self, *args, **options):
+        """Exports images -> class logits as any Keras model; every branch is computed.
+
+        `tfgates.export_model` exports one that skips closed branches.
+        """
+        images = keras.tree.map_structure(
+            lambda tensor: keras.InputSpec(shape=tensor.shape, dtype=tensor.dtype),
+            self.network.input,
+        )
+        super().export(*args, **{"input_signature": [images], **options})
+
     def get_config(self):
         return {
             **super().get_config(),
