@@ -4,7 +4,7 @@ import keras
 
 from tfgates.gated import Gated
 from tfgates.graph.nodes import arguments, graph_of, listed
-from tfgates.graph.pruning import rebuilt
+from tfgates.graph.rebuilding import rebuilt
 
 
 def copied(model, configure=lambda layer, config: config, *, seeds=None, fresh=False):

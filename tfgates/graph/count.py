@@ -9,7 +9,7 @@ from tfgates.gated import Gated, gates
 from tfgates.graph.channels import SEPARABLE, slicing_readers, writers
 from tfgates.graph.macs import multiply_adds, of_gate
 from tfgates.graph.nodes import graph_of, nodes, readers
-from tfgates.graph.pruning import of_shape
+from tfgates.graph.rebuilding import of_shape
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from keras import ops
 
 from tfgates.gated import Gated
 from tfgates.graph.nodes import graph_of, nodes, readers
-from tfgates.graph.pruning import again, rebuilt
+from tfgates.graph.rebuilding import again, rebuilt
 from tfgates.norms import scale_and_shift
 
 KERNELS = (L.Conv2D, L.DepthwiseConv2D, L.SeparableConv2D, L.Dense)

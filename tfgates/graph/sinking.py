@@ -15,7 +15,7 @@ from tfgates.graph.nodes import (
     repeat,
     rerun,
 )
-from tfgates.graph.pruning import again, rebuilt
+from tfgates.graph.rebuilding import again, rebuilt
 
 POOLS = (L.MaxPooling2D, L.AveragePooling2D, L.GlobalAveragePooling2D)
 # What makes no negative number of numbers that are not negative.
