@@ -8,6 +8,8 @@ import tensorflow as tf
 from examples import own_lines
 from processes import forked
 
+from tfgates.gated import gates
+
 EXPORT = ("-m", "tfgates.tools.export")
 
 
@@ -60,8 +62,8 @@ def test_collapsed_gates_are_fixed_by_their_rate_on_validation_images(copied_run
     run = copied_run
     network = run.load_classifier()
     # One gate open and one closed for all images.
-    for block, odds in zip(network.network.blocks, (-50.0, 50.0), strict=False):
-        block.gate.off_on.bias.assign([0.0, odds])
+    for layer, odds in zip(gates(network.network), (-50.0, 50.0), strict=False):
+        layer.gate.off_on.bias.assign([0.0, odds])
     run.save_classifier(network, run.model)
     exported = forked(*EXPORT, f"--run={run.path}", "--fix_collapsed=0.999")
     assert exported.returncode == 0, exported.stderr

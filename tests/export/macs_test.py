@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from examples import gated
-from functional_models import CLASSES, MODELS, SHAPE
+from functional_models import CLASSES, MODELS
 
 from tfgates.data.preprocess import Preprocessing
 from tfgates.export import card
