@@ -1,13 +1,20 @@
 """tfgates: networks that decide, image by image, which of their layers to run."""
 
-from tfgates.gated import Gated, Network, gates
+import importlib
+
+import keras
+
+from tfgates.gated import Gated, Network
 from tfgates.gates import DependentGate, FixedGate, IndependentGate
 from tfgates.graph.branches import branches
 from tfgates.graph.count import count
 from tfgates.graph.gating import gate
+from tfgates.graph.pruning import prune
 from tfgates.losses import per_batch, per_gate
 from tfgates.networks import NETWORKS
 from tfgates.policies import AlwaysOpen, Expected, Sample, Threshold
+from tfgates.schedules import Schedule
+from tfgates.targets import Target
 
 __version__ = "0.2.0"
 
@@ -18,14 +25,40 @@ __all__ = [
     "Expected",
     "FixedGate",
     "Gated",
+    "GatedClassifier",
     "IndependentGate",
     "Network",
+    "Preprocessing",
     "Sample",
+    "Schedule",
+    "StepDecay",
+    "Target",
     "Threshold",
     "branches",
     "count",
+    "export_model",
     "gate",
-    "gates",
     "per_batch",
     "per_gate",
+    "prune",
 ]
+
+# The method runs on every backend of Keras. What needs TensorFlow is imported there, so that
+# `keras.saving.load_model` knows it, and elsewhere where it is asked for.
+ON_TENSORFLOW = {
+    "GatedClassifier": "tfgates.training.classifier",
+    "StepDecay": "tfgates.training.schedule",
+    "Preprocessing": "tfgates.data.preprocess",
+    "export_model": "tfgates.export.model",
+}
+
+
+def __getattr__(name):
+    if name not in ON_TENSORFLOW:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(ON_TENSORFLOW[name]), name)
+
+
+if keras.backend.backend() == "tensorflow":
+    for name in ("GatedClassifier", "StepDecay"):
+        importlib.import_module(ON_TENSORFLOW[name])

@@ -1,9 +1,13 @@
 """The one new layer: y = z * then(x) + (1 - z) * otherwise(x), z of a gate (sections 2.1, S2)."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
-from tfgates.graph.nodes import hand_down, layers_inside, listed, producer
+from tfgates.gates import full_precision
+from tfgates.graph.macs import multiply_adds, of_gate
+from tfgates.graph.nodes import graph_of, hand_down, layers_inside, listed, nodes, producer
 from tfgates.noise import LogisticNoise
 from tfgates.norms import as_mask, gated_norm
 from tfgates.policies import Expected, Sample, Threshold
@@ -38,7 +42,8 @@ class Gated(keras.layers.Layer):
     are 0 where it is closed itself.
 
     Raises:
-        ValueError: `otherwise` or `keep_one` together with one or several groups.
+        ValueError: `otherwise` or gates inside of `then` together with several groups; groups that
+            do not divide the filters; `keep_one` with one group.
     """
 
     def __init__(self, then, gate, otherwise=None, keep_one=False, seed=None, **kwargs):
@@ -52,8 +57,14 @@ class Gated(keras.layers.Layer):
             )
         if self.groups > 1 and features_and_decisions(then)[1] is not None:
             raise ValueError(
-                f"A gate of {self.groups} groups has no other gates inside of `then`. Gate the "
-                "parts of `then` instead."
+                f"One gate closes the gates inside of `then`. Received: a gate of {self.groups} "
+                "groups around gates. Pass one with groups=1."
+            )
+        channels = features_and_decisions(then)[0].shape[-1]
+        if self.groups > 1 and channels % self.groups:
+            raise ValueError(
+                f"`groups` divides the filters, {channels} of {self.name}. Received: "
+                f"groups={self.groups}."
             )
         if keep_one and self.groups == 1:
             raise ValueError("`keep_one` of 1 group could never close. Pass a gate with `groups`.")
@@ -77,6 +88,11 @@ class Gated(keras.layers.Layer):
         """What it decides by at inference, where nobody asks for anything else."""
         return Threshold() if getattr(self.gate, "learned", True) else Expected()
 
+    def multiply_adds(self, input_shape):
+        """Multiply-adds of one image with every gate open, the gates included."""
+        first = input_shape[0] if isinstance(input_shape[0], (list, tuple)) else input_shape
+        return of_gate(self.gate, first) + sum(map(multiply_adds, nodes(self.then)))
+
     def build(self, input_shape):
         several = isinstance(input_shape[0], (list, tuple))
         if not self.gate.built:
@@ -84,9 +100,13 @@ class Gated(keras.layers.Layer):
 
     def decide(self, logits, policy):
         """Applies a policy to logits [B] or [B, groups]; returns decisions [B, groups]."""
-        draws = getattr(policy, "draws", None)
-        noise = self.noise if draws is None else lambda _: draws[self.name]
-        decisions = ops.reshape(policy(logits, noise), (-1, self.groups))
+        draws: Any = getattr(policy, "draws", None)
+
+        def given(logits):
+            return ops.reshape(draws[self.name], ops.shape(logits))
+
+        decisions = policy(logits, self.noise if draws is None else given)
+        decisions = ops.reshape(decisions, (-1, self.groups))
         if not self.keep_one:
             return decisions
         # 1 where all groups are closed; of probabilities, the chance of that.
@@ -107,7 +127,8 @@ class Gated(keras.layers.Layer):
             mask = ops.cast(as_mask(z, features.shape), features.dtype)
             features = features * mask
             if self.otherwise is not None:
-                features = features + self.otherwise(inputs, training=training) * (1 - mask)
+                other = ops.cast(self.otherwise(inputs, training=training), features.dtype)
+                features = features + other * (1 - mask)
         return features, ops.concatenate([z, *(z * nested for nested in inside)], axis=-1)
 
     def compute_output_spec(self, inputs, policy=None, training=False):
@@ -181,9 +202,10 @@ def take_policy(model):
 
 def features_and_decisions(model):
     """Returns both symbolic outputs of a functional model; without gates the second is None."""
-    if isinstance(model.output, dict):
-        return model.output["logits"], model.output.get("decisions")
-    features, *decisions = listed(model.output)
+    output = graph_of(model).output
+    if isinstance(output, dict):
+        return output["logits"], output.get("decisions")
+    features, *decisions = listed(output)
     return features, decisions[0] if decisions else None
 
 
@@ -209,6 +231,9 @@ def gates(model):
         node = producer(tensor)
         if isinstance(node.operation, Gated):
             return [node.operation, *gates(node.operation.then)]
+        inner = graph_of(node.operation)
+        if inner is not None:
+            return behind(inner.outputs[[id(one) for one in node.outputs].index(id(tensor))])
         return [layer for part in node.input_tensors for layer in behind(part)]
 
     decisions = features_and_decisions(model)[1]
@@ -216,11 +241,40 @@ def gates(model):
 
 
 def columns(model):
-    """Returns the columns of its decisions by name of a `Gated` layer, slices."""
-    found, first = {}, 0
+    """Returns the columns of its decisions by name of a `Gated` layer, slices.
+
+    Raises:
+        ValueError: two gates have the same name.
+    """
+    found: dict[str, slice] = {}
+    first = 0
     for layer in gates(model):
+        if layer.name in found:
+            raise ValueError(
+                f"Gates are known by their names. Received: two with the name {layer.name!r}. Pass "
+                "another `name` to one of the `Gated` layers."
+            )
         found[layer.name] = slice(first, first + layer.groups)
         first += layer.groups
+    return found
+
+
+def decision_names(model):
+    """Returns a name for each column of the decisions: the gate's; of groups NAME/0, NAME/1, ..."""
+    return [
+        f"{layer.name}/{group}" if layer.groups > 1 else layer.name
+        for layer in gates(model)
+        for group in range(layer.groups)
+    ]
+
+
+def parents(model):
+    """Returns for each column of the decisions that of the gate around it; None where none is."""
+    found: list[int | None] = []
+    around: dict[str, int] = {}
+    for layer in gates(model):
+        around |= {inner.name: len(found) for inner in gates(layer.then)}
+        found += [around.get(layer.name)] * layer.groups
     return found
 
 
@@ -230,12 +284,32 @@ def num_gates(model):
     return 0 if decisions is None else decisions.shape[-1]
 
 
-def joined(decisions):
-    """Puts symbolic decisions side by side, in full precision."""
-    if len(decisions) == 1:
-        return decisions[0]
-    dtype = decisions[0].dtype
-    return keras.layers.Concatenate(name="decisions", dtype=dtype)(decisions)
+def has_learned_gates(model):
+    """Whether there are gates, and other ones than those of stochastic depth."""
+    return any(getattr(layer.gate, "learned", True) for layer in gates(model))
+
+
+def usual_policy(model):
+    """Returns `Expected()` for stochastic depth, whose gates learn nothing, else `Threshold()`."""
+    return Expected() if gates(model) and not has_learned_gates(model) else Threshold()
+
+
+def num_classes(model):
+    """Returns the number of logits of an image, K."""
+    return features_and_decisions(model)[0].shape[-1]
+
+
+@keras.saving.register_keras_serializable(package="tfgates")
+class Decisions(keras.layers.Concatenate):
+    """Puts decisions [B, D] side by side; in full precision, as half precision rounds them."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**{**kwargs, "dtype": full_precision(kwargs.get("dtype"))})
+
+
+def joined(decisions, name=None):
+    """Puts symbolic decisions side by side."""
+    return decisions[0] if len(decisions) == 1 else Decisions(name=name)(decisions)
 
 
 def _split_at_norm(then):

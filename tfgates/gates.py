@@ -24,7 +24,8 @@ from keras import ops
 from tfgates.norms import scale_and_shift
 
 
-def _gate_dtype(dtype):
+def full_precision(dtype=None):
+    """Returns float32, or float64 where a dtype, or else the global one, is that."""
     policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
     return "float64" if policy.compute_dtype == "float64" else "float32"
 
@@ -57,7 +58,7 @@ class DependentGate(keras.layers.Layer):
     def __init__(
         self, units=16, odds=(0.1, 2.0), synchronized=False, groups=1, dtype=None, **kwargs
     ):
-        super().__init__(dtype=_gate_dtype(dtype), **kwargs)
+        super().__init__(dtype=full_precision(dtype), **kwargs)
         if units < 1 or groups < 1:
             raise ValueError(
                 f"`units` and `groups` are at least 1. Received: units={units}, groups={groups}."
@@ -177,7 +178,7 @@ class IndependentGate(keras.layers.Layer):
     learned, data_dependent, multiply_adds = True, False, 0
 
     def __init__(self, odds=(0.1, 4.0), groups=1, dtype=None, **kwargs):
-        super().__init__(dtype=_gate_dtype(dtype), **kwargs)
+        super().__init__(dtype=full_precision(dtype), **kwargs)
         if groups < 1:
             raise ValueError(f"`groups` is at least 1. Received: {groups}.")
         self.odds = tuple(odds)
@@ -221,7 +222,7 @@ class FixedGate(keras.layers.Layer):
     groups, learned, data_dependent, multiply_adds = 1, False, False, 0
 
     def __init__(self, probability, dtype=None, **kwargs):
-        super().__init__(dtype=_gate_dtype(dtype), **kwargs)
+        super().__init__(dtype=full_precision(dtype), **kwargs)
         if not 0 < probability < 1:
             raise ValueError(f"`probability` is in (0, 1). Received: {probability}.")
         self.probability = float(probability)
@@ -251,3 +252,8 @@ def linear_decay(count, last):
 
 
 GATES = {"dependent": DependentGate, "independent": IndependentGate}
+
+
+def kind_of(gate):
+    """Returns the name of the kind of a gate, a key of `GATES`; of another, that of its class."""
+    return next((name for name, kind in GATES.items() if type(gate) is kind), type(gate).__name__)

@@ -30,6 +30,27 @@ PENALTIES = {
 }
 
 
+def reached(rates, parents):
+    """Takes the rates of gates inside of others over the images that reach them.
+
+    A decision inside is multiplied by the outer one, and its rate with it; what is drawn to a
+    target is what the gate itself decides.
+
+    Args:
+        rates: [G], the mean of each decision over all images.
+        parents: for each gate the index of the one around it, or None, see
+            `tfgates.gated.parents`.
+
+    Returns:
+        Rates [G], in [0, 1]; 0 where no image comes.
+    """
+    if all(parent is None for parent in parents):
+        return rates
+    outer = [len(parents) if parent is None else parent for parent in parents]
+    every = ops.ones((1,), rates.dtype)
+    return ops.divide_no_nan(rates, ops.take(ops.concatenate([rates, every]), outer))
+
+
 def per_gate(rates, target, penalty=quadratic):
     """L_G = mean over gates of penalty(rate - t), ConvNet-AIG's loss (section 2.1).
 
@@ -60,7 +81,7 @@ def per_batch(rates, target, penalty=quadratic, weights=None):
     excess = ops.convert_to_tensor(rates - target)
     if weights is None:
         return penalty(ops.mean(excess))
-    return penalty(ops.average(excess, weights=ops.cast(weights, excess.dtype)))
+    return penalty(ops.average(excess, weights=ops.convert_to_tensor(weights, excess.dtype)))
 
 
 TARGET_LOSSES = {"per_batch": per_batch, "per_gate": per_gate}

@@ -33,8 +33,8 @@ class Sample:
     Args:
         noise_scale: factor of the noise, a number or a tensor; 0 decides as `Threshold(0.5)` does,
             and keeps the gradient.
-        draws: dict of the name of a `Gated` layer -> noise of its logits, drawn for all of them at
-            once; None: each draws its own.
+        draws: dict of the name of a `Gated` layer -> noise of its logits [B, groups], drawn for all
+            of them at once; None: each draws its own.
     """
 
     noise_scale: Any = 1.0

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from disk import Disk
 from examples import PREPROCESSING, ROOT, STATISTICS, gated, open_half, real_images
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
@@ -64,6 +65,12 @@ def test_versions_count_on_and_appear_whole(model, tmp_path):
     (tmp_path / "not a version").mkdir()
     assert publish(model, tmp_path) == tmp_path / "10"
     assert {path.name for path in tmp_path.iterdir()} == {"9", "10", "not a version"}
+
+
+def test_a_version_is_on_the_disk_before_its_name_is(model, tmp_path, monkeypatch):
+    disk = Disk(monkeypatch)
+    publish(model, tmp_path)
+    disk.assert_durable(tmp_path / "1")
 
 
 def test_a_version_has_the_number_that_it_is_given_but_once(model, tmp_path):

@@ -13,14 +13,15 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import flags
 
+import tfgates
 import tfgates.settings.flags
 from tfgates.data import datasets
 from tfgates.data.preprocess import Preprocessing
-from tfgates.gated import Gated
-from tfgates.gates import FixedGate
-from tfgates.graph.gating import gate as add_gates
+from tfgates.gated import gates, take_policy
+from tfgates.gates import DependentGate, FixedGate, linear_decay
 from tfgates.graph.nodes import nodes
 from tfgates.networks.cifar_resnet import cifar_resnet
+from tfgates.policies import Threshold
 from tfgates.settings.config import TrainConfig
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -34,20 +35,48 @@ STATISTICS = ((0.22, 0.22, 0.22), (0.33, 0.33, 0.33))
 
 
 def small_network(gate="dependent", size=8, synchronized=False):
-    """Returns a network of three blocks, one with an identity shortcut and two with projections."""
-    plain = cifar_resnet(8, 10, input_shape=(size, size, 3), synchronized=synchronized)
-    return gated(plain, gate, seed=7, synchronized=synchronized)
+    """Returns a network of three blocks, one with an identity shortcut and two with projections.
+
+    Args:
+        gate: "dependent", "independent", "stochastic_depth", or "none": a plain `keras.Model`.
+        size: of the images, in pixels.
+        synchronized: batch norm over all replicas.
+    """
+    plain = cifar_resnet(8, 10, (size, size, 3), synchronized=synchronized)
+    options = {"synchronized": synchronized} if gate == "dependent" else {}
+    return gated(plain, gate, seed=7, **options)
 
 
 def gated(plain, gate="dependent", **options):
-    """Gates a network; "none" leaves it plain, and "fixed" is stochastic depth."""
+    """Gates a network; "none" leaves it plain, "stochastic_depth" decays to a probability of .5."""
     if gate == "none":
         return plain
-    if gate == "fixed":
-        return add_gates(plain, lambda branch: FixedGate(0.7), seed=options.get("seed"))
-    if gate == "independent":
-        options.pop("synchronized", None)
-    return add_gates(plain, gate, **options)
+    if gate == "stochastic_depth":
+        probabilities = iter(linear_decay(len(tfgates.branches(plain)), 0.5))
+        return tfgates.gate(plain, lambda branch: FixedGate(next(probabilities)), **options)
+    return tfgates.gate(plain, gate, **options)
+
+
+def exits_network(size=8):
+    """Returns a network of two exits: where the gate exit_1 is open it goes on to exit_2."""
+
+    def convolved(features):
+        return keras.layers.Conv2D(16, 3, padding="same", activation="relu")(features)
+
+    def classified(features):
+        return keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(features))
+
+    def guarded(rest, name):
+        features = keras.Input((size, size, 16))
+        here = keras.Model(features, classified(features))
+        return tfgates.Gated(rest, DependentGate(), otherwise=here, seed=int(name[-1]), name=name)
+
+    last, middle = keras.Input((size, size, 16)), keras.Input((size, size, 16))
+    rest = keras.Model(last, classified(convolved(last)))
+    rest = keras.Model(middle, guarded(rest, "exit_2")(convolved(middle)))
+    images = keras.Input((size, size, 3))
+    logits, decisions = guarded(rest, "exit_1")(convolved(images))
+    return tfgates.Network(images, {"logits": logits, "decisions": decisions})
 
 
 def randomize(network, seed=0, odds_std=1.5):
@@ -58,7 +87,7 @@ def randomize(network, seed=0, odds_std=1.5):
             weight.assign(rng.normal(0, 0.2, weight.shape))
         elif weight.path.endswith(("moving_variance", "gamma")):
             weight.assign(rng.uniform(0.5, 1.5, weight.shape))
-        elif "off_on" in weight.path or weight.path.endswith("log_odds"):
+        elif "off_on" in weight.path:
             weight.assign(rng.normal(0, odds_std, weight.shape))
     return network
 
@@ -67,23 +96,39 @@ def open_half(network, images, seed=0):
     """Gives dependent gates weights with which each opens for half of the images.
 
     Args:
-        network: `Network`; its other weights stay.
+        network: `Network` of `DependentGate`s; its other weights stay.
         images: [B, H, W, C], network inputs.
         seed: of the weights.
     """
     rng = np.random.default_rng(seed)
-    for node in nodes(network):
-        if not isinstance(node.operation, Gated):
-            continue
-        gate = node.operation.gate
-        features = keras.Model(network.inputs[0], node.input_tensors[0])(images)
-        gate.off_on.kernel.assign(rng.normal(0, 1, gate.off_on.kernel.shape))
-        gate.off_on.bias.assign([0, 0])
-        logits = gate(features).numpy()
+    for layer in gates(network):
+        off_on, before = layer.gate.off_on, features_before(network, layer.name)
+        off_on.kernel.assign(rng.normal(0, 1, off_on.kernel.shape))
+        off_on.bias.assign([0, 0])
+        logits = np.asarray(layer.gate(before(images, policy=Threshold())))
         # The odds spread widely and stay below those of tau = 1 - 1e-7.
         scale = 2.0 / logits.std()
-        gate.off_on.kernel.assign(gate.off_on.kernel * scale)
-        gate.off_on.bias.assign([np.median(logits) * scale, 0])
+        off_on.kernel.assign(off_on.kernel * scale)
+        off_on.bias.assign([np.median(logits) * scale, 0])
+
+
+def features_before(network, name):
+    """Returns a model, images -> what enters the gate or layer of that name."""
+    return take_policy(keras.Model(network.input, node_of(network, name).input_tensors[0]))
+
+
+def node_of(network, name):
+    """Returns the call of a layer in a network, see `tfgates.graph.nodes`."""
+    (found,) = [node for node in nodes(network) if node.operation.name == name]
+    return found
+
+
+def set_odds(network, odds):
+    """Gives independent gates their log-odds, one number for all or one for each."""
+    layers = gates(network)
+    for layer, one in zip(layers, np.broadcast_to(odds, len(layers)), strict=True):
+        layer.gate.off_on.assign([[0.0, one]] * layer.groups)
+    return network
 
 
 def real_images(count, split="train"):

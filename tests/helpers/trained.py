@@ -6,7 +6,7 @@ import tensorflow as tf
 from examples import small_network
 
 from tfgates.policies import Expected
-from tfgates.training.callbacks import EpochSchedule
+from tfgates.training.callbacks import EpochRates, EpochSchedule
 from tfgates.training.classifier import GatedClassifier
 
 
@@ -45,7 +45,9 @@ def trained_weights(strategy, target_loss, schedule=None):
             train_policy=Expected(),
             schedule=schedule,
         )
-    history = classifier.fit(batches(5), epochs=2, verbose=0, callbacks=[EpochSchedule()]).history
+    history = classifier.fit(
+        batches(5), epochs=2, verbose=0, callbacks=[EpochRates(), EpochSchedule()]
+    ).history
     return [
         np.asarray(weight.numpy()) for weight in classifier.weights if "state" not in weight.path
     ], history

@@ -1,12 +1,14 @@
-"""Exact sizes of every network, and the contract of the chain."""
+"""Exact sizes of every network, gated and plain, and what a network returns."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from examples import randomize, small_network
+from examples import features_before, node_of, randomize, small_network
 
-from tfgates import costs
+import tfgates
+from tfgates.gated import gates, logits_and_decisions, num_gates
+from tfgates.graph.count import count
 from tfgates.networks import NETWORKS, NUM_BLOCKS
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.networks.resnet import resnet
@@ -27,6 +29,8 @@ SIZES = {
     "cifar_resnet56": (855_770, 27, 125_747_840, 16_224),
     "cifar_resnet110": (1_730_714, 54, 253_149_824, 33_216),
 }
+# Trainable parameters with gates, as published.
+OF_CONVNET_AIG = {"cifar_resnet110": 1_766_630, "resnet50": 25_557_032 + 211_232}
 
 
 def trainable(network):
@@ -35,24 +39,20 @@ def trainable(network):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_parameters_gates_and_multiply_adds(name):
-    parameters, num_gates, ungated, of_gates = SIZES[name]
-    size, classes = (32, 10) if name.startswith("cifar") else (224, 1000)
-    plain = NETWORKS[name](classes, gate="none")
+    parameters, gates_of_it, ungated, of_gates = SIZES[name]
+    plain = NETWORKS[name](10 if name.startswith("cifar") else 1000)
     assert trainable(plain) == parameters
-    assert plain.num_gates == 0
-    gated = NETWORKS[name](classes, gate="dependent")
-    assert gated.num_gates == num_gates
-    counted = costs.count(gated, (size, size, 3))
-    assert counted.ungated == costs.count(plain, (size, size, 3)).ungated == ungated
-    assert sum(counted.gates) == of_gates
-
-
-def test_110_layers_with_gates_have_the_parameters_of_convnet_aig():
-    assert trainable(NETWORKS["cifar_resnet110"](10, gate="dependent")) == 1_766_630
+    assert num_gates(plain) == 0
+    gated = tfgates.gate(plain)
+    assert num_gates(gated) == gates_of_it == NUM_BLOCKS[name]
+    counted = count(gated)
+    assert counted.ungated == count(plain).ungated == count(plain).always == ungated
+    assert counted.gates == of_gates
+    assert trainable(gated) == OF_CONVNET_AIG.get(name, trainable(gated))
 
 
 def test_multiply_adds_of_a_block_written_out():
-    counted = costs.count(cifar_resnet(8, 10), (32, 32, 3))
+    counted = count(tfgates.gate(cifar_resnet(8, 10)))
     assert counted.branches == (
         2 * 32 * 32 * 9 * 16 * 16,
         16 * 16 * 9 * (16 * 32 + 32 * 32),
@@ -61,7 +61,7 @@ def test_multiply_adds_of_a_block_written_out():
     assert counted.always == (32 * 32 * 9 * 3 * 16 + 16 * 16 * 16 * 32 + 8 * 8 * 32 * 64 + 64 * 10)
     np.testing.assert_array_equal(
         counted.executed([[0, 0, 0], [0, 1, 0]]),
-        counted.always + sum(counted.gates) + np.array([0, counted.branches[1]]),
+        counted.always + counted.gates + np.array([0, counted.branches[1]]),
     )
 
 
@@ -83,75 +83,92 @@ def profiled(function, shape):
     ("name", "size"), [("cifar_resnet8", 16), ("cifar_resnet110", 32), ("resnet50", 224)]
 )
 def test_multiply_adds_of_every_block_agree_with_the_profiler_of_tensorflow(name, size):
-    network = NETWORKS[name](10, gate="dependent", input_shape=(size, size, 3))
-    counted = costs.count(network, (size, size, 3))
-    shape = network.stem.compute_output_shape((1, size, size, 3))
-    outside = profiled(network.stem, (1, size, size, 3))
-    for block, branch, gate in zip(network.blocks, counted.branches, counted.gates, strict=True):
-        assert profiled(block.branch, shape) == 2 * branch
+    plain = NETWORKS[name](10, input_shape=(size, size, 3))
+    network = tfgates.gate(plain)
+    counted = count(network)
+    for layer, branch in zip(gates(network), counted.branches, strict=True):
+        shape = (1, *layer.then.input.shape[1:])
+        assert profiled(layer.then, shape) == 2 * branch
         # The two outputs of a gate are counted, and only their difference is computed.
-        two_outputs = 2 * block.gate.units
-        assert profiled(block.gate, shape) == 2 * (gate - two_outputs)
-        if block.shortcut is not None:
-            outside += profiled(block.shortcut, shape)
-        shape = block.branch.compute_output_shape(shape)
-    assert outside + profiled(network.head, shape) == 2 * counted.always
+        two_outputs = 2 * layer.gate.units
+        assert profiled(layer.gate, shape) == 2 * (layer.gate.multiply_adds - two_outputs)
+    everything = counted.always + sum(counted.branches)
+    assert profiled(plain, (1, size, size, 3)) == 2 * everything
 
 
 def test_logits_and_decisions_and_default_policies():
     network = randomize(small_network())
     images = np.random.default_rng(0).random((16, 8, 8, 3), "float32")
-    logits, decisions = network(images)
+    logits, decisions = logits_and_decisions(network(images))
     assert logits.shape == (16, 10)
     assert decisions.shape == (16, 3)
-    np.testing.assert_array_equal(decisions, network(images, policy=Threshold(0.5))[1])
-    sampled = np.array([network(images, training=True)[1] for _ in range(4)])
+    of_half = network(images, policy=Threshold(0.5))["decisions"]
+    np.testing.assert_array_equal(decisions, of_half)
+    sampled = np.array([network(images, training=True)["decisions"] for _ in range(4)])
     assert np.isin(sampled, [0, 1]).all()
     assert sampled.std(axis=0).max() > 0
 
 
-def test_without_gates_the_same_code_is_the_plain_network():
-    gated, plain = small_network("independent"), small_network("none")
-    # The weights of a gated network come in the order of the plain one, and a log-odds and the
-    # state of the noise for each gate.
-    shared = [w for w in gated.weights if not w.path.endswith(("log_odds", "state"))]
-    for source, weight in zip(shared, plain.weights, strict=True):
-        weight.assign(source)
+@pytest.mark.parametrize("gate", ["dependent", "independent", "stochastic_depth"])
+def test_with_all_gates_open_it_is_the_plain_network(gate):
+    """The layers of a gated network are those of the plain one."""
+    plain = randomize(small_network("none"))
+    network = small_network(gate)
+    theirs = {weight.path: weight for weight in plain.weights}
+    own = [weight for weight in network.weights if weight.path in theirs]
+    for weight in own:
+        weight.assign(theirs[weight.path])
+    assert len(own) == len(theirs)
     images = np.random.default_rng(0).random((4, 8, 8, 3), "float32")
-    logits, decisions = plain(images, policy=Sample())
+    opened = network(images, policy=AlwaysOpen())["logits"]
+    logits, decisions = logits_and_decisions(plain(images))
     assert decisions.shape == (4, 0)
-    np.testing.assert_allclose(logits, gated(images, policy=AlwaysOpen())[0], atol=1e-6)
+    np.testing.assert_allclose(logits, opened, atol=1e-6)
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_keeps_logits_and_decisions_in_float32(precision):
     keras.config.set_dtype_policy(precision)
-    logits, decisions = small_network()(np.ones((2, 8, 8, 3), "float32"), training=True)
-    assert logits.dtype == decisions.dtype == "float32"
-    assert np.isfinite(logits).all()
+    found = small_network()(np.ones((2, 8, 8, 3), "float32"), training=True)
+    assert found["logits"].dtype == found["decisions"].dtype == "float32"
+    assert np.isfinite(found["logits"]).all()
 
 
 def test_a_network_standardizes_raw_pixels_itself():
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.25, 0.125)
-    network = cifar_resnet(8, 10, input_shape=(8, 8, 3), statistics=(mean, std))
-    inside = cifar_resnet(8, 10, input_shape=(8, 8, 3))
-    for weight, source in zip(inside.weights, network.weights, strict=True):
-        weight.assign(source)
+    network = cifar_resnet(8, 10, (8, 8, 3), statistics=(mean, std))
+    inside = cifar_resnet(8, 10, (8, 8, 3))
+    inside.set_weights(network.get_weights())
     pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).astype("uint8")
-    expected, _ = inside(((pixels / 255 - mean) / std).astype("float32"), policy=AlwaysOpen())
-    np.testing.assert_allclose(network(pixels, policy=AlwaysOpen())[0], expected, atol=1e-5)
+    expected = inside(((pixels / 255 - mean) / std).astype("float32"))
+    np.testing.assert_allclose(network(pixels), expected, atol=1e-5)
 
 
-def test_blocks_that_are_always_open_have_no_gate():
-    network = cifar_resnet(14, 10, always_open=(0, 4))
-    assert [block.gate is None for block in network.blocks] == [True] + [False] * 3 + [True, False]
-    assert network.num_gates == 4
-    assert network(np.ones((2, 32, 32, 3), "float32"), training=True)[1].shape == (2, 4)
+@pytest.mark.parametrize("name", ["block_01_conv_1", "block_02_conv_1"])
+def test_a_strided_convolution_is_padded_evenly_as_published(name):
+    """With "same", Keras would pad the right and the bottom alone."""
+    network = cifar_resnet(8, 10, (8, 8, 3))
+    convolution = node_of(network, name)
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
+    inputs = features_before(network, f"{name}_pad")(images)
+    found = keras.Model(network.input, convolution.outputs[0])(images)
+    np.testing.assert_allclose(found, strided(inputs, convolution.operation.kernel), atol=1e-4)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_number_of_blocks_is_known_without_building(name):
-    assert SIZES[name][1] == NUM_BLOCKS[name]
+def strided(features, kernel):
+    """A 3x3 convolution of stride 2 in NumPy, one zero around the features on every side."""
+    padded = np.pad(np.asarray(features), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
+    return np.einsum("byxchw,hwcd->byxd", windows[:, ::2, ::2], np.asarray(kernel))
+
+
+def test_blocks_without_a_gate_are_always_open():
+    plain = cifar_resnet(14, 10)
+    network = tfgates.gate(plain, where=lambda branch: branch.name not in ("block_00", "block_04"))
+    names = [layer.name for layer in gates(network)]
+    assert names == ["block_01", "block_02", "block_03", "block_05"]
+    found = network(np.ones((2, 32, 32, 3), "float32"), policy=Sample())["decisions"]
+    assert found.shape == (2, 4)
 
 
 def test_bad_arguments_are_refused_by_name():
@@ -159,5 +176,3 @@ def test_bad_arguments_are_refused_by_name():
         resnet(52, 10)
     with pytest.raises(ValueError, match=r"depth.*21"):
         cifar_resnet(21, 10)
-    with pytest.raises(ValueError, match=r"gate.*'open'"):
-        cifar_resnet(8, 10, gate="open")

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfgates
+from tfgates.gated import gates
+from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.noise import LogisticNoise
 
 
@@ -31,6 +34,30 @@ def test_state_is_a_weight_that_continues_the_stream():
     continued.set_weights(noise.get_weights())
     np.testing.assert_array_equal(noise.get_weights()[0], [1, 1])
     np.testing.assert_array_equal(noise(zeros), continued(zeros))
+
+
+def test_gates_of_one_seed_draw_noise_of_their_own():
+    def draws(seed):
+        layers = gates(small_network_of(seed))
+        return np.array([layer.noise(np.zeros(20_000)) for layer in layers])
+
+    first, again, other = draws(7), draws(7), draws(8)
+    np.testing.assert_array_equal(first, again)
+    assert not np.any(first == other)
+    correlations = np.corrcoef(first)[np.triu_indices(len(first), 1)]
+    assert np.abs(correlations).max() < 4 / np.sqrt(20_000)
+
+
+def small_network_of(seed):
+    return tfgates.gate(cifar_resnet(8, 10, (8, 8, 3)), "independent", seed=seed)
+
+
+def test_started_anew_it_draws_the_same():
+    noise, zeros = LogisticNoise(1), np.zeros(4)
+    first = noise(zeros).numpy()
+    noise(zeros)
+    noise.reset()
+    np.testing.assert_array_equal(noise(zeros), first)
 
 
 @pytest.mark.parametrize("compiled", [False, True])

@@ -1,11 +1,11 @@
-"""The gated norm: Keras's batch norm, multiplied by the decisions, in values and gradients."""
+"""Batch norm times a decision: Keras's batch norm, multiplied, in values and gradients."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgates.norms import GatedNormalization
+from tfgates.norms import as_mask, gated_norm, scale_and_shift
 
 
 @pytest.fixture
@@ -13,77 +13,81 @@ def features():
     return tf.constant(np.random.default_rng(0).normal(1, 2, (6, 4, 4, 16)).astype("float32"))
 
 
-def norms(dtype="float32"):
-    """Returns a gated norm and Keras's own with the same weights."""
-    pair = (
-        GatedNormalization(dtype=dtype),
-        keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, dtype=dtype),
-    )
+def norms(dtype="float32", **options):
+    """Returns two norms with the same weights."""
+    options = {"momentum": 0.9, "epsilon": 1e-5, "dtype": dtype, **options}
+    pair = [keras.layers.BatchNormalization(**options) for _ in range(2)]
     rng = np.random.default_rng(1)
-    weights = [rng.uniform(0.5, 1.5, 16) for _ in range(4)]
+    weights = None
     for norm in pair:
         norm.build((None, 4, 4, 16))
+        weights = weights or [rng.uniform(0.5, 1.5, 16) for _ in norm.weights]
         norm.set_weights(weights)
     return pair
 
 
+@pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False}], ids=str)
 @pytest.mark.parametrize("training", [False, True])
-def test_it_is_batch_norm_times_the_decisions(features, training):
-    gated, plain = norms()
-    decisions = tf.constant([1.0, 0.0, 1.0, 0.25, 0.0, 1.0])
+def test_it_is_batch_norm_times_the_decisions(features, training, options):
+    ours, theirs = norms(**options)
+    decisions = tf.constant([[1.0], [0.0], [1.0], [0.25], [0.0], [1.0]])
     upstream = tf.constant(np.random.default_rng(2).normal(size=features.shape).astype("float32"))
     found = []
-    for norm in (gated, plain):
-        variables = norm.trainable_variables
+    for norm in (ours, theirs):
         with tf.GradientTape() as tape:
             tape.watch([features, decisions])
-            if norm is gated:
-                outputs = norm(features, decisions=decisions, training=training)
+            if norm is ours:
+                outputs = gated_norm(norm, features, decisions, training)
             else:
-                outputs = norm(features, training=training) * decisions[:, None, None, None]
-        sources = [features, decisions, *(variable.value for variable in variables)]
+                outputs = norm(features, training=training) * decisions[:, None, None]
+        sources = [features, decisions, *(one.value for one in norm.trainable_variables)]
         found.append([outputs, *tape.gradient(outputs, sources, upstream), *norm.get_weights()])
-    for ours, theirs in zip(*found, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=2e-4)
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e-4)
+
+
+def test_a_decision_of_a_group_scales_its_channels(features):
+    ours, theirs = norms()
+    decisions = np.random.default_rng(3).random((6, 4)).astype("float32")
+    outputs = gated_norm(ours, features, tf.constant(decisions), False)
+    mask = np.repeat(decisions, 4, axis=1)[:, None, None, :]
+    np.testing.assert_allclose(outputs, mask * np.asarray(theirs(features)), atol=1e-5)
+    np.testing.assert_array_equal(as_mask(tf.constant(decisions), features.shape), mask)
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
 def test_decisions_are_not_rounded_to_half_precision(features, precision):
-    decisions = tf.fill([6], 0.86981)
-    exact = norms()[0](features, decisions=decisions)
-    half = norms(precision)[0](features, decisions=decisions)
+    decisions = tf.fill([6, 1], 0.86981)
+    exact = gated_norm(norms()[0], features, decisions, False)
+    half = gated_norm(norms(precision)[0], features, decisions, False)
     rounded = tf.cast(exact, half.dtype)
     np.testing.assert_array_equal(tf.cast(half, "float32"), tf.cast(rounded, "float32"))
 
 
-def test_without_decisions_it_is_batch_norm(features):
-    gated, plain = norms()
-    np.testing.assert_array_equal(gated(features, training=True), plain(features, training=True))
-
-
 def test_closed_images_are_exactly_zero(features):
-    outputs = norms()[0](features, decisions=tf.zeros(6), training=True)
+    outputs = gated_norm(norms()[0], features, tf.zeros([6, 1]), True)
     np.testing.assert_array_equal(outputs, np.zeros(features.shape))
 
 
 def test_half_precision_computes_its_moments_in_float32(features):
-    gated, plain = norms("mixed_float16")
+    ours, theirs = norms("mixed_float16")
     large = tf.cast(features * 3000, "float16")
-    outputs = gated(large, decisions=tf.ones(6), training=True)
+    outputs = gated_norm(ours, large, tf.ones([6, 1]), True)
     assert outputs.dtype == tf.float16
-    np.testing.assert_allclose(outputs, plain(large, training=True), rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(outputs, theirs(large, training=True), rtol=2e-3, atol=2e-3)
 
 
 def test_a_frozen_norm_keeps_its_moments(features):
-    gated, _ = norms()
-    gated.trainable = False
-    before = gated.get_weights()
-    gated(features, decisions=tf.ones(6), training=True)
-    for ours, theirs in zip(gated.get_weights(), before, strict=True):
+    norm, _ = norms()
+    norm.trainable = False
+    before = norm.get_weights()
+    gated_norm(norm, features, tf.ones([6, 1]), True)
+    for ours, theirs in zip(norm.get_weights(), before, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_serialized_norm_is_the_same():
-    gated = GatedNormalization(synchronized=True, epsilon=1e-3, name="last")
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(gated))
-    assert (again.name, again.synchronized, again.epsilon) == ("last", True, 1e-3)
+@pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False}], ids=str)
+def test_at_inference_it_is_an_affine_map_of_each_channel(features, options):
+    norm, _ = norms(**options)
+    scale, shift = scale_and_shift(norm)
+    np.testing.assert_allclose(norm(features), features * scale + shift, rtol=1e-4, atol=1e-5)

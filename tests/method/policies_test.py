@@ -65,7 +65,10 @@ def test_expected_is_the_probability_and_always_open_is_one():
     np.testing.assert_array_equal(AlwaysOpen()(logits), np.ones(11))
 
 
-@pytest.mark.parametrize("tau", [0, 1, 40, -0.1, float("nan")])
+@pytest.mark.parametrize(
+    "tau",
+    [0, 1, 40, -0.1, float("nan"), np.float32(1.5), np.float64(0), np.int64(1), [0.5, 1.5], (0,)],
+)
 def test_a_tau_that_is_no_probability_is_refused(tau):
     with pytest.raises(ValueError, match=r"tau.*\(0, 1\)"):
         Threshold(tau)

@@ -7,6 +7,8 @@ import pytest
 import tensorflow as tf
 from examples import randomize, small_network
 
+import tfgates
+from tfgates.gated import gates, has_learned_gates, logits_and_decisions, usual_policy
 from tfgates.gates import FixedGate, linear_decay
 from tfgates.inference.evaluate import evaluate
 from tfgates.networks.cifar_resnet import cifar_resnet
@@ -25,13 +27,13 @@ def test_probabilities_decay_linearly_from_one():
 
 
 def test_the_network_has_them_and_learns_none():
-    network = cifar_resnet(14, 10, gate="stochastic_depth", last_probability=0.4)
-    found = [block.gate.probability for block in network.blocks]
+    plain, probabilities = cifar_resnet(14, 10), iter(linear_decay(6, 0.4))
+    network = tfgates.gate(plain, lambda branch: FixedGate(next(probabilities)))
+    found = [layer.gate.probability for layer in gates(network)]
     assert found == pytest.approx([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
-    plain = cifar_resnet(14, 10, gate="none")
     assert len(network.trainable_variables) == len(plain.trainable_variables)
-    assert network.inference_policy == Expected()
-    assert not network.has_learned_gates
+    assert usual_policy(network) == Expected()
+    assert not has_learned_gates(network)
 
 
 @pytest.mark.parametrize("probability", [0, 1, -0.1, 1.5])
@@ -68,12 +70,13 @@ def test_training_samples_as_keras_cv_does():
 
 def test_inference_scales_each_branch():
     network = randomize(small_network("stochastic_depth"))
-    logits, decisions = network(images(4))
+    logits, decisions = logits_and_decisions(network(images(4)))
     np.testing.assert_allclose(decisions, [linear_decay(3, 0.5)] * 4, rtol=1e-6)
-    for block in network.blocks:
-        for weight in (block.norm.gamma, block.norm.beta):
-            weight.assign(weight * block.gate.probability)
-    opened, _ = network(images(4), policy=AlwaysOpen())
+    for layer in gates(network):
+        norm = layer.then.layers[-1]
+        for weight in (norm.gamma, norm.beta):
+            weight.assign(weight * layer.gate.probability)
+    opened = network(images(4), policy=AlwaysOpen())["logits"]
     np.testing.assert_allclose(logits, opened, rtol=1e-4, atol=1e-5)
 
 

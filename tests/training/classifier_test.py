@@ -1,18 +1,21 @@
-"""Training: replicas, target losses, overfitting."""
+"""Training: replicas, target losses, overfitting, and what is no network."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from examples import STATISTICS, real_images, small_network
+from examples import STATISTICS, real_images, set_odds, small_network
 from trained import batches, compiled, largest_difference, trained_weights
 
+import tfgates
 from tfgates.data.preprocess import Preprocessing
+from tfgates.gated import gates
 from tfgates.losses import per_batch
 from tfgates.networks.cifar_resnet import cifar_resnet
+from tfgates.policies import AlwaysOpen, Threshold
+from tfgates.targets import Target
 from tfgates.training import classifier as classifier_module
 from tfgates.training.classifier import GatedClassifier
-from tfgates.training.rates import GateRates
 
 
 @pytest.mark.parametrize("target_loss", ["per_batch", "per_gate"])
@@ -20,7 +23,7 @@ def test_two_replicas_equal_one(mirrored, target_loss, monkeypatch):
     one, log_of_one = trained_weights(tf.distribute.get_strategy(), target_loss)
     two, log_of_two = trained_weights(mirrored, target_loss)
     assert largest_difference(one, two) < 1e-10
-    for name in ("loss", "accuracy", "rate", "gate_00"):
+    for name in ("loss", "accuracy", "rate", "gate/block_00"):
         np.testing.assert_allclose(log_of_two[name], log_of_one[name], rtol=1e-6)
 
     def rates_of_the_replica(decisions, weights=None):
@@ -33,13 +36,14 @@ def test_two_replicas_equal_one(mirrored, target_loss, monkeypatch):
 
 def test_sampling_replicas_train_on_different_noise(mirrored):
     with mirrored.scope():
-        network = small_network("independent")
+        classifier = GatedClassifier(set_odds(small_network("independent"), 0.0))
     images = tf.random.stateless_normal((64, 8, 8, 3), (1, 2))
-    for block in network.blocks:
-        block.gate.log_odds.assign(0.0)
-    one, two = mirrored.experimental_local_results(
-        mirrored.run(lambda: network(images, training=True)[1])
-    )
+
+    def decisions():
+        policy = classifier.policy_of_step(images)
+        return classifier.network(images, policy=policy, training=True)["decisions"]
+
+    one, two = mirrored.experimental_local_results(mirrored.run(decisions))
     # Two independent fair coins agree in half of 192 tosses; 4 standard errors are 0.144.
     assert abs(np.mean(one.numpy() == two.numpy()) - 0.5) < 0.15
 
@@ -89,11 +93,8 @@ def small_images(count):
 def test_overfits_64_real_images():
     images, labels = small_images(64)
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay([180], [0.05, 0.005])
-    classifier = compiled(
-        cifar_resnet(14, 10, seed=1, statistics=STATISTICS, input_shape=(16, 16, 3)),
-        schedule,
-        target_rate=0.9,
-    )
+    plain = cifar_resnet(14, 10, (16, 16, 3), statistics=STATISTICS)
+    classifier = compiled(tfgates.gate(plain, seed=1), schedule, target_rate=0.9, seed=1)
     batch = tf.data.Dataset.from_tensors((images, labels))
     log = classifier.fit(batch.repeat(), epochs=30, steps_per_epoch=10, verbose=0).history
     # Ten steps in a row without an error, whatever the gates drew.
@@ -105,16 +106,17 @@ def test_overfits_64_real_images():
 @pytest.mark.parametrize("target", [0.25, 0.75])
 def test_the_per_batch_loss_alone_reaches_the_target_rate(target):
     images = tf.constant(small_images(64)[0])
-    network = cifar_resnet(8, 10, seed=7, statistics=STATISTICS, input_shape=(16, 16, 3))
+    plain = cifar_resnet(8, 10, (16, 16, 3), statistics=STATISTICS)
+    network = tfgates.gate(plain, seed=7)
     optimizer = keras.optimizers.SGD(0.5, momentum=0.9)
 
     @tf.function
     def step():
         with tf.GradientTape() as tape:
-            decisions = network(images, training=True)[1]
+            decisions = network(images, training=True)["decisions"]
             rates = classifier_module.global_rates(decisions)
             loss = per_batch(rates, target)
-        weights = [w for block in network.blocks for w in block.gate.trainable_variables]
+        weights = [w for layer in gates(network) for w in layer.gate.trainable_variables]
         optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
         return tf.reduce_mean(rates)
 
@@ -122,29 +124,48 @@ def test_the_per_batch_loss_alone_reaches_the_target_rate(target):
     assert abs(np.mean(rates[-50:]) - target) < 0.02
 
 
-def test_gate_rates_are_means_over_weighted_images():
-    metric = GateRates(2)
-    metric.update_state(np.array([[1.0, 0.0], [1.0, 1.0]]))
-    metric.update_state(np.array([[0.0, 1.0], [1.0, 0.0]]), sample_weight=np.array([1.0, 0.0]))
-    result = {name: float(value) for name, value in metric.result().items()}
-    expected = {"rate": 2 / 3, "gate_00": 2 / 3, "gate_01": 2 / 3}
-    assert result == pytest.approx(expected)
-    assert float(GateRates(0).result()["rate"]) == 1.0
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"target_rate": 40}, "target_rate.*40.*0.4"),
-        ({"target_rate": -0.1}, "target_rate"),
+        ({"target_rate": 40}, "rate=40.*0.4"),
+        ({"target_rate": [0.5, 0.5]}, r"each of the 3 gates.*\[0.5, 0.5\]"),
         ({"target_loss": "per_layer"}, "per_batch, per_gate.*per_layer"),
-        ({"target_weight": -1}, "target_weight.*-1"),
+        ({"target_weight": -1}, "weight=-1"),
+        ({"gate_weights": [1, 2]}, "each of the 3 gates"),
         ({"weight_decay": float("nan")}, "weight_decay.*nan"),
+        ({"decayed": "biases"}, "all or kernels.*biases"),
+        ({"targets": [Target(gates="exit")]}, "'exit', which fits none of block_00"),
+        ({"targets": [Target()], "target_rate": 0.4}, "both.*rate=0.4"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as error:
         GatedClassifier(small_network(), **arguments)
+    assert "\n" not in str(error.value)
+
+
+class Subclassed(keras.Model):
+    def call(self, images):
+        return images
+
+
+def without_decisions():
+    images = keras.Input((8, 8, 3))
+    return keras.Model(images, small_network()(images)["logits"])
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (Subclassed, "functional model.*Received: Subclassed 'subclassed'"),
+        (lambda: keras.Sequential([keras.layers.Dense(1)]), "functional.*Received: Sequential"),
+        (without_decisions, "does not return their decisions"),
+    ],
+)
+def test_a_network_whose_decisions_cannot_be_seen_is_refused(network, message):
+    with pytest.raises(ValueError, match=message) as error:
+        GatedClassifier(network())
+    assert "\n" not in str(error.value)
 
 
 def test_a_step_is_traced_once():
@@ -156,8 +177,23 @@ def test_a_step_is_traced_once():
     assert len(traces) == 1
 
 
-def test_a_plain_network_trains_without_a_target_loss():
-    classifier = compiled(small_network("none"), target_weight=100.0)
+@pytest.mark.parametrize("sequential", [False, True])
+def test_a_plain_network_trains_without_a_target_loss(sequential):
+    network = small_network("none")
+    if sequential:
+        network = keras.Sequential([keras.Input((8, 8, 3)), network])
+    classifier = compiled(network, target_weight=100.0)
     log = classifier.fit(batches(2), verbose=0).history
-    assert log["rate"] == [1.0]
+    assert log["rate"] == log["target_rate"] == [1.0]
     assert log["loss"][0] < 10
+
+
+def test_a_model_around_a_gated_one_trains_and_takes_a_policy():
+    pixels = keras.Input((8, 8, 3))
+    around = keras.Model(pixels, small_network()(keras.layers.Rescaling(0.5)(pixels)))
+    classifier = compiled(around, target_rate=0.3, target_weight=20.0)
+    log = classifier.fit(batches(8), epochs=2, verbose=0).history
+    assert log["rate"][1] < log["rate"][0] - 0.1
+    images = np.random.default_rng(0).random((4, 8, 8, 3), "float32")
+    closed, opened = (classifier(images, policy=one) for one in (Threshold(0.999), AlwaysOpen()))
+    assert np.abs(np.subtract(closed, opened)).max() > 1e-3

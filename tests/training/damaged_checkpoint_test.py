@@ -1,4 +1,4 @@
-"""Damaged checkpoints: passed over where there is one before, else refused by name."""
+"""Damaged checkpoints: passed over where there is one before, else refused; why none tears."""
 
 import os
 import shutil
@@ -6,6 +6,7 @@ import shutil
 import h5py
 import numpy as np
 import pytest
+from disk import Disk
 from examples import small_network
 from trained import batches, compiled
 
@@ -77,3 +78,11 @@ def test_where_no_checkpoint_can_be_read_the_run_is_refused_and_they_stay(tmp_pa
     with pytest.raises(UserError, match=r"Every.*damaged: epoch-0002.*epoch-0001.*--output_dir"):
         checkpoint.restore(tmp_path, compiled(small_network()))
     assert (tmp_path / "epoch-0001.weights.h5").exists()
+
+
+def test_a_checkpoint_is_on_the_disk_before_its_name_is(tmp_path, monkeypatch):
+    (tmp_path / "log.csv").write_text("epoch,val_accuracy\n0,0.5\n")
+    disk = Disk(monkeypatch)
+    trained(tmp_path, 1)
+    for name in ("epoch-0001.weights.h5", "best-0001.weights.h5"):
+        disk.assert_durable(tmp_path / name)

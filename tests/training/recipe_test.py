@@ -8,9 +8,11 @@ from examples import randomize, small_network, train_settings
 from trained import batches, compiled
 
 from tfgates import losses
-from tfgates.networks.cifar_resnet import cifar_resnet
+from tfgates.gated import gates
+from tfgates.graph.nodes import layers_inside
 from tfgates.policies import Expected
-from tfgates.settings import target_flags
+from tfgates.settings import targets
+from tfgates.targets import Target
 from tfgates.training.recalibrate import recalibrate
 from tfgates.training.schedule import StepDecay
 
@@ -77,17 +79,30 @@ def test_a_list_of_targets_has_one_for_each_gate(target_loss):
     log = classifier.fit(batches(1), verbose=0).history
     assert log["target_rate"] == pytest.approx([np.mean(LISTED)])
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(classifier))
-    assert again.get_config()["target_rate"] == list(LISTED)
-    with pytest.raises(ValueError, match=r"each of the 3 gates.*\[0.5, 0.5\]"):
-        compiled(network, target_rate=[0.5, 0.5])
+    assert again.targets[0].rate == LISTED
 
 
 def test_the_targets_of_convnet_aig_open_six_blocks_for_good():
     found = train_settings("--flagfile=flags/r50_aig.cfg", "--target_rate=0.4")
-    assert target_flags.always_open(found) == (0, 1, 3, 7, 13, 15)
-    assert target_flags.gate_targets(found) == [0.8, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.7]
-    network = cifar_resnet(14, 10, always_open=(0, 5))
-    assert network.num_gates == 4
+    assert targets.always_open(found) == (0, 1, 3, 7, 13, 15)
+    assert targets.gate_targets(found, 10) == [0.8, *[0.4] * 8, 0.7]
+
+
+def test_the_target_loss_of_convnet_aig_is_the_published_number():
+    """The published code divides by all sixteen gates the sum over those with a target below 1."""
+    found = train_settings("--flagfile=flags/r50_aig.cfg")
+    own = [found.target_rate if text == "t" else float(text) for text in found.block_targets]
+    rates = np.random.default_rng(3).random(16)
+    terms = [(rate - target) ** 2 for rate, target in zip(rates, own, strict=True) if target < 1]
+    gated = [index for index, target in enumerate(own) if target < 1]
+    target = Target(
+        targets.gate_targets(found, len(gated)),
+        found.target_loss,
+        found.target_penalty,
+        weight=found.target_weight,
+    )
+    loss = target.loss(tf.constant(rates[gated], "float32"))
+    assert float(loss) == pytest.approx(sum(terms) / 16, rel=1e-6)
 
 
 def test_linear_scaling_is_relative_to_256_images():
@@ -98,7 +113,7 @@ def test_linear_scaling_is_relative_to_256_images():
 
 def moments_by_hand(network, images):
     """Mean and variance of what enters the norm of the stem, for each batch."""
-    conv = network.stem.layers[0]
+    conv = network.get_layer("stem_conv")
     outputs = [conv(batch).numpy().astype("float64") for batch in images]
     means = [output.mean(axis=(0, 1, 2)) for output in outputs]
     variances = [output.var(axis=(0, 1, 2)) for output in outputs]
@@ -115,22 +130,23 @@ def test_recalibration_averages_the_moments_of_the_batches(synchronized):
     assert recalibrate(network, data, done.append) == 5
     assert done == [1, 2, 3, 4, 5]
     mean, variance = moments_by_hand(network, images)
-    norm = network.stem.layers[1]
+    norm = network.get_layer("stem_norm")
     np.testing.assert_allclose(norm.moving_mean, mean, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(norm.moving_variance, variance, rtol=1e-3)
-    assert norm.momentum == network.blocks[0].norm.momentum == 0.9
+    norms = [layer for layer in layers_inside(network) if hasattr(layer, "momentum")]
+    assert {layer.momentum for layer in norms} == {0.9}
     for weight, value in zip(network.trainable_weights, before, strict=True):
         np.testing.assert_array_equal(weight, value)
 
 
 def test_recalibration_samples_the_gates_and_reaches_every_norm():
     network = randomize(small_network())
-    states = [int(block.noise.state[1]) for block in network.blocks]
+    states = [int(layer.noise.state[1]) for layer in gates(network)]
     moving = [weight for weight in network.non_trainable_weights if "moving" in weight.path]
     before = [weight.numpy() for weight in moving]
     images = np.random.default_rng(5).normal(1, 2, (3, 16, 8, 8, 3)).astype("float32")
     recalibrate(network, tf.data.Dataset.from_tensor_slices(images).map(lambda batch: (batch,)))
-    assert [int(block.noise.state[1]) for block in network.blocks] == [n + 3 for n in states]
+    assert [int(layer.noise.state[1]) for layer in gates(network)] == [n + 3 for n in states]
     assert len(moving) == 2 * (1 + 3 * 3 + 2)
     for weight, value in zip(moving, before, strict=True):
         assert np.abs(weight.numpy() - value).max() > 1e-3, weight.path

@@ -1,5 +1,8 @@
 """Targets that move: in the training step, over epochs, over replicas, and after a resume."""
 
+import dataclasses
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,8 +14,8 @@ from trained import batches, compiled, largest_difference, trained_weights
 from tfgates.policies import Sample, Threshold
 from tfgates.runs.folder import RunFolder
 from tfgates.schedules import Annealed, ExponentialMovingAverage, MovingAverage, Schedule
-from tfgates.training.callbacks import EpochSchedule
-from tfgates.training.rates import global_rates
+from tfgates.targets import Target
+from tfgates.training.callbacks import EpochRates, EpochSchedule
 
 SCHEDULES = {
     "annealed": Schedule(Annealed((1, 0.9, 0.5), 1)),
@@ -75,8 +78,8 @@ def test_relaxing_mixes_the_two_losses():
 def test_the_cost_weighted_log_is_a_share_of_the_compute():
     classifier = compiled(small_network(), target_rate=[0.2, 0.4, 1.0], gate_weights=[1, 2, 7])
     assert classifier.target.final == pytest.approx(0.2 * 0.1 + 0.4 * 0.2 + 0.7)
-    log = classifier.fit(batches(2), verbose=0).history
-    rates = [log[f"gate_{gate:02d}"][0] for gate in range(3)]
+    log = classifier.fit(batches(2), verbose=0, callbacks=[EpochRates()]).history
+    rates = [log[f"gate/block_0{gate}"][0] for gate in range(3)]
     assert log["weighted_rate"][0] == pytest.approx(np.average(rates, weights=[1, 2, 7]))
     assert log["target_rate"][0] == pytest.approx(classifier.target.final)
 
@@ -93,32 +96,55 @@ def test_without_noise_training_decides_as_the_threshold_and_still_learns():
     )
 
 
+def draws(classifier, count=64):
+    """Returns the noise of a training step by name of a gate."""
+    given = classifier.policy_of_step(tf.zeros((count, 8, 8, 3))).draws
+    return {name: np.asarray(noise) for name, noise in given.items()}
+
+
 def test_the_noise_of_the_gates_ends_with_its_epoch():
     classifier = compiled(small_network(), schedule=Schedule(sample_epochs=1))
-    images = tf.random.stateless_normal((64, 8, 8, 3), (1, 2))
-
-    def draws():
-        _, decisions = classifier.network(images, policy=classifier.train_policy, training=True)
-        return global_rates(decisions).numpy()
-
     classifier.target.begin_epoch(0)
-    assert (draws() != draws()).any()
+    assert min(np.abs(noise).max() for noise in draws(classifier).values()) > 1
     classifier.target.begin_epoch(1)
-    np.testing.assert_array_equal(draws(), draws())
+    assert max(np.abs(noise).max() for noise in draws(classifier).values()) == 0
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"target_penalty": "cubic"}, "target_penalty.*reversed_quadratic"),
-        ({"gate_weights": [1, 2]}, "3 gates"),
-        ({"gate_weights": [1, -2, 3]}, "none negative"),
-        ({"gate_weights": [0, 0, 0]}, "not all 0"),
-    ],
-)
-def test_bad_arguments_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        compiled(small_network(), **arguments)
+def test_each_target_follows_its_own_schedule():
+    falling = Schedule(Annealed((1, 0.5), 2), sample_epochs=2)
+    classifier = compiled(
+        small_network(),
+        targets=[
+            Target(0.5, gates="block_00", schedule=falling),
+            Target(0.3, "per_gate", gates=["block_01", "block_02"]),
+        ],
+    )
+    rates = tf.constant([0.9, 0.3, 0.5])
+    for epoch, of_first in ((0, 1.0), (1, 1.0), (2, 0.5)):
+        classifier.target.begin_epoch(epoch)
+        expected = (0.9 - of_first) ** 2 + (0.0 + 0.2**2) / 2
+        assert float(classifier.target.loss(rates)) == pytest.approx(expected, rel=1e-5)
+        silent = [name for name, noise in draws(classifier).items() if not noise.any()]
+        assert silent == (["block_00"] if epoch == 2 else [])
+
+
+def test_a_gate_of_two_targets_is_drawn_by_both():
+    both = [Target(0.5, weight=2.0), Target(0.9, "per_gate", gates="block_02")]
+    classifier = compiled(small_network(), targets=both)
+    expected = 2 * (0.6 - 0.5) ** 2 + (0.9 - 0.8) ** 2
+    assert float(classifier.target.loss(tf.constant([0.4, 0.6, 0.8]))) == pytest.approx(
+        expected, rel=1e-5
+    )
+    # Each gate of each target counts once.
+    assert classifier.target.final == pytest.approx((3 * 0.5 + 0.9) / 4)
+
+
+def test_a_saved_classifier_has_its_targets_without_their_schedules():
+    targets = [Target([0.5, 0.4], gates=["*_00", "*_01"], schedule=SCHEDULES["annealed"]), Target()]
+    classifier = compiled(small_network(), targets=targets)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(classifier))
+    assert again.targets == [dataclasses.replace(targets[0], schedule=Schedule()), Target()]
+    assert again.noise.seed == classifier.noise.seed
 
 
 def test_a_resumed_run_goes_on_with_its_schedules(training, tmp_path):

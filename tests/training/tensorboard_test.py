@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from disk import Disk
 from event_files import read_events, steps
 from processes import forked
 from tensorboard.compat.proto.event_pb2 import Event
@@ -32,7 +33,7 @@ def test_the_histogram_of_an_epoch_holds_the_rates_of_its_row(whole_run, events)
     assert [step for step, _ in histograms] == [0, 1, 2]
     for (_, value), row in zip(histograms, rows, strict=True):
         assert value.metadata.plugin_data.plugin_name == "histograms"
-        rates = np.array([float(row[f"gate_{gate:02d}"]) for gate in range(3)])
+        rates = np.array([float(row[f"gate/block_{gate:02d}"]) for gate in range(3)])
         left, right, count = tf.make_ndarray(value.tensor).T
         assert (left[0], right[-1]) == pytest.approx((rates.min(), rates.max()))
         inside = [
@@ -98,6 +99,15 @@ def test_a_plain_network_has_no_gates_to_show(training, tmp_path):
     assert "None: every block is run for every image." in card
     assert "\n| no gates " in card
     assert "collapsed" not in card
+
+
+def test_events_that_stay_are_on_the_disk_before_their_name_is(tmp_path, monkeypatch):
+    with tf.summary.create_file_writer(str(tmp_path)).as_default():
+        tf.summary.scalar("epoch_loss", 0.1, step=0)
+    (path,) = tmp_path.iterdir()
+    disk = Disk(monkeypatch)
+    keep_events(tmp_path, 1, 5)
+    disk.assert_durable(path)
 
 
 def test_events_of_an_unfinished_epoch_go(tmp_path):

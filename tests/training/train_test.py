@@ -45,7 +45,7 @@ def test_mixed_precision(train):
     run, row = train("run", "--precision=mixed_float16", "--gate=independent", "--image_size=16")
     assert all(np.isfinite(list(row.values())))
     assert 0.9 < row["rate"] <= 1.0
-    assert run.load_classifier().network.head.layers[-1].compute_dtype == "float32"
+    assert run.load_classifier().network.get_layer("classifier").compute_dtype == "float32"
     assert len(json.loads(run.metrics.read_text())["policies"]) == 6
 
 
@@ -84,7 +84,7 @@ def test_the_strong_recipe_mixes_images_in_mixed_precision(training, tmp_path):
     assert all(np.isfinite(float(row["loss"])) for row in rows)
     # Shares of classes count as right where the largest is; a validation image has one label.
     assert 0 <= float(rows[-1]["val_accuracy"]) <= 1
-    assert run.load_classifier().network.head.layers[-1].compute_dtype == "float32"
+    assert run.load_classifier().network.get_layer("classifier").compute_dtype == "float32"
     assert len(json.loads(run.metrics.read_text())["policies"]) == 6
 
 

@@ -5,6 +5,7 @@ import json
 
 import tfgates
 from tfgates.export.decode import MAX_PIXELS
+from tfgates.graph.count import count_parameters
 
 
 def describe(model, network, trained, measured):
@@ -13,7 +14,7 @@ def describe(model, network, trained, measured):
     Args:
         model: `ServedModel`.
         network: that it was made of.
-        trained: what it was trained on and with: dataset, flags.
+        trained: what it was trained on and with: dataset, flags; or None.
         measured: of the run at this threshold: split, top1_error and top5_error in percent, rate,
             macs and macs_share where closed branches are skipped, and whether it was measured
             before dependent gates were fixed; None where it was not evaluated.
@@ -21,7 +22,7 @@ def describe(model, network, trained, measured):
     return {
         "tfgates": tfgates.__version__,
         "network": network.name,
-        "parameters": network.count_params(),
+        "parameters": count_parameters(network),
         "gates": model.num_gates,
         "policy": "threshold",
         "tau": model.tau,

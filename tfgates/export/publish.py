@@ -8,6 +8,7 @@ import tempfile
 import tensorflow as tf
 
 from tfgates.base.errors import UserError
+from tfgates.base.files import put_in_place
 
 
 def publish(model, folder, version=None, extras=None):
@@ -38,7 +39,7 @@ def publish(model, folder, version=None, extras=None):
         unfinished = folder / f".tmp-{published.name}-{os.getpid()}"
         try:
             _write(model, unfinished, extras or {})
-            unfinished.rename(published)
+            put_in_place(unfinished, published)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     except (OSError, tf.errors.OpError) as error:
@@ -60,13 +61,3 @@ def _write(model, folder, extras):
     (folder / "assets.extra").mkdir()
     for name, content in extras.items():
         (folder / "assets.extra" / name).write_bytes(content)
-    for path in [*folder.rglob("*"), folder]:
-        _flush_to_disk(path)
-
-
-def _flush_to_disk(path):
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

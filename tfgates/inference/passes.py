@@ -1,11 +1,9 @@
-"""One pass of a network over labelled images, and what the paper's tables say of it."""
+"""What a network answers to labelled images, and what the paper's tables say of it."""
 
 import dataclasses
 from typing import Any
 
 import numpy as np
-
-from tfgates import costs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,14 +33,14 @@ class Result:
 
 
 @dataclasses.dataclass(frozen=True)
-class Pass:
-    """One pass over N images.
+class Answers:
+    """What a network answers to a batch of B images under a policy.
 
     Attributes:
-        scores: [N, K], higher for more probable classes.
-        decisions: [N, G].
-        macs: multiply-adds of each image, [N].
-        labels: [N].
+        scores: [B, K], higher for more probable classes.
+        decisions: [B, G].
+        macs: multiply-adds of each image, [B].
+        labels: [B].
         ungated: multiply-adds of the network without gates.
     """
 
@@ -51,35 +49,6 @@ class Pass:
     macs: np.ndarray
     labels: np.ndarray
     ungated: int
-
-    @classmethod
-    def run(cls, network, classify, batches, scales=False):
-        """Runs a network over all images of weight above 0.
-
-        Args:
-            network: built `GatedNetwork`.
-            classify: function of images that returns probabilities [B, K] and decisions [B, G].
-            batches: `tf.data.Dataset` of images, labels and weights.
-            scales: whether closed branches are computed all the same.
-        """
-        found = []
-        for images, labels, weights in batches:
-            kept = weights.numpy() > 0
-            labels = labels.numpy()
-            labels = labels.argmax(axis=-1) if labels.ndim == 2 else labels
-            found.append([np.asarray(values)[kept] for values in (*classify(images), labels)])
-        probabilities, decisions, labels = map(np.concatenate, zip(*found, strict=True))
-        cost = costs.count(network, images.shape[1:])
-        executed = np.ones_like(decisions) if scales else decisions
-        return cls(probabilities, decisions, cost.executed(executed), labels, cost.ungated)
-
-    def error(self, k):
-        """Percent of the images whose label is not among the k classes with the highest scores.
-
-        Of equal classes the first counts as more probable, as in the served model.
-        """
-        order = np.argsort(-self.scores, axis=1, kind="stable")[:, :k]
-        return 100.0 * float(np.mean((order != self.labels[:, None]).all(axis=1)))
 
 
 def averaged(passes):
@@ -96,7 +65,7 @@ def voted(passes):
 
 
 def _together(passes, scores):
-    return Pass(
+    return Answers(
         scores=scores,
         decisions=np.mean([one.decisions for one in passes], axis=0),
         macs=np.sum([one.macs for one in passes], axis=0),
@@ -105,13 +74,80 @@ def _together(passes, scores):
     )
 
 
+class Tally:
+    """The sums of a pass over the images so far: of their scores nothing else is kept.
+
+    Attributes:
+        images: their number.
+        ungated: multiply-adds of the network without gates.
+    """
+
+    def __init__(self):
+        self.images = self.ungated = 0
+        self._wrong = {1: 0, 5: 0}
+        self._decisions: Any = 0.0
+        self._macs = 0.0
+
+    def add(self, answers):
+        """Adds the `Answers` to a batch.
+
+        Of equal classes the first counts as more probable, as in the served model.
+        """
+        best = np.argsort(-answers.scores, axis=1, kind="stable")[:, : max(self._wrong)]
+        right = best == answers.labels[:, None]
+        for k in self._wrong:
+            self._wrong[k] += int(np.sum(~right[:, :k].any(axis=1)))
+        self._decisions = self._decisions + answers.decisions.sum(axis=0, dtype="float64")
+        self._macs += float(answers.macs.sum())
+        self.images += len(right)
+        self.ungated = answers.ungated
+
+    def error(self, k):
+        """Percent of the images whose label is not among the k, 1 or 5, most probable classes."""
+        return 100.0 * (self._wrong[k] / self.images)
+
+    @property
+    def gate_rates(self):
+        """Mean decision of each gate, float64 [G]."""
+        return self._decisions / self.images
+
+    @property
+    def rate(self):
+        """Mean decision over gates and images; 1 without gates."""
+        return float(self.gate_rates.mean()) if self.gate_rates.size else 1.0
+
+    @property
+    def macs(self):
+        """Multiply-adds per image."""
+        return self._macs / self.images
+
+
+def summarize(answers):
+    """Summarizes the answers to all batches.
+
+    Args:
+        answers: iterable of dicts, one for each batch: by name of a policy, a list of `Answers`,
+            one for each of its passes.
+
+    Returns:
+        List of `Result`, one for each name.
+    """
+    tallies: dict[str, list[Tally]] = {}
+    for by_policy in answers:
+        for policy, passes in by_policy.items():
+            own = tallies.setdefault(policy, [Tally() for _ in passes])
+            for tally, one in zip(own, passes, strict=True):
+                tally.add(one)
+    return [result(policy, own) for policy, own in tallies.items()]
+
+
 def result(policy, passes):
-    """Summarises the passes of one policy as a `Result`."""
+    """Summarizes the passes of one policy, each a `Tally`, as a `Result`."""
     measured: dict[str, list[float]] = {
         "top1_error": [one.error(1) for one in passes],
         "top5_error": [one.error(5) for one in passes],
-        "rate": [float(one.decisions.mean()) if one.decisions.size else 1.0 for one in passes],
-        "macs": [float(one.macs.mean()) for one in passes],
+        "rate": [one.rate for one in passes],
+        "macs": [one.macs for one in passes],
     }
     means: dict[str, Any] = {name: float(np.mean(values)) for name, values in measured.items()}
     stds: dict[str, Any] = {
@@ -123,5 +159,5 @@ def result(policy, passes):
         **means,
         **stds,
         macs_share=means["macs"] / passes[0].ungated,
-        gate_rates=np.mean([one.decisions.mean(axis=0) for one in passes], axis=0).tolist(),
+        gate_rates=np.mean([one.gate_rates for one in passes], axis=0).tolist(),
     )

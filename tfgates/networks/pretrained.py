@@ -7,6 +7,8 @@ import keras
 import numpy as np
 
 from tfgates.base.errors import UserError
+from tfgates.gated import gates, num_classes
+from tfgates.graph.copying import named_layers
 from tfgates.networks.resnet import DEPTHS
 from tfgates.networks.torch_file import read_tensors
 
@@ -30,8 +32,8 @@ def load_torchvision(network, path):
     """Assigns the weights of a TorchVision ResNet; nothing is assigned where anything is amiss.
 
     Args:
-        network: `GatedNetwork` from `resnet`. Its gates stay as they are, and its classifier where
-            the file has another number of classes.
+        network: one of `resnet`, gated or not. Its gates stay as they are, and its classifier
+            where the file has another number of classes.
         path: of a `.safetensors` file, or of what `torch.save` writes of a state dict.
 
     Returns:
@@ -47,13 +49,13 @@ def load_torchvision(network, path):
         if name.endswith(".running_mean"):
             tensors.pop(name.replace("running_mean", "num_batches_tracked"), None)
     classes = _classes(tensors, table)
-    if classes != network.num_classes:
+    if classes != num_classes(network):
         for name in CLASSIFIER:
             del table[name], tensors[name]
     _check(network, path, table, tensors)
     for name, (variable, axes) in table.items():
         variable.assign(np.transpose(tensors[name], axes).astype(variable.dtype))
-    return summary(network, f"{len(table)} tensors of {path}", classes, network.num_gates)
+    return summary(network, f"{len(table)} tensors of {path}", classes, len(gates(network)))
 
 
 def load_imagenet(network):
@@ -92,7 +94,7 @@ def torchvision_table(network):
     """Maps TorchVision's names to the variables of a ResNet, gates left out.
 
     Args:
-        network: `GatedNetwork` from `resnet`.
+        network: one of `resnet`, gated or not.
 
     Returns:
         dict of name -> (variable, order of the tensor's axes in Keras).
@@ -101,20 +103,23 @@ def torchvision_table(network):
         UserError: another network.
     """
     require_resnet(network.name)
-    counts, _ = DEPTHS[int(network.name.removeprefix("resnet"))]
+    counts, bottleneck = DEPTHS[int(network.name.removeprefix("resnet"))]
     places = [
         f"layer{stage}.{index}."
         for stage, count in enumerate(counts, start=1)
         for index in range(count)
     ]
-    table = _numbered(network.stem.layers, "conv{}", "bn{}")
-    for place, block in zip(places, network.blocks, strict=True):
-        layers = block.layers_of_branch
-        table |= _numbered(layers, place + "conv{}", place + "bn{}")
-        if block.shortcut is not None:
-            down = place + "downsample."
-            table |= _numbered(block.shortcut.layers, down + "0", down + "1")
-    classifier = network.head.layers[-1]
+    layers = named_layers(network)
+    table = _tensors(layers, "conv1", "bn1", "stem_conv", "stem_norm")
+    for number, place in enumerate(places):
+        block, down = f"block_{number:02d}", place + "downsample."
+        for index in (1, 2, 3) if bottleneck else (1, 2):
+            theirs = f"{place}conv{index}", f"{place}bn{index}"
+            table |= _tensors(layers, *theirs, f"{block}_conv_{index}", f"{block}_norm_{index}")
+        if f"{block}_project" in layers:
+            ours = f"{block}_project", f"{block}_project_norm"
+            table |= _tensors(layers, down + "0", down + "1", *ours)
+    classifier = layers["classifier"]
     table["fc.weight"] = (classifier.kernel, DENSE_AXES)
     table["fc.bias"] = (classifier.bias, (0,))
     return table
@@ -124,30 +129,27 @@ def summary(network, loaded, classes, fresh_gates):
     """Says in one sentence what was loaded and what stays fresh.
 
     Args:
-        network: `GatedNetwork`, where the weights are now.
+        network: where the weights are now.
         loaded: what was loaded.
         classes: number of classes of the source.
         fresh_gates: number of gates that were not loaded.
     """
     fresh = [f"{fresh_gates} gates"] if fresh_gates else []
-    if classes != network.num_classes:
-        fresh.append(f"the classifier ({classes} classes there, {network.num_classes} here)")
+    if classes != num_classes(network):
+        fresh.append(f"the classifier ({classes} classes there, {num_classes(network)} here)")
     return f"{network.name} starts from {loaded}; fresh: {' and '.join(fresh) or 'nothing'}."
 
 
-def _numbered(layers, conv_name, norm_name):
-    """The tensors of the convolutions and batch norms among the layers, each numbered from 1."""
-    table: dict[str, tuple[keras.Variable, tuple[int, ...]]] = {}
-    convs = [layer for layer in layers if isinstance(layer, keras.layers.Conv2D)]
-    norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
-    for number, (conv, norm) in enumerate(zip(convs, norms, strict=True), start=1):
-        table[f"{conv_name.format(number)}.weight"] = (conv.kernel, CONV_AXES)
-        name = norm_name.format(number)
-        table[f"{name}.weight"] = (norm.gamma, (0,))
-        table[f"{name}.bias"] = (norm.beta, (0,))
-        table[f"{name}.running_mean"] = (norm.moving_mean, (0,))
-        table[f"{name}.running_var"] = (norm.moving_variance, (0,))
-    return table
+def _tensors(layers, conv, norm, own_conv, own_norm):
+    """The tensors of a convolution and its batch norm, by TorchVision's names."""
+    own = layers[own_norm]
+    return {
+        f"{conv}.weight": (layers[own_conv].kernel, CONV_AXES),
+        f"{norm}.weight": (own.gamma, (0,)),
+        f"{norm}.bias": (own.beta, (0,)),
+        f"{norm}.running_mean": (own.moving_mean, (0,)),
+        f"{norm}.running_var": (own.moving_variance, (0,)),
+    }
 
 
 def require_resnet(name):

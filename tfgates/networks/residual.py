@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import layers as L
 
+from tfgates.gates import full_precision
+
 
 def residual_network(
     name,
@@ -50,7 +52,7 @@ def residual_network(
         x = _block(x, branch, width, strides, synchronized, f"block_{index:02d}")
     x = L.GlobalAveragePooling2D(name="average")(x)
     # Class logits stay in float32 under mixed precision, for the softmax.
-    logits = L.Dense(num_classes, dtype=_full_precision(), name="classifier")(x)
+    logits = L.Dense(num_classes, dtype=full_precision(), name="classifier")(x)
     return keras.Model(images, logits, name=name)
 
 
@@ -114,9 +116,5 @@ def standardization(mean, std):
     std = np.asarray(std, "float64")
     scale, offset = 1 / (255 * std), -np.asarray(mean, "float64") / std
     return L.Rescaling(
-        scale.tolist(), offset.tolist(), dtype=_full_precision(), name="standardization"
+        scale.tolist(), offset.tolist(), dtype=full_precision(), name="standardization"
     )
-
-
-def _full_precision():
-    return "float64" if keras.config.dtype_policy().compute_dtype == "float64" else "float32"

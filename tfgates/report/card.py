@@ -2,7 +2,7 @@
 
 import re
 
-IDEA = "An image classifier that decides, image by image, which of its blocks to run"
+IDEA = "An image classifier that decides, image by image, which of its branches to run"
 LIMITS = """- On images of another kind than those it was trained on, its accuracy is unknown.
 - EXIF orientation and transparency of an image are ignored, as in training.
 - At the threshold a decision may differ between batch sizes, which round differently by 1e-7."""

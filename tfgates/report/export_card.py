@@ -45,8 +45,8 @@ def of_export(about):
             f"{about['gates']}, of which {opened} are open and {len(fixed) - opened} closed for "
             "good",
         ),
-        ("policy", f"a block runs where its probability is greater than tau = {about['tau']:g}"),
-        ("multiply-adds", f"{least:,.2f} M at least, {full:,.2f} M with every block"),
+        ("policy", f"a branch runs where its probability is greater than tau = {about['tau']:g}"),
+        ("multiply-adds", f"{least:,.2f} M at least, {full:,.2f} M with every branch"),
         *_measured(about["measured"]),
         *card.fitted(about["preprocessing"]),
         (
@@ -76,5 +76,5 @@ def _measured(measured):
     return [
         ("top-1, top-5 error", f"{errors} on the {measured['split']} images{before}"),
         ("rate", f"{measured['rate']:.3f} of the gates open{before}"),
-        ("expected multiply-adds", f"{macs} of every block{before}"),
+        ("expected multiply-adds", f"{macs} of every branch{before}"),
     ]

@@ -50,7 +50,7 @@ def final_rates(bars, dots, target_rate):
     axes.plot(gates, of_other, "o", mfc="white", mec=INK, mew=1, ms=4.5, clip_on=False)
     labels = [f"{gate:02d}" for gate in gates]
     axes.set_xticks(gates, labels, rotation=90 if len(rates) > 28 else 0)
-    axes.set(xlim=(-0.7, len(rates) - 0.3), ylim=(0, 1), xlabel="gate, from the first block")
+    axes.set(xlim=(-0.7, len(rates) - 0.3), ylim=(0, 1), xlabel="gate, from the first branch")
     axes.set(ylabel="rate")
     axes.tick_params(axis="x", length=0, pad=7)
     axes.grid(visible=True, axis="y")

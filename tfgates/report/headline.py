@@ -1,5 +1,7 @@
 """The head of a page: what was trained, and the figures that matter most."""
 
+from tfgates.gated import has_learned_gates
+from tfgates.graph.count import count_parameters
 from tfgates.report.pictures import BETWEEN, kinds
 
 # Flags that say what was trained, in the words of the paper; empty and "none" ones are left out.
@@ -19,7 +21,7 @@ OF_LEARNED_GATES = ("target_loss", "target_schedule")
 
 def target_rate(record, network):
     """The rate a run was trained towards, as it was recorded, else as its flags say; or None."""
-    if not network.has_learned_gates:
+    if not has_learned_gates(network):
         return None
     if record.metrics is not None:
         return record.metrics.target_rate
@@ -31,21 +33,21 @@ def about(record, network):
     found = []
     for flag, name in ABOUT.items():
         value = record.flags.get(flag, "")
-        if flag in OF_LEARNED_GATES and not network.has_learned_gates:
+        if flag in OF_LEARNED_GATES and not has_learned_gates(network):
             continue
         if value and value != "constant":
             found.append((name, value.replace("_", " ") if flag in OF_LEARNED_GATES else value))
-    if network.has_learned_gates:
-        unit = record.flags.get("target_unit", "blocks").replace("_", "-")
+    if has_learned_gates(network):
+        unit = record.flags.get("target_unit", "branches").replace("_", "-")
         found.append(("target rate", f"{target_rate(record, network):g} of the {unit}"))
-    return [*found, ("parameters", f"{network.count_params():,}")]
+    return [*found, ("parameters", f"{count_parameters(network):,}")]
 
 
 def figures(record, network, rates):
     """Lists the headline: a number, what it is, and a remark.
 
     Args:
-        record, network: `tfgates.runs.records.Record` and `GatedNetwork`.
+        record, network: `tfgates.runs.records.Record` and its network.
         rates: of each gate by policy, the network's own policy first, sampled decisions last.
     """
     found = []
@@ -57,11 +59,11 @@ def figures(record, network, rates):
             (f"{own.top1_error:.2f} %", "top-1 error", f"{own.policy}, {images}"),
             (f"{own.macs / 1e6:,.2f} M", "multiply-adds per image", saved),
         ]
-        if network.has_learned_gates:
-            unit = record.flags.get("target_unit", "blocks").replace("_", "-")
+        if has_learned_gates(network):
+            unit = record.flags.get("target_unit", "branches").replace("_", "-")
             aim = f"target {record.metrics.target_rate:g} of the {unit}"
             found.insert(1, (f"{own.rate:.3f}", "rate of the gates", aim))
-    if network.has_learned_gates:
+    if has_learned_gates(network):
         *_, (policy, sampled) = rates.items()
         collapsed = sum(kind != BETWEEN for kind in kinds(sampled))
         found.append((f"{collapsed} of {len(sampled)}", "gates have collapsed", policy))

@@ -5,8 +5,9 @@ import shlex
 import tabulate
 
 from tfgates.report import card, tables
+from tfgates.report.sweep import DIGEST
 
-NO_GATES = "An image classifier, a plain network in which every block is always run"
+NO_GATES = "An image classifier, a plain network in which every branch is always run"
 DECIDED = {None: "", True: "always open", False: "always closed"}
 
 RUN = """# {network}, {num_classes} classes
@@ -54,11 +55,12 @@ def of_run(about):
     """Writes the card of a run from the description of `tfgates.runs.model_card.describe`."""
     preprocessing = about["preprocessing"]
     facts = [
-        ("blocks", about["blocks"]),
+        ("branches", about["branches"]),
         ("gates", about["gates"]),
         ("parameters", f"{about['parameters']:,}"),
-        ("multiply-adds", f"{about['macs'] / 1e6:,.2f} M of an image with every block"),
+        ("multiply-adds", f"{about['macs'] / 1e6:,.2f} M of an image with every branch"),
         *card.fitted(preprocessing),
+        ("`model.keras`", f"SHA-256 {about[DIGEST]}"),
     ]
     mean, std = (", ".join(f"{x:g}" for x in about[name]) for name in ("mean", "std"))
     data = [
@@ -99,22 +101,22 @@ def _results(about):
 
 def _gates(about):
     if not about["gates"]:
-        return "None: every block is run for every image."
+        return "None: every branch is run for every image."
     if not about["results"]:
         return f"{about['gates']}, whose rates were not measured."
     first = about["results"][0]
     decided = about["one_sided"]
     rows = [
-        [f"{gate:02d}", card.escaped(block), f"{rate:.3f}", DECIDED[decided.get(gate)]]
-        for gate, (block, rate) in enumerate(
-            zip(about["gated_blocks"], first.gate_rates, strict=True)
+        [f"{gate:02d}", card.escaped(branch), f"{rate:.3f}", DECIDED[decided.get(gate)]]
+        for gate, (branch, rate) in enumerate(
+            zip(about["gated_branches"], first.gate_rates, strict=True)
         )
     ]
     named = [
         f"{word}: {', '.join(f'{g:02d}' for g in decided if decided[g] is decision) or 'none'}"
         for decision, word in ((True, "Always open"), (False, "always closed"))
     ]
-    table = tabulate.tabulate(rows, ["gate", "block", "rate", ""], "github", disable_numparse=True)
+    table = tabulate.tabulate(rows, ["gate", "branch", "rate", ""], "github", disable_numparse=True)
     return (
         f"Policy: {first.policy}. Deciding alike for at least 99.9 % of the images: "
         f"{len(decided)} of {about['gates']}. {'; '.join(named)}.\n\n{table}"

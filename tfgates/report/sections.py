@@ -2,6 +2,7 @@
 
 import shlex
 
+from tfgates.gated import num_gates
 from tfgates.report import chain, classes, headline
 from tfgates.report.class_words import class_table, most_special
 from tfgates.report.compared import costs, not_evaluated, results
@@ -10,12 +11,12 @@ from tfgates.report.page import Card, Cards, Code, Missing, Page, Section, Table
 from tfgates.report.photos import as_png
 from tfgates.report.pictures import in_words, rates_over_training, target_of_rates
 
-NO_GATES = "This network has no gates, every image runs every block: nothing to show here."
+NO_GATES = "This network has no gates, every image runs every branch: nothing to show here."
 FIXED = (
     "The gates of stochastic depth have fixed probabilities and do not look at the image; after "
     "the training every branch runs, scaled: there is nothing to show here."
 )
-ALIKE = "Every test image runs the same blocks: none stand out."
+ALIKE = "Every test image runs the same branches: none stand out."
 
 
 def build(records, network, input_shape, labels, inside):
@@ -23,7 +24,7 @@ def build(records, network, input_shape, labels, inside):
 
     Args:
         records: list of `tfgates.runs.records.Record`, the run first.
-        network: its `GatedNetwork`.
+        network: its network.
         input_shape: (H, W, C) of its images.
         labels: names of the classes.
         inside: `tfgates.runs.inside.Inside`, or None without learned gates.
@@ -33,13 +34,13 @@ def build(records, network, input_shape, labels, inside):
     """
     record = records[0]
     rates = final(record, network, inside)
-    why_not = FIXED if network.num_gates else NO_GATES
+    why_not = FIXED if num_gates(network) else NO_GATES
     gated = [
         Section("training", "Rates over the training", training(record, network)),
         Section("rates", "Rates after the training", after(record, network, rates)),
         Section("classes", "Classes and gates", by_class(inside, labels, why_not)),
         Section(
-            "images", "Images that run most and fewest blocks", photos(inside, labels, why_not)
+            "images", "Images that run most and fewest branches", photos(inside, labels, why_not)
         ),
     ]
     return Page(
@@ -58,7 +59,7 @@ def build(records, network, input_shape, labels, inside):
 
 def final(record, network, inside):
     """The rates of each gate by policy, the network's own policy first; {} if not measured."""
-    if not network.num_gates:
+    if not num_gates(network):
         return {}
     if record.metrics is not None:
         own = record.metrics.policies
@@ -68,43 +69,43 @@ def final(record, network, inside):
 
 
 def drawn(network, input_shape, rates):
-    """The chain of blocks, as a picture and as a table."""
-    if not network.blocks:
-        return [Missing("This network has no blocks left.")]
-    if network.num_gates and not rates:
-        return [Missing("The rates of the blocks are not measured yet, see above.")]
+    """The chain of branches, as a picture and as a table."""
+    if num_gates(network) and not rates:
+        return [Missing("The rates of the branches are not measured yet, see above.")]
     policy, own = next(iter(rates.items()), ("without gates", []))
     links = chain.links(network, input_shape, own)
+    if not links:
+        return [Missing("This network has no branches left.")]
     rows = [
         [
             link.name,
             ", ".join(f"{gate:02d}" for gate in link.gates) or "none",
-            link.shortcut,
+            "identity" if link.identity else "projection",
             f"{link.rate:.3f}",
-            f"{link.cost.branch / 1e6:.3f}",
+            f"{link.branch / 1e6:.3f}",
             f"{link.run / 1e6:.3f}",
-            f"{(link.cost.shortcut + link.cost.gate) / 1e6:.3f}",
+            f"{link.gate / 1e6:.3f}",
         ]
         for link in links
     ]
-    headers = ["block", "gate", "shortcut", "rate", "M of the branch", "M of it run"]
-    caption = f"The blocks in numbers, {policy}; M: million multiply-adds per image"
+    headers = ["branch", "gate", "shortcut", "rate", "M of it", "M of it run"]
+    caption = f"The branches in numbers, {policy}; M: million multiply-adds per image"
     return [
         chain.draw(links, policy),
-        Table(caption, [*headers, "M always run"], {"": rows}, texts=3, folded=True),
+        Table(caption, [*headers, "M of the gate"], {"": rows}, texts=3, folded=True),
     ]
 
 
 def training(record, network):
     """The activation of every gate over the training."""
-    if not network.num_gates:
+    if not num_gates(network):
         return [Missing(NO_GATES)]
     rates = record.rates
-    if rates is None or rates.values.shape[1] != network.num_gates:
+    if rates is None or rates.values.shape[1] != num_gates(network):
         flagfile = shlex.quote(f"{record.name}/flags.cfg")
         return [
             Missing(
-                f"{record.name} has no log of these {network.num_gates} gates, rates.csv or "
+                f"{record.name} has no log of these {num_gates(network)} gates, rates.csv or "
                 "log.csv: it was lost, or the network was pruned after the training. Training "
                 "writes it:",
                 f"python train.py --flagfile={flagfile} "
@@ -118,7 +119,7 @@ def training(record, network):
 
 def after(record, network, rates):
     """The final rates, with the collapsed gates marked."""
-    if not network.num_gates:
+    if not num_gates(network):
         return [Missing(NO_GATES)]
     if not rates:
         return [not_evaluated(record)]
@@ -146,10 +147,10 @@ def photos(inside, labels, why_not):
         return [Missing(ALIKE)]
     return [
         "Test images, decided by threshold 0.5. The digits are the gates from the first to the "
-        "last, 1 where the block ran. Of images that tie, those shown are spread over the split.",
+        "last, 1 where the branch ran. Of images that tie, those shown are spread over the split.",
         *(
             Cards(title, [_card(photo, labels) for photo in some])
-            for title, some in (("Most blocks", inside.most), ("Fewest blocks", inside.fewest))
+            for title, some in (("Most branches", inside.most), ("Fewest branches", inside.fewest))
         ),
     ]
 

@@ -8,6 +8,8 @@ from tfgates.base.progress import progress
 from tfgates.export.publish import megabytes, publish
 from tfgates.export.savedmodel import ServedModel
 from tfgates.export.timing import WIDE, Served, in_turn, without_gates
+from tfgates.gated import num_gates
+from tfgates.graph.count import count_parameters
 from tfgates.report.timing import interleaved, ratio, table
 from tfgates.runs.results import sweep_validation, validation_images
 
@@ -19,10 +21,10 @@ IMAGES, ROUNDS = 128, 9
 def compare(before, after, dataset, preprocessing, tau):
     """Measures two networks on the validation split, and their exports on this machine.
 
-    Both stand beside the first one without gates, which runs every block of every image.
+    Both stand beside the first one without gates, which runs every branch for every image.
 
     Args:
-        before, after: built `GatedNetwork`s.
+        before, after: networks.
         dataset: `ImageDataset` or `FolderDataset`, whose validation images are classified.
         preprocessing: `Preprocessing`.
         tau: threshold of both.
@@ -47,21 +49,21 @@ def compare(before, after, dataset, preprocessing, tau):
     macs = [models[0].costs.ungated, *(one.macs for one in found)]
     errors = [f"{one.top1_error:.2f}" for one in found]
     rows = [
-        ["gates", *(str(one.num_gates) for one in networks), ""],
-        _row("parameters", [one.count_params() for one in networks], ","),
+        ["gates", *(str(num_gates(one)) for one in networks), ""],
+        _row("parameters", [count_parameters(one) for one in networks], ","),
         _row("M multiply-adds, mean", [one / 1e6 for one in macs], ".2f"),
         _row("exported, MB", sizes, ".2f"),
         *times,
         ["top-1 error, %", "", *errors, ""],
     ]
     size = dataset.size("validation")
-    headers = ["every block", "before", "after", "after to every block"]
+    headers = ["every branch", "before", "after", "after to every branch"]
     return table(rows, [f"{size} validation images, tau {tau:g}", *headers]), found[1]
 
 
 def _evaluated(network, dataset, preprocessing, tau):
     size = dataset.size("validation")
-    with progress(f"{network.num_gates} gates on {size} validation images", "batches") as show:
+    with progress(f"{num_gates(network)} gates on {size} validation images", "batches") as show:
         return sweep_validation(network, dataset, preprocessing, [tau], show)[0]
 
 

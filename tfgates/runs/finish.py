@@ -4,6 +4,7 @@ from tfgates.base.errors import UserError
 from tfgates.base.progress import progress
 from tfgates.data import batches
 from tfgates.data.augment import Augmentation
+from tfgates.gated import num_gates
 from tfgates.report.pictures import rates_over_training, target_of_rates
 from tfgates.report.style import save_png
 from tfgates.runs.model_card import write_card
@@ -37,13 +38,7 @@ def finish(settings, dataset, preprocessing, run):
     if settings.keep == "best":
         # A run that was killed right after its last epoch has not come to it.
         checkpoint.keep_best(run.checkpoints, run.log)
-        best = checkpoint.best_epoch(run.log)
-        path = checkpoint.files(run.checkpoints, "best").get(best)
-        if path is None:
-            raise UserError(
-                f"{run.checkpoints} lacks the weights of epoch {best}, the best one in {run.log}. "
-                "Pass --keep=last to make the model of the last epoch."
-            )
+        best, path = best_weights(run)
         print(f"Keeping epoch {best}, the best on the validation images.", flush=True)
         checkpoint.load(path, classifier)
     if settings.recalibration_batches:
@@ -53,8 +48,25 @@ def finish(settings, dataset, preprocessing, run):
     network = classifier.network
     evaluate_run(run, network, dataset, preprocessing, "test", classifier.target.final)
     write_card(run, network, dataset)
-    if network.num_gates:
+    if num_gates(network):
         _draw(run, classifier.target.final)
+
+
+def best_weights(run):
+    """Finds the epoch with the best validation accuracy, and the file of its weights.
+
+    Raises:
+        UserError: they are lost.
+    """
+    best = checkpoint.best_epoch(run.log)
+    for kind in ("best", "epoch"):
+        path = checkpoint.files(run.checkpoints, kind).get(best)
+        if path is not None:
+            return best, path
+    raise UserError(
+        f"{run.checkpoints} lacks the weights of epoch {best}, the best one in {run.log}. "
+        "Pass --keep=last to make the model of the last epoch."
+    )
 
 
 def _recalibrate(network, settings, dataset, preprocessing):

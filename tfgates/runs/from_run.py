@@ -6,24 +6,23 @@ Its structure is read from its model file, so that a pruned network keeps what p
 import pathlib
 
 import keras
-import numpy as np
 
 from tfgates.base.errors import UserError
-from tfgates.gates import GATES
-from tfgates.networks.residual import noise_streams
+from tfgates.gated import features_and_decisions, gates, num_classes
+from tfgates.gates import GATES, full_precision, kind_of
+from tfgates.graph.copying import copied
+from tfgates.graph.gating import noise_streams
+from tfgates.graph.nodes import producer
 from tfgates.runs.folder import RunFolder
-from tfgates.settings.flags import OF_RUN
-
-# These layers compute in float32 whatever the precision of the run, see `tfgates.networks`.
-FULL_PRECISION = ("Dense", "Rescaling")
+from tfgates.settings.network import split
 
 
-def check(settings, num_classes):
+def check(settings, classes):
     """Refuses settings that the network does not fit, before anything is built or written.
 
     Args:
         settings: `TrainConfig` whose network is run:PATH.
-        num_classes: of the data set.
+        classes: number of those of the data set.
 
     Raises:
         UserError: no such run, the folder of this run itself, or other gates, classes or images.
@@ -45,10 +44,10 @@ def check(settings, num_classes):
                 f"--network={settings.network} was made for --{name}={own}. "
                 f"Received: --{name}={received}. Pass --{name}={own}."
             )
-    if network.num_classes != num_classes:
+    if num_classes(network) != classes:
         raise UserError(
-            f"--network={settings.network} knows {network.num_classes} classes. Received: "
-            f"--dataset={settings.dataset} with {num_classes}. Choose a data set with as many, or "
+            f"--network={settings.network} knows {num_classes(network)} classes. Received: "
+            f"--dataset={settings.dataset} with {classes}. Choose a data set with as many, or "
             "--init_from, which starts a new classifier."
         )
 
@@ -63,23 +62,17 @@ def load(settings, synchronized):
         synchronized: batch norm over all replicas.
 
     Returns:
-        `GatedNetwork` in the current precision, whose noise is that of the seed.
+        The network in the current precision, whose noise is that of the seed.
     """
     source = _run(settings).load_classifier().network
-    serialized = _fitted(keras.saving.serialize_keras_object(source), synchronized)
-    blocks = serialized["config"]["blocks"]
-    for block, stream in zip(blocks, noise_streams(settings.seed, len(blocks)), strict=True):
-        block["config"]["seed"] = int(stream)
-    network = keras.saving.deserialize_keras_object(serialized)
-    network.build(source.stem.input_shape)
-    if settings.fresh_weights:
-        return network
-    for own, theirs in zip(network.weights, source.weights, strict=True):
-        own.assign(np.asarray(theirs))
-    for block in network.blocks:
-        if block.noise is not None:
-            block.noise.state.assign([block.noise.seed, 0])
-    return network
+    logits = producer(features_and_decisions(source)[0]).operation
+
+    def configure(layer, config):
+        full = layer is logits or isinstance(layer, keras.layers.Rescaling)
+        return _fitted(config, synchronized, full_precision() if full else None)
+
+    seeds = iter(noise_streams(settings.seed, len(gates(source))))
+    return copied(source, configure, seeds=seeds, fresh=settings.fresh_weights)
 
 
 def pixel_statistics(settings):
@@ -88,25 +81,24 @@ def pixel_statistics(settings):
 
 
 def gate_kind(network):
-    """Returns the --gate of a network: the kind of its gates, which is one, or "none".
+    """Returns the --gate of a network: the kind of its gates, or "none".
 
     Raises:
-        UserError: gates that learn nothing.
+        UserError: gates of which no --gate is the kind, or of several kinds.
     """
-    gates = [block.gate for block in network.blocks if block.gate is not None]
-    if not gates:
+    kinds = {kind_of(layer.gate) for layer in gates(network)}
+    if not kinds:
         return "none"
-    for name, kind in GATES.items():
-        if isinstance(gates[0], kind):
-            return name
-    raise UserError(
-        f"--network=run:PATH takes gates that learn, {' or '.join(GATES)}, or none. Received: "
-        f"{type(gates[0]).__name__}. Prune that run first: python -m tfgates.tools.prune."
-    )
+    if len(kinds) > 1 or not kinds <= set(GATES):
+        raise UserError(
+            f"--network=run:PATH takes gates of one kind, {' or '.join(GATES)}, or none. Received: "
+            f"{', '.join(sorted(kinds))}. Prune that run first: python -m tfgates.tools.prune."
+        )
+    return kinds.pop()
 
 
 def _run(settings):
-    path = pathlib.Path(settings.network.removeprefix(OF_RUN))
+    path = pathlib.Path(split(settings.network)[1])
     if path == pathlib.Path() or not path.is_dir():
         raise UserError(
             "--network=run:PATH names the folder of a finished run. "
@@ -115,21 +107,13 @@ def _run(settings):
     return RunFolder(path)
 
 
-def _fitted(config, synchronized):
-    """Returns a serialized network without the precision and the batch norm of its first run."""
-    if isinstance(config, list):
-        # `keras.Sequential` makes its input layers anew.
-        kept = [
-            item
-            for item in config
-            if not (isinstance(item, dict) and item.get("class_name") == "InputLayer")
-        ]
-        return [_fitted(item, synchronized) for item in kept]
-    if not isinstance(config, dict):
-        return config
-    fitted = {key: _fitted(value, synchronized) for key, value in config.items()}
+def _fitted(config, synchronized, precision=None):
+    """Returns a configuration without the precision and the batch norm of its first run."""
+    fitted = {
+        key: _fitted(value, synchronized) if isinstance(value, dict) else value
+        for key, value in config.items()
+        if key != "dtype"
+    }
     if "synchronized" in fitted:
         fitted["synchronized"] = synchronized
-    if isinstance(fitted.get("config"), dict) and fitted.get("class_name") not in FULL_PRECISION:
-        fitted["config"].pop("dtype", None)
-    return fitted
+    return fitted if precision is None else {**fitted, "dtype": precision}

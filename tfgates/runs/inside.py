@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from tfgates.inference.by_class import class_means, extremes, specialization
-from tfgates.inference.evaluate import PASSES, passes
+from tfgates.inference.evaluate import PASSES, STOCHASTIC, passes
 from tfgates.policies import Sample, Threshold
 from tfgates.runs.results import evaluation_images
 
@@ -59,7 +59,7 @@ def look_inside(network, dataset, preprocessing, show=None):
     """Runs the test images through a network: once by threshold, some times by sampling.
 
     Args:
-        network: built `GatedNetwork` with learned gates.
+        network: network with learned gates.
         dataset: `ImageDataset` or `FolderDataset`, readable.
         preprocessing: `Preprocessing`.
         show: what `tfgates.base.progress.progress` yields, for batches; or None.
@@ -68,42 +68,46 @@ def look_inside(network, dataset, preprocessing, show=None):
         `Inside`.
     """
     batches = evaluation_images(dataset, "test", preprocessing)
-    run = passes(network, batches, [Threshold(), *[Sample()] * PASSES], show)
-    fixed, classes = next(run), len(dataset.labels)
-    sampled = np.mean([one.decisions for one in run], axis=0)
-    decisions = {"threshold 0.5": fixed.decisions, f"stochastic, {PASSES} passes": sampled}
-    predictions = fixed.scores.argmax(axis=1)
-    wrong = 100.0 * (predictions != fixed.labels)
-    chosen = extremes(fixed.decisions, fixed.macs, PHOTOS)
+    policies = {"threshold 0.5": [Threshold()], STOCHASTIC: [Sample()] * PASSES}
+    seen = map(_of_batch, passes(network, batches, policies, show))
+    fixed, sampled, predictions, macs, labels = map(np.concatenate, zip(*seen, strict=True))
+    decisions, classes = {"threshold 0.5": fixed, STOCHASTIC: sampled}, len(dataset.labels)
+    wrong = 100.0 * (predictions != labels)
+    chosen = extremes(fixed, macs, PHOTOS)
     pixels = _pixels(batches, {index for side in chosen for index in side})
     most, fewest = (
         [
             Photo(
                 pixels[index],
-                int(fixed.labels[index]),
+                int(labels[index]),
                 int(predictions[index]),
-                fixed.decisions[index],
-                float(fixed.macs[index]),
+                fixed[index],
+                float(macs[index]),
             )
             for index in side
         ]
         for side in chosen
     )
     rates = {name: values.mean(axis=0) for name, values in decisions.items()}
-    class_rates = {
-        name: class_means(values, fixed.labels, classes) for name, values in decisions.items()
-    }
+    class_rates = {name: class_means(values, labels, classes) for name, values in decisions.items()}
     own = next(iter(rates))
     return Inside(
         rates=rates,
         class_rates=class_rates,
         special=specialization(class_rates[own], rates[own]),
-        images=np.bincount(fixed.labels, minlength=classes),
-        errors=class_means(wrong, fixed.labels, classes),
-        macs=class_means(fixed.macs, fixed.labels, classes),
+        images=np.bincount(labels, minlength=classes),
+        errors=class_means(wrong, labels, classes),
+        macs=class_means(macs, labels, classes),
         most=most,
         fewest=fewest,
     )
+
+
+def _of_batch(answers):
+    """What is kept of a batch: decisions, their means, predictions, multiply-adds, labels."""
+    (fixed,), samples = answers.values()
+    sampled = np.mean([one.decisions for one in samples], axis=0)
+    return fixed.decisions, sampled, fixed.scores.argmax(axis=1), fixed.macs, fixed.labels
 
 
 def _pixels(batches, indices):

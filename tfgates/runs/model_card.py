@@ -4,11 +4,14 @@ import datetime
 import json
 
 import tfgates
-from tfgates import costs
 from tfgates.base.files import replacing
-from tfgates.pruning import indices_of_gates, one_sided
+from tfgates.gated import num_gates
+from tfgates.graph.branches import paths
+from tfgates.graph.count import count, count_parameters
+from tfgates.graph.pruning import columns_of, one_sided
 from tfgates.report.compared import COMPARED
 from tfgates.report.run_card import of_run
+from tfgates.report.sweep import DIGEST
 from tfgates.runs.records import read_metrics
 
 # The share of images for which a gate may decide unlike the others and still be one-sided.
@@ -20,7 +23,7 @@ def write_card(run, network, dataset, measured=None):
 
     Args:
         run: `RunFolder`.
-        network: its `GatedNetwork`.
+        network: its network.
         dataset: `ImageDataset` or `FolderDataset` of the run.
         measured: a split, and a list of `Result` on its images, the network's own policy first;
             None: those of metrics.json.
@@ -43,11 +46,12 @@ def describe(run, network, dataset, measured):
         "date": datetime.date.today().isoformat(),
         "run": str(run.path),
         "network": network.name,
-        "blocks": len(network.blocks),
-        "gates": network.num_gates,
-        "gated_blocks": _gated_blocks(network),
-        "parameters": network.count_params(),
-        "macs": costs.count(network, (size, size, 3)).ungated,
+        "branches": len(paths(network)),
+        "gates": num_gates(network),
+        "gated_branches": [layer.name for layer, columns in columns_of(network) for _ in columns],
+        "parameters": count_parameters(network),
+        DIGEST: run.digest,
+        "macs": count(network, (size, size, 3)).ungated,
         "split": split,
         "results": results,
         "one_sided": one_sided(results[0].gate_rates, RARE) if results else {},
@@ -55,12 +59,3 @@ def describe(run, network, dataset, measured):
         "flags": {name: flags[name] for name in COMPARED if name in flags},
         **{name: data[name] for name in ("dataset", "labels", "preprocessing", "mean", "std")},
     }
-
-
-def _gated_blocks(network):
-    """Returns the name of the block of each gate."""
-    return [
-        block.name
-        for block, indices in zip(network.blocks, indices_of_gates(network), strict=True)
-        for _ in indices
-    ]

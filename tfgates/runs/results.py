@@ -4,13 +4,14 @@ import dataclasses
 
 import numpy as np
 
-from tfgates import costs
 from tfgates.base.errors import UserError
 from tfgates.base.files import write_json
 from tfgates.base.progress import progress
 from tfgates.data import batches, datasets
+from tfgates.gated import has_learned_gates, num_gates
+from tfgates.graph.count import count
+from tfgates.graph.pruning import one_sided
 from tfgates.inference.evaluate import evaluate, sweep
-from tfgates.pruning import one_sided
 from tfgates.report import sweep as sweep_report
 from tfgates.report import tables
 from tfgates.report.compared import COMPARED
@@ -21,8 +22,6 @@ from tfgates.training.tensorboard import write_hparams
 
 # Every number of replicas up to 8 divides it, or leaves each of them a share.
 EVALUATION_BATCH = 256
-BYTES_OF_A_PIXEL = 12
-CACHE = 2**30
 
 
 def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
@@ -30,7 +29,7 @@ def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
 
     Args:
         run: `RunFolder`.
-        network: its `GatedNetwork`.
+        network: its network.
         dataset: `ImageDataset` or `FolderDataset` it was trained on.
         preprocessing: `Preprocessing` it was trained with.
         split: "test" or "validation".
@@ -41,7 +40,7 @@ def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
     with progress(f"Evaluating on {dataset.size(split)} {split} images", "batches") as show:
         results = evaluate(network, images, show)
     print(f"\n{tables.policies(results)}\n")
-    if network.num_gates:
+    if num_gates(network):
         target = target_of_rates(flags, target_rate)
         aim = "" if target is None else f" (target {target:g})"
         print(f"Rate of each gate, {results[0].policy}{aim}:")
@@ -50,10 +49,11 @@ def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
         write_json(
             run.metrics,
             {
+                sweep_report.DIGEST: run.digest,
                 "dataset": dataset.name,
                 "test_images": dataset.size("test"),
                 "target_rate": target_rate,
-                "ungated_macs": costs.count(network, images.element_spec[0].shape[1:]).ungated,
+                "ungated_macs": count(network, images.element_spec[0].shape[1:]).ungated,
                 "policies": [dataclasses.asdict(result) for result in results],
             },
         )
@@ -71,13 +71,13 @@ def sweep_run(run, network, dataset, preprocessing, taus):
     Raises:
         UserError: the network has no gates.
     """
-    if not network.has_learned_gates:
+    if not has_learned_gates(network):
         raise UserError(f"{run.path} is a network without learned gates: no threshold to sweep.")
     size = dataset.size("validation")
     print()
     with progress(f"Thresholds on {size} validation images", "batches") as show:
         results = sweep_validation(network, dataset, preprocessing, taus, show)
-    sweep_report.write_csv(results, run.tau_table)
+    sweep_report.write_csv(results, run.tau_table, run.digest)
     name = str(run.path)
     picture = sweep_report.draw({name: results}, looks_of([name]))
     save_png(picture.figure, run.tau_picture)
@@ -88,7 +88,7 @@ def sweep_validation(network, dataset, preprocessing, taus, show=None):
     """Evaluates thresholds on the validation split; one of a network without gates is any.
 
     Args:
-        network: built `GatedNetwork`.
+        network: functional model.
         dataset: `ImageDataset` or `FolderDataset`.
         preprocessing: `Preprocessing`.
         taus: thresholds in (0, 1).
@@ -142,8 +142,8 @@ def measured_at(run, tau):
         tau: in (0, 1).
 
     Returns:
-        dict of split, top1_error, top5_error, rate, macs and macs_share, or None where the run was
-        not evaluated at this threshold.
+        dict of split, top1_error, top5_error, rate, macs and macs_share, or None where the model
+        was not evaluated at this threshold.
 
     Raises:
         UserError: one of their files is damaged.
@@ -168,7 +168,7 @@ def collapsed_gates(network, dataset, preprocessing, tau, share):
     """Finds the gates that decide the same for nearly all validation images.
 
     Args:
-        network: `GatedNetwork` with gates.
+        network: network with gates.
         dataset: the data set of its run.
         preprocessing: `Preprocessing` of its run.
         tau: threshold in (0, 1).
@@ -186,7 +186,4 @@ def collapsed_gates(network, dataset, preprocessing, tau, share):
 def evaluation_images(dataset, split, preprocessing):
     """Returns the images of a split in batches, see `tfgates.data.batches.evaluation_batches`."""
     batch_size = min(EVALUATION_BATCH, dataset.size(split))
-    images = batches.evaluation_batches(dataset, split, preprocessing, batch_size)
-    # Every policy sees the same images: few of them are decoded once.
-    size = dataset.size(split) * preprocessing.size**2 * BYTES_OF_A_PIXEL
-    return images.cache() if size < CACHE else images
+    return batches.evaluation_batches(dataset, split, preprocessing, batch_size)

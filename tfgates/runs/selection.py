@@ -12,10 +12,12 @@ from tfgates.base.progress import progress
 from tfgates.data import datasets
 from tfgates.data.preprocess import Preprocessing
 from tfgates.export.publish import publish
-from tfgates.export.savedmodel import ServedModel, independent_decisions
+from tfgates.export.savedmodel import ServedModel
 from tfgates.export.timing import WIDE, Served
+from tfgates.gated import num_gates
+from tfgates.graph.pruning import expected, thresholded
 from tfgates.inference.budget import Candidate
-from tfgates.pruning import merge_expected
+from tfgates.policies import Threshold
 from tfgates.report.timing import interleaved
 from tfgates.runs.results import open_data, sweep_validation
 
@@ -45,7 +47,7 @@ def measure(runs, data_dir=None):
     dataset = common_data(runs, data_dir)
     candidates = []
     for run, trained in [(run, _load(run)) for run in runs]:
-        gated = trained.network.num_gates > 0
+        gated = num_gates(trained.network) > 0
         taus = TAUS if gated else [0.5]
         what = f"tau from {taus[0]:g} to {taus[-1]:g}" if gated else "without gates,"
         task = f"{run.path}: {what} on {dataset.size('validation')} validation images"
@@ -105,7 +107,7 @@ def _exported(candidates, trained, labels, folder, options):
         for done, one in enumerate(candidates, 1):
             network, preprocessing = trained[one.run].network, trained[one.run].preprocessing
             # tau of a request moves dependent gates only.
-            key = one.run, *independent_decisions(network, one.tau).values()
+            key = one.run, *thresholded(network, Threshold(one.tau)).values()
             if key not in served:
                 model = ServedModel(network, preprocessing, labels, tau=one.tau, **options)
                 path = publish(model, f"{folder}/{len(served)}")
@@ -126,7 +128,7 @@ def _classify(served, tau, image):
 
 def _load(run):
     _, _, preprocessing = run.load_data()
-    return _Trained(merge_expected(run.load_classifier().network), preprocessing)
+    return _Trained(expected(run.load_classifier().network), preprocessing)
 
 
 def common_data(runs, data_dir):

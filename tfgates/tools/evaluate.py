@@ -13,6 +13,7 @@ from tfgates.base import command
 from tfgates.base.errors import UserError
 from tfgates.data import datasets
 from tfgates.export.savedmodel import is_threshold
+from tfgates.gated import has_learned_gates
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.model_card import write_card
 from tfgates.runs.results import evaluate_run, open_data, sweep_run
@@ -41,7 +42,7 @@ def main():
         evaluate_run(run, network, dataset, preprocessing, SPLIT.value, classifier.target.final)
         if SPLIT.value == "test":
             write_card(run, network, dataset)
-        if taus and network.has_learned_gates:
+        if taus and has_learned_gates(network):
             sweep_run(run, network, dataset, preprocessing, taus)
 
 

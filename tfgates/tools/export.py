@@ -18,8 +18,9 @@ from tfgates.export.decode import DECODERS
 from tfgates.export.publish import megabytes, publish
 from tfgates.export.savedmodel import WEIGHTS, ServedModel, is_threshold
 from tfgates.export.skipping import DEVICES, SKIPS
+from tfgates.gated import num_classes, num_gates
+from tfgates.graph.pruning import expected
 from tfgates.inference.budget import best_within, frontier
-from tfgates.pruning import merge_expected
 from tfgates.report import frontier as frontier_report
 from tfgates.report.export_card import of_export
 from tfgates.report.sweep import COLUMNS
@@ -94,9 +95,9 @@ def main():
     if BUDGET_MACS.value is None and BUDGET_MS.value is None:
         export(runs[0], TAU.value, measured_at(runs[0], TAU.value))
     else:
-        chosen = choose(runs)
+        run, chosen = choose(runs)
         measured = {column: getattr(chosen.result, column) for column in COLUMNS}
-        export(RunFolder(chosen.run), chosen.tau, {"split": "validation", **measured})
+        export(run, chosen.tau, {"split": "validation", **measured})
 
 
 def check_budget(runs):
@@ -120,7 +121,7 @@ def check_budget(runs):
 
 
 def choose(runs):
-    """Returns the best `Candidate` within the budget; prints and writes the frontier.
+    """Returns the best `Candidate` within the budget and its run; prints, writes the frontier.
 
     Raises:
         UserError: the cheapest candidate is not within the budget.
@@ -144,11 +145,12 @@ def choose(runs):
             f"{cheapest.result.top1_error:.2f} % error. Pass a greater budget, or a run that was "
             "trained with a lower --target_rate."
         )
-    run = RunFolder(chosen.run)
+    # The folder that was measured: it refuses a model that took the place of the first meanwhile.
+    run = next(one for one in runs if str(one.path) == chosen.run)
     frontier_report.write_csv(candidates, found, chosen, run.budget_table)
     frontier_report.draw(candidates, found, chosen, limit, run.budget_picture)
     print(f"Written: {run.budget_table}, {run.budget_picture}", flush=True)
-    return chosen
+    return run, chosen
 
 
 def export(run, tau, measured):
@@ -160,15 +162,15 @@ def export(run, tau, measured):
         measured: of the run at this threshold, for the model card; or None.
     """
     dataset_name, labels, preprocessing = run.load_data()
-    network = merge_expected(run.load_classifier().network)
+    network = expected(run.load_classifier().network)
     run.warn_if_unfinished()
-    if len(labels) != network.num_classes:
+    if len(labels) != num_classes(network):
         raise UserError(
-            f"{run.data} names {len(labels)} labels and {run.model} knows {network.num_classes} "
+            f"{run.data} names {len(labels)} labels and {run.model} knows {num_classes(network)} "
             "classes. Train the run again, or name another folder."
         )
     fixed = {}
-    if FIX.value is not None and network.num_gates:
+    if FIX.value is not None and num_gates(network):
         dataset = open_data(run, DATA_DIR.value)
         fixed = collapsed_gates(network, dataset, preprocessing, tau, FIX.value)
     model = ServedModel(

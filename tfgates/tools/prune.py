@@ -8,31 +8,28 @@ further. Independent gates, which decide alike for all images, go altogether.
 """
 
 import dataclasses
+import shlex
 
 import numpy as np
 from absl import flags, logging
 
 from tfgates.base import command
 from tfgates.base.errors import UserError
+from tfgates.base.lock import locked
 from tfgates.base.progress import progress
 from tfgates.data import datasets
 from tfgates.data.batches import calibration_batches
 from tfgates.export.savedmodel import is_threshold
-from tfgates.pruning import (
-    fully_decided,
-    merge_expected,
-    one_sided,
-    prune,
-    thresholded_rates,
-)
+from tfgates.gated import num_gates
+from tfgates.graph.pruning import columns_of, expected, fully_decided, one_sided, prune
+from tfgates.inference.rates import thresholded_rates
 from tfgates.report.tables import gate_bars
 from tfgates.runs.comparison import compare
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.from_run import gate_kind
 from tfgates.runs.model_card import write_card
 from tfgates.runs.results import open_data
-from tfgates.settings.flags import OF_RUN
-from tfgates.settings.target_flags import BELONGS
+from tfgates.settings.flags import belonging_to
 from tfgates.training.classifier import GatedClassifier
 
 RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
@@ -56,7 +53,7 @@ flags.register_validator(
 
 CALIBRATION = 10_000
 # What the network has brought along, and what belongs to the course of a longer training.
-DROPPED = ("init_from", "fresh_weights", "statistics", "warmup_epochs", *BELONGS)
+DROPPED = ("init_from", "fresh_weights", "statistics", "warmup_epochs", *belonging_to("gate"))
 
 
 def main():
@@ -73,7 +70,7 @@ def main():
     trained = run.load_classifier().network
     run.warn_if_unfinished()
     dataset = open_data(run, DATA_DIR.value)
-    network = merge_expected(trained)
+    network = expected(trained)
     rates = measure(network, dataset, preprocessing)
     fixed = fully_decided(network, one_sided(rates, MIN_RATE.value))
     if network is trained and not fixed:
@@ -82,19 +79,20 @@ def main():
     left = [rate for gate, rate in enumerate(rates) if gate not in fixed]
     # What runs today shall run after more training.
     target_rate = round(float(np.mean(left)), 4) if left else 1.0
-    save(pruned_run, run, pruned, dataset, preprocessing, target_rate)
-    print(f"\n{what_went(trained, pruned)}\n", flush=True)
-    text, measured = compare(network, pruned, dataset, preprocessing, TAU.value)
-    policy = f"threshold {TAU.value:g}" if pruned.num_gates else "no gates"
-    measured = dataclasses.replace(measured, policy=policy)
-    write_card(pruned_run, pruned, dataset, ("validation", [measured]))
+    with locked(pruned_run.path):
+        save(pruned_run, run, pruned, dataset, preprocessing, target_rate)
+        print(f"\n{what_went(trained, fixed)}\n", flush=True)
+        text, measured = compare(network, pruned, dataset, preprocessing, TAU.value)
+        policy = f"threshold {TAU.value:g}" if num_gates(pruned) else "no gates"
+        measured = dataclasses.replace(measured, policy=policy)
+        write_card(pruned_run, pruned, dataset, ("validation", [measured]))
     print(f"\n{text}\n")
     print(f"Run folder: {pruned_run.path}. To train it further:\n  {to_train_further(pruned_run)}")
 
 
 def measure(network, dataset, preprocessing):
     """Returns the rate of each gate on training images, and prints them."""
-    if not network.num_gates:
+    if not num_gates(network):
         return []
     count = min(CALIBRATION, dataset.size("train"))
     print(
@@ -124,7 +122,6 @@ def nothing_left(rates):
 
 def save(folder, run, network, dataset, preprocessing, target_rate):
     """Writes the run folder: the model last, so that a folder with one is whole."""
-    folder.lock()
     folder.write_data(dataset, preprocessing, run.load_statistics())
     settings = {
         "dataset": dataset.name,
@@ -132,7 +129,7 @@ def save(folder, run, network, dataset, preprocessing, target_rate):
         "resize": preprocessing.resize,
         **{name: value for name, value in run.load_flags().items() if name not in DROPPED},
         "output_dir": folder.path,
-        "network": f"{OF_RUN}{folder.path}",
+        "network": f"run:{folder.path}",
         "gate": gate_kind(network),
         "target_rate": target_rate,
     }
@@ -142,41 +139,38 @@ def save(folder, run, network, dataset, preprocessing, target_rate):
     folder.save_classifier(GatedClassifier(network, target_rate=target_rate), folder.model)
 
 
-def what_went(before, after):
-    """Names the blocks by what became of them."""
-    left = {block.name: block for block in after.blocks}
+def what_went(network, fixed):
+    """Names the branches by what became of them.
+
+    Args:
+        network: before the pruning.
+        fixed: decisions that were made, bool by column of the gate.
+    """
     became: dict[str, list[str]] = {
         "Gone": [],
-        "Projection alone": [],
         "Always run": [],
         "Filters sliced": [],
         "Gate left": [],
     }
-    for block in before.blocks:
-        now = left.get(block.name)
-        if now is None:
-            kind = "Gone"
-        elif now.branch is None:
-            kind = "Projection alone"
-        elif now.gate is not None:
+    for layer, columns in columns_of(network):
+        learned = getattr(layer.gate, "learned", True)
+        opened = [fixed.get(column, not learned) for column in columns]
+        if learned and not set(columns) <= set(fixed):
             kind = "Gate left"
+        elif all(opened):
+            kind = "Always run"
         else:
-            kind = "Always run" if _filters(now) == _filters(block) else "Filters sliced"
-        became[kind].append(block.name)
+            kind = "Filters sliced" if any(opened) else "Gone"
+        became[kind].append(layer.name)
     return "\n".join(f"{kind}: {', '.join(names) or 'none'}." for kind, names in became.items())
-
-
-def _filters(block):
-    return block.norm.gamma.shape[0]
 
 
 def to_train_further(run):
     """Returns a command that trains a pruned run at a low learning rate."""
     tuned = run.path.with_name(f"{run.path.name.removesuffix('-pruned')}-tuned")
-    return (
-        f"python train.py --flagfile={run.flags} --output_dir={tuned} --epochs=2 "
-        "--decay_epochs=1 --learning_rate=0.01"
-    )
+    folders = f"--flagfile={run.flags}", f"--output_dir={tuned}"
+    course = "--epochs=2", "--decay_epochs=1", "--learning_rate=0.01"
+    return shlex.join(["python", "train.py", *folders, *course])
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from tfgates.base import command
 from tfgates.base.errors import UserError
 from tfgates.base.progress import progress
 from tfgates.data import datasets
+from tfgates.gated import has_learned_gates
 from tfgates.report.page import write
 from tfgates.report.sections import build
 from tfgates.runs.folder import RunFolder
@@ -45,13 +46,12 @@ def main():
     run = runs[0]
     _, labels, preprocessing = run.load_data()
     network = run.load_classifier().network
-    records[0].require_gates(network.num_gates)
     run.warn_if_unfinished()
     dataset = common_data(runs, DATA_DIR.value)
     path = pathlib.Path(OUTPUT.value) if OUTPUT.value else run.report
     prepare(path)
     inside = None
-    if network.has_learned_gates:
+    if has_learned_gates(network):
         task = f"Looking at {dataset.size('test')} test images"
         with datasets.readable(dataset), progress(task, "batches") as show:
             inside = look_inside(network, dataset, preprocessing, show)

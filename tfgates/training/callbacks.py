@@ -7,35 +7,45 @@ import keras
 
 from tfgates.base.errors import UserError
 from tfgates.base.files import replacing
+from tfgates.gated import decision_names
+
+# Of the entries of a log, what the names of the gates come after.
+OF_GATE = "gate/"
 
 
-def is_gate(name):
-    """Whether a log entry is the rate of one gate: "gate_00", "val_gate_00"."""
-    return name.removeprefix("val_").startswith("gate_")
+class EpochRates(keras.callbacks.Callback):
+    """Adds the rate of each gate to the log of an epoch: gate/NAME, and val_gate/NAME.
 
+    It stands before the callbacks that write the log, and behind those that shall not show so many
+    numbers. In the log of a step they would cost a transfer each.
+    """
 
-class ProgressBar(keras.callbacks.ProgbarLogger):
-    """Keras's progress bar without the rates of the single gates, which would fill the screen."""
+    def on_epoch_begin(self, epoch, logs=None):
+        self.entries = {}
 
-    def on_train_batch_end(self, batch, logs=None):
-        super().on_train_batch_end(batch, _without_gates(logs))
+    def on_test_begin(self, logs=None):
+        # The last moment at which the metric is that of the training.
+        self._add("")
 
-    def on_test_batch_end(self, batch, logs=None):
-        super().on_test_batch_end(batch, _without_gates(logs))
+    def on_test_end(self, logs=None):
+        self._add("val_")
 
     def on_epoch_end(self, epoch, logs=None):
-        super().on_epoch_end(epoch, _without_gates(logs))
+        if not self.entries:
+            self._add("")
+        logs.update(self.entries)
 
-
-def _without_gates(logs):
-    return {name: value for name, value in (logs or {}).items() if not is_gate(name)}
+    def _add(self, prefix):
+        rates = keras.ops.convert_to_numpy(self.model.gate_rates.rates())
+        for name, rate in zip(decision_names(self.model.network), rates.tolist(), strict=True):
+            self.entries[f"{prefix}{OF_GATE}{name}"] = rate
 
 
 class RateLog(keras.callbacks.Callback):
     """Writes the mean rate of each gate over every few steps to a CSV file.
 
     Args:
-        path: of the CSV file: a column "step", then one for each gate.
+        path: of the CSV file: a column "step", then one with the name of each gate.
         every: steps of one row. Steps after the last full row of an epoch are left out.
         first_step: the number of steps that were trained before.
     """
@@ -48,8 +58,7 @@ class RateLog(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         if not self.path.exists():
-            gates = [f"gate_{index:02d}" for index in range(self.model.network.num_gates)]
-            self._write(["step", *gates])
+            self._write(["step", *decision_names(self.model.network)])
 
     def on_epoch_begin(self, epoch, logs=None):
         self.total, self.count = 0.0, 0.0
@@ -66,7 +75,8 @@ class RateLog(keras.callbacks.Callback):
             for values in (metric.total, metric.count)
         )
         if count > self.count:
-            rates = (total - self.total) / (count - self.count)
+            rates = metric.rates(total - self.total, count - self.count)
+            rates = keras.ops.convert_to_numpy(rates)
             self._write([self.step, *rates.round(4).tolist()])
         self.total, self.count = total, count
 
@@ -85,18 +95,41 @@ class EpochSchedule(keras.callbacks.Callback):
 class StopAtDivergence(keras.callbacks.Callback):
     """Ends a run whose loss is no longer a number; its last checkpoint stays.
 
+    The loss after a step is the mean over the epoch so far, so that one which is no number stays
+    none. It is looked at every few steps, as a look waits for the device, and at the last step of
+    an epoch; what its last update has done shows in the loss of the validation. Stands before
+    `Checkpoint`, which writes no epoch that has diverged.
+
+    Args:
+        every: steps from one look to the next.
+
     Raises:
         UserError: the loss is infinite or not a number.
     """
+
+    def __init__(self, every=50):
+        super().__init__()
+        self.every = every
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch + 1
 
     def on_train_batch_end(self, batch, logs=None):
-        if not math.isfinite(float(logs["loss"])):
+        step = batch + 1
+        if step % self.every == 0 or step == self.params["steps"]:
+            self._check("loss", logs["loss"], f"by step {step}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        for name in ("loss", "val_loss"):
+            if name in logs:
+                self._check(name, logs[name], "at the end")
+
+    def _check(self, name, value, when):
+        value = float(value)
+        if not math.isfinite(value):
             raise UserError(
-                f"The loss became {float(logs['loss'])} in epoch {self.epoch}, step {batch + 1}: "
-                "the training diverged. Pass a lower --learning_rate, with another --output_dir."
+                f"The {name} became {value} {when} of epoch {self.epoch}: the training diverged. "
+                "Pass a lower --learning_rate, with another --output_dir."
             )
 
 

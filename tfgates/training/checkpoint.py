@@ -1,7 +1,6 @@
 """Checkpoints: nothing that an epoch has finished is lost."""
 
 import csv
-import os
 import shutil
 import warnings
 import zlib
@@ -10,6 +9,7 @@ import h5py
 import keras
 
 from tfgates.base.errors import UserError
+from tfgates.base.files import put_in_place
 
 KEPT = 2
 CHECKSUM = "crc32"
@@ -50,7 +50,7 @@ class Checkpoint(keras.callbacks.Callback):
         try:
             self.model.save_weights(unfinished, overwrite=True)
             _seal(unfinished)
-            _publish(unfinished, path)
+            put_in_place(unfinished, path)
             keep_best(self.folder, self.log)
         # h5py reports a disk that fills up while it closes a file as a RuntimeError.
         except (OSError, RuntimeError) as error:
@@ -78,24 +78,9 @@ def keep_best(folder, log):
     path = folder / f"best-{best:04d}.weights.h5"
     unfinished = folder / f"unfinished-{path.name}"
     shutil.copyfile(finished[best], unfinished)
-    _publish(unfinished, path)
+    put_in_place(unfinished, path)
     for old in kept.values():
         old.unlink()
-
-
-def _publish(unfinished, path):
-    """Renames a file into place, once its bytes are on the disk."""
-    _flush(unfinished)
-    unfinished.replace(path)
-    _flush(path.parent)
-
-
-def _flush(path):
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def files(folder, kind="epoch"):

@@ -1,54 +1,68 @@
 """A gated network with its loss: cross-entropy + weight * target loss (sections 2.1, 3.1)."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tfgates.losses import weight_penalty
+from tfgates.gated import (
+    Gated,
+    columns,
+    logits_and_decisions,
+    num_gates,
+    parents,
+    take_policy,
+)
+from tfgates.graph.nodes import graph_of, layers_inside
+from tfgates.losses import reached, weight_penalty
+from tfgates.noise import LogisticNoise
 from tfgates.policies import Sample
 from tfgates.schedules import Schedule
+from tfgates.targets import Target
 from tfgates.training.rates import GateRates, global_rates
-from tfgates.training.target import Target
+from tfgates.training.targets import Targets
 from tfgates.training.workers import FitOverWorkers
 
 
 @keras.saving.register_keras_serializable(package="tfgates")
 class GatedClassifier(FitOverWorkers):
-    """Trains a `GatedNetwork` towards a target rate under any synchronous strategy.
+    """Trains a network towards target rates under any synchronous strategy.
 
     Compile it with a loss on class logits, as `SparseCategoricalCrossentropy(from_logits=True)`,
     and fit it like any Keras model. "Batch" means the global batch: the rates are averaged over
-    all replicas before the target loss sees them.
+    all replicas before a target sees them.
 
     Args:
-        network: `GatedNetwork`, built.
-        target_loss: "per_batch" or "per_gate", see `tfgates.losses`.
-        target_rate: the wanted share of executed blocks, in [0, 1], or a list of one for each gate.
-        target_weight: factor of the target loss (lambda), not negative.
-        target_penalty: "quadratic", "constant_quadratic" or "reversed_quadratic", of what exceeds
-            the target, see `tfgates.losses`.
-        gate_weights: [G], the weight of each gate in the mean of the per-batch loss, as the
-            multiply-adds of its branch; None weighs all alike.
+        network: functional model, images -> logits, or a `Network` or what is built around one; a
+            model without gates is trained as it is.
+        targets: list of `Target`; None makes one over all gates, of the five arguments that follow
+            and `schedule`.
+        target_loss: "per_batch" or "per_gate", the `scope` of the one target.
+        target_rate: its `rate`.
+        target_weight: its `weight` (lambda).
+        target_penalty: its `penalty`.
+        gate_weights: its `weights`, [G].
         weight_decay: factor of the penalty on the weights, not negative.
         decayed: "all" trainable weights, or "kernels": not those of batch norm, biases, log-odds.
-        schedule: `Schedule` of target, loss and noise over the epochs, which `EpochSchedule`
-            follows; None keeps them. Not saved, as train_policy.
-        train_policy: policy of the gates in training; None samples them.
+        schedule: its `schedule`, which `EpochSchedule` follows. Not saved, as train_policy.
+        train_policy: policy of the gates in training; None samples them, of noise that is drawn
+            for all gates at once.
+        seed: of that noise; None takes one from Python's generator.
 
     Call arguments:
         images: [B, H, W, C].
-        policy: what opens the gates, see `GatedNetwork`.
+        policy: what opens the gates, see `Gated`.
 
     Returns, when called: class logits [B, K].
 
     Raises:
-        ValueError: an argument out of its range.
+        ValueError: an argument out of its range, or a network that is not functional.
     """
 
     def __init__(
         self,
         network,
+        targets=None,
+        *,
         target_loss="per_batch",
         target_rate=0.5,
         target_weight=1.0,
@@ -58,43 +72,67 @@ class GatedClassifier(FitOverWorkers):
         decayed="all",
         schedule=None,
         train_policy=None,
+        seed=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if keras.backend.backend() != "tensorflow":
+            raise ValueError(
+                "GatedClassifier trains on TensorFlow. Received: KERAS_BACKEND="
+                f"{keras.backend.backend()}. There `Target.loss` goes into a step of one's own."
+            )
         if decayed not in ("all", "kernels"):
             raise ValueError(f"`decayed` is all or kernels. Received: {decayed!r}.")
         if not weight_decay >= 0:
             raise ValueError(f"`weight_decay` is not negative. Received: {weight_decay}.")
-        if not network.built:
-            raise ValueError("`network` is built: call network.build((None, H, W, C)) first.")
-        self.network = network
+        one = Target(
+            target_rate,
+            target_loss,
+            target_penalty,
+            weights=gate_weights,
+            weight=target_weight,
+            schedule=schedule or Schedule(),
+        )
+        if targets is not None and one != Target():
+            raise ValueError(
+                "`targets` says of each target what target_rate and the like say of a single one. "
+                f"Received: both, {one}. Leave one of them out."
+            )
+        _require_functional(network)
+        self.network = take_policy(network)
         # The steps call the network, never this model, so that Keras would not notice.
         self.built = True
-        self._target_arguments = {
-            "target_loss": target_loss,
-            "target_rate": np.asarray(target_rate, "float64").tolist(),
-            "target_weight": target_weight,
-            "target_penalty": target_penalty,
-            "gate_weights": None if gate_weights is None else list(map(float, gate_weights)),
-        }
-        schedule = schedule or Schedule()
-        self.target = Target(network.num_gates, schedule=schedule, **self._target_arguments)
+        self.targets = [one] if targets is None else list(targets)
+        self.target = Targets(self.targets, network)
         self.weight_decay = weight_decay
         self.decayed = decayed
-        if train_policy is None and schedule.sample_epochs:
-            train_policy = Sample(self.target.noise_scale)
         self.train_policy = train_policy
+        self.noise = LogisticNoise(seed, name="noise")
+        self._columns, self._parents = columns(network), parents(network)
+        weights = self.target.weights
         self.gate_rates = GateRates(
-            network.num_gates, self._target_arguments["gate_weights"], name="gate_rates"
+            self._parents, None if weights is None else weights.tolist(), name="gate_rates"
         )
 
     def call(self, images, policy=None, training=False):
-        return self.network(images, policy=policy, training=training)[0]
+        outputs = self.network(images, policy=policy, training=training)
+        return logits_and_decisions(outputs)[0]
+
+    def policy_of_step(self, images):
+        """Returns the policy of a training step; it draws the noise of all gates at once."""
+        if self.train_policy is not None or not self._columns:
+            return self.train_policy
+        count = ops.shape(tf.nest.flatten(images)[0])[0]
+        draws = self.noise(ops.zeros((count, len(self._parents))))
+        if self.target.noise_scale is not None:
+            draws = draws * ops.cast(self.target.noise_scale, draws.dtype)
+        return Sample(draws={name: draws[:, part] for name, part in self._columns.items()})
 
     def train_step(self, data):
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
-            logits, decisions = self.network(images, policy=self.train_policy, training=True)
+            outputs = self.network(images, policy=self.policy_of_step(images), training=True)
+            logits, decisions = logits_and_decisions(outputs)
             loss = self.compute_loss(images, labels, logits, weights)
             rates = self._rates(decisions, weights)
             target_loss = self.target.loss(rates)
@@ -111,14 +149,16 @@ class GatedClassifier(FitOverWorkers):
 
     def test_step(self, data):
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-        logits, decisions = self.network(images, training=False)
+        logits, decisions = logits_and_decisions(self.network(images, training=False))
         loss = self.compute_loss(images, labels, logits, weights, training=False)
         target_loss = self.target.loss(self._rates(decisions, weights))
         return self._track(images, labels, weights, logits, decisions, loss, target_loss)
 
     def _rates(self, decisions, weights):
         # Without gates there is nothing to exchange.
-        return global_rates(decisions, weights) if self.network.num_gates else decisions[0]
+        if not self._columns:
+            return decisions[0]
+        return reached(global_rates(decisions, weights), self._parents)
 
     def _weight_penalty(self):
         if not self.weight_decay:
@@ -138,16 +178,45 @@ class GatedClassifier(FitOverWorkers):
         self.gate_rates.update_state(decisions, sample_weight=weights)
         return self.compute_metrics(images, labels, logits, weights)
 
+    def export(self, *args, **options):
+        """Exports images -> class logits as any Keras model; every branch is computed.
+
+        `tfgates.export_model` exports one that skips closed branches.
+        """
+        images = keras.tree.map_structure(
+            lambda tensor: keras.InputSpec(shape=tensor.shape, dtype=tensor.dtype),
+            self.network.input,
+        )
+        super().export(*args, **{"input_signature": [images], **options})
+
     def get_config(self):
         return {
             **super().get_config(),
             "network": keras.saving.serialize_keras_object(self.network),
-            **self._target_arguments,
+            "targets": [keras.saving.serialize_keras_object(one) for one in self.targets],
             "weight_decay": self.weight_decay,
             "decayed": self.decayed,
+            "seed": self.noise.seed,
         }
 
     @classmethod
     def from_config(cls, config):
-        config["network"] = keras.saving.deserialize_keras_object(config["network"])
+        deserialize = keras.saving.deserialize_keras_object
+        config["network"] = deserialize(config["network"])
+        config["targets"] = [deserialize(one) for one in config["targets"]]
         return cls(**config)
+
+
+def _require_functional(network):
+    """Refuses a network whose decisions cannot be seen."""
+    if graph_of(network) is None:
+        raise ValueError(
+            "`network` is a functional model, keras.Model(inputs, outputs) of a keras.Input. "
+            f"Received: {type(network).__name__} {getattr(network, 'name', network)!r}, whose "
+            "calls cannot be seen. Build it that way."
+        )
+    if not num_gates(network) and any(isinstance(one, Gated) for one in layers_inside(network)):
+        raise ValueError(
+            f"{network.name} has gates and does not return their decisions. Build it with outputs "
+            '{"logits": ..., "decisions": ...}.'
+        )

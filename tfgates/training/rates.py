@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tfgates.losses import reached
+
 
 def global_rates(decisions, weights=None):
     """Averages the decisions of each gate over the images of all replicas.
@@ -27,22 +29,23 @@ def global_rates(decisions, weights=None):
 
 @keras.saving.register_keras_serializable(package="tfgates")
 class GateRates(keras.metrics.Metric):
-    """Mean decision of each gate over the images so far.
+    """Mean decision of each gate over the images so far, of one inside of another over those that
+    reach it.
 
     Args:
-        num_gates: number of gates G.
-        gate_weights: [G], as of `GatedClassifier`; or None.
+        parents: for each of the G gates the index of the one around it, or None, see
+            `tfgates.gated.parents`.
+        gate_weights: [G], of which the greater count for more in a second mean; or None.
 
     Returns, from `result`: a dict of "rate", the mean over all gates, or 1 where there are none;
-    "weighted_rate", the same with the weights, where there are any; and "gate_00", "gate_01", ...
-    of each gate.
+    and "weighted_rate", the same with the weights, where there are any.
     """
 
-    def __init__(self, num_gates, gate_weights=None, **kwargs):
+    def __init__(self, parents, gate_weights=None, **kwargs):
         super().__init__(**kwargs)
-        self.num_gates = num_gates
+        self.parents = list(parents)
         self.gate_weights = gate_weights
-        self.total = self.add_variable((num_gates,), "zeros", name="total")
+        self.total = self.add_variable((len(self.parents),), "zeros", name="total")
         self.count = self.add_variable((), "zeros", name="count")
 
     def update_state(self, decisions, sample_weight=None):
@@ -54,16 +57,18 @@ class GateRates(keras.metrics.Metric):
         self.count.assign_add(ops.sum(weights))
 
     def result(self):
-        rates = ops.divide_no_nan(self.total.value, self.count.value)
-        result = {"rate": ops.mean(rates) if self.num_gates else ops.ones(())}
+        rates = self.rates()
+        result = {"rate": ops.mean(rates) if self.parents else ops.ones(())}
         if self.gate_weights is not None:
             weights = ops.convert_to_tensor(self.gate_weights, rates.dtype)
             result["weighted_rate"] = ops.sum(rates * weights) / ops.sum(weights)
-        return {**result, **{f"gate_{g:02d}": rates[g] for g in range(self.num_gates)}}
+        return result
+
+    def rates(self, total=None, count=None):
+        """Returns the rate of each gate, [G], of all images so far or of others of this metric."""
+        total = self.total.value if total is None else total
+        count = self.count.value if count is None else count
+        return reached(ops.divide_no_nan(total, count), self.parents)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "num_gates": self.num_gates,
-            "gate_weights": self.gate_weights,
-        }
+        return {**super().get_config(), "parents": self.parents, "gate_weights": self.gate_weights}

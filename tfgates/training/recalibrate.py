@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from tfgates.graph.nodes import layers_inside
+
 
 def recalibrate(network, batches, progress=None):
     """Replaces the moving moments of every batch norm by their mean over the batches.
@@ -12,7 +14,7 @@ def recalibrate(network, batches, progress=None):
     one device.
 
     Args:
-        network: built `GatedNetwork`, as it trains: gates sample in training mode.
+        network: functional model, as it trains: gates sample in training mode.
         batches: `tf.data.Dataset` of batches whose first element is the images.
         progress: function called with the number of batches done; or None.
 
@@ -21,7 +23,7 @@ def recalibrate(network, batches, progress=None):
     """
     norms = [
         layer
-        for layer in network._flatten_layers()
+        for layer in layers_inside(network)
         if isinstance(layer, keras.layers.BatchNormalization)
     ]
     momenta = [norm.momentum for norm in norms]

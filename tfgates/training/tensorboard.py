@@ -9,6 +9,10 @@ import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams import api as hparams
 
+from tfgates.base.files import put_in_place
+from tfgates.gated import num_gates
+from tfgates.training.callbacks import OF_GATE
+
 FILES = "events.out.tfevents.*"
 # Keras counts the epochs in these by training steps.
 BY_STEP = "_vs_iterations"
@@ -31,7 +35,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
     def on_epoch_end(self, epoch, logs=None):
         super().on_epoch_end(epoch, logs)
-        if self.model.network.num_gates:
+        if num_gates(self.model.network):
             self._write_rates(epoch)
         # What has a checkpoint is not written again, so it must not be lost in a buffer.
         for writer in self._writers.values():
@@ -50,7 +54,7 @@ def gate_rates(log):
     """Reads the rates of all gates from a CSV log: [epochs, G]."""
     with log.open(newline="") as file:
         header, *rows = csv.reader(file)
-    gates = [index for index, name in enumerate(header) if name.startswith("gate_")]
+    gates = [index for index, name in enumerate(header) if name.startswith(OF_GATE)]
     return np.array([[float(row[index]) for index in gates] for row in rows])
 
 
@@ -100,7 +104,7 @@ def keep_events(folder, epochs, steps):
         with tf.io.TFRecordWriter(str(unfinished)) as writer:
             for record in records:
                 writer.write(record)
-        unfinished.replace(path)
+        put_in_place(unfinished, path)
 
 
 def _is_finished(event, epochs, steps):
