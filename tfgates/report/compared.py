@@ -36,9 +36,9 @@ COMPARED = (
 )
 
 
-def evaluate(record):
-    """The command that measures a run."""
-    return f"python -m tfgates.tools.evaluate --run={shlex.quote(record.name)}"
+def evaluate(name):
+    """The command that measures the run of a folder."""
+    return f"python -m tfgates.tools.evaluate --run={shlex.quote(str(name))}"
 
 
 def results(records):
@@ -70,7 +70,7 @@ def not_evaluated(record):
     """A note in place of results."""
     return Missing(
         f"{record.name} has not been evaluated: metrics.json is missing. This makes it:",
-        evaluate(record),
+        evaluate(record.name),
     )
 
 
@@ -91,7 +91,7 @@ def costs(records):
             Missing(
                 f"{one.name} has no sweep of the threshold: tau.csv is missing. This makes it, "
                 "where there are learned gates:",
-                evaluate(one),
+                evaluate(one.name),
             )
             for one in learned
         ),

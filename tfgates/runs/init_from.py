@@ -1,6 +1,7 @@
 """Where a network's first weights come from: TorchVision, or a run of one's own."""
 
 import pathlib
+import shlex
 
 import numpy as np
 
@@ -103,7 +104,7 @@ def _load_run(network, run):
     if _places(source) != _places(network):
         raise UserError(
             f"{folder} is a pruned network, without some blocks of {network.name}. Pass "
-            f"--network=run:{folder} instead of --init_from={folder}."
+            f"{shlex.quote(f'--network=run:{folder}')} instead of --init_from."
         )
     parts = [(source.stem, network.stem)]
     for theirs, own in zip(source.blocks, network.blocks, strict=True):

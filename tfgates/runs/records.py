@@ -10,6 +10,7 @@ import numpy as np
 
 from tfgates.base.errors import UserError
 from tfgates.inference.passes import Result
+from tfgates.report.compared import evaluate
 from tfgates.report.sweep import COLUMNS
 
 # What reading a file of the right form never raises.
@@ -98,7 +99,7 @@ class Record:
         if found != num_gates:
             raise UserError(
                 f"{self.name}/metrics.json is of a network with {found} gates, and model.keras has "
-                f"{num_gates}. Evaluate it: python -m tfgates.tools.evaluate --run={self.name}."
+                f"{num_gates}. Evaluate it: {evaluate(self.name)}."
             )
 
 
@@ -146,8 +147,7 @@ def _read(path, reader):
     except (*DAMAGE, OSError, csv.Error) as error:
         raise UserError(
             f"{path} is damaged: {type(error).__name__}, {str(error)[:200]}. Make it anew: metrics "
-            f"and thresholds with python -m tfgates.tools.evaluate --run={path.parent}, logs by "
-            "training; or move it away."
+            f"and thresholds with {evaluate(path.parent)}, logs by training; or move it away."
         ) from error
 
 

@@ -7,6 +7,7 @@ turn, beside the same network without gates as Keras itself exports it. Prints r
 time, which is what a busy server pays, and of wall time.
 """
 
+import shlex
 import tempfile
 
 import numpy as np
@@ -132,10 +133,11 @@ def recommendation(ways, seconds):
     if skip is None:
         return "\nThe network without gates is the fastest here: its gates do not pay at this size."
     half = " --mixed_precision=bfloat16" if HALF.value == "bfloat16" else ""
-    tau = "" if TAU.value == TAU.default else f" --tau={TAU.value:g}"
+    tau = [] if TAU.value == TAU.default else [f"--tau={TAU.value:g}"]
+    tool = ["python", "-m", "tfgates.tools.export"]
     return (
         f"\nLeast process CPU time, {ratios[best]:.2f} of the network without gates:\n"
-        f"  python -m tfgates.tools.export --run={RUN.value} --skip={skip}{tau}\n"
+        f"  {shlex.join([*tool, f'--run={RUN.value}', f'--skip={skip}', *tau])}\n"
         f"  server flags: --tensorflow_intra_op_parallelism={intra} "
         f"--tensorflow_inter_op_parallelism={inter}{half}"
     )

@@ -16,6 +16,7 @@ from absl import flags
 import tfgates.settings.flags
 from tfgates.base import command
 from tfgates.base.errors import UserError
+from tfgates.report.compared import evaluate
 from tfgates.report.runs import as_text, figures, summary, write_csv
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.grid import read_grid
@@ -90,10 +91,7 @@ def row(point):
     folder = point.settings.output_dir
     metrics = read_metrics(RunFolder(folder))
     if metrics is None:
-        raise UserError(
-            f"{folder} has lost its metrics.json. Make it anew: python -m tfgates.tools.evaluate "
-            f"--run={folder}."
-        )
+        raise UserError(f"{folder} has lost its metrics.json. Make it anew: {evaluate(folder)}.")
     cpu, wall = seconds(folder)
     return {
         "run": folder,
