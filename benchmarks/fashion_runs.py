@@ -21,7 +21,7 @@ from tfgates.runs.folder import RunFolder
 from tfgates.runs.grid import read_point
 from tfgates.runs.many import seconds, train_all
 from tfgates.runs.records import read_metrics
-from tfgates.settings.config import FREE
+from tfgates.settings.flags import TABLE
 
 RESULTS = pathlib.Path(__file__).with_name("results") / "fashion_mnist.csv"
 # Of networks with gates, and of runs that were timed.
@@ -154,7 +154,7 @@ def checksum(one):
     values = {
         name: list(map(str, value)) if isinstance(value, tuple) else value
         for name, value in dataclasses.asdict(one).items()
-        if name == "epochs" or name not in FREE
+        if name == "epochs" or not TABLE[name].resumes
     }
     values = {name: value for name, value in values.items() if value != flags.FLAGS[name].default}
     values["network"] = pathlib.Path(one.network).name

@@ -35,3 +35,11 @@ def assert_trained_alike(resumed, whole):
     for name in ("log.csv", "rates.csv", "metrics.json", "data.json"):
         assert (resumed.path / name).read_text() == (whole.path / name).read_text(), name
     assert steps(resumed.tensorboard) == steps(whole.tensorboard)
+
+
+def contents(folder):
+    """Returns the bytes of all files of a folder by their names, and None of the folders in it."""
+    return {
+        str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+    }

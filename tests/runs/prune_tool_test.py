@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shlex
 import shutil
 
 import numpy as np
@@ -14,6 +15,7 @@ from tfgates.network import GatedNetwork
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Threshold
 from tfgates.runs.folder import RunFolder
+from tfgates.settings.flags import TABLE
 from tfgates.training.classifier import GatedClassifier
 
 PRUNE = ("-m", "tfgates.tools.prune")
@@ -23,7 +25,7 @@ IMAGES = np.random.default_rng(0).integers(0, 255, (16, 32, 32, 3)).astype("floa
 @pytest.fixture(scope="module")
 def one_sided(whole_run, tmp_path_factory):
     """A run whose gates are closed for every image, open for every image, and open for half."""
-    run = RunFolder(tmp_path_factory.mktemp("runs") / "large")
+    run = RunFolder(tmp_path_factory.mktemp("it's a folder") / "large")
     shutil.copytree(whole_run[0].path, run.path)
     classifier = run.load_classifier()
     network = classifier.network
@@ -114,7 +116,7 @@ def test_a_pruned_run_is_pruned_again_until_nothing_is_left(pruned):
 def test_a_pruned_run_is_trained_further_and_resumes(pruned):
     run, output = pruned
     (command,) = re.findall(r"^  python (train.py .*)$", output, re.MULTILINE)
-    flags = command.split()
+    flags = shlex.split(command)
     tuned = RunFolder(run.path.with_name("small-tuned"))
     assert f"--output_dir={tuned.path}" in flags
     finished = forked(*flags)
@@ -150,12 +152,24 @@ def test_independent_gates_go_altogether(copied_run):
     copied_run.save_classifier(GatedClassifier(network), copied_run.model)
     # What was trained from new weights is not to lose them when it is trained further.
     flags = copied_run.flags.read_text()
-    copied_run.flags.write_text(flags.replace("fresh_weights=false", "fresh_weights=true"))
-    assert "--fresh_weights=true" in copied_run.flags.read_text()
+    assert "--fresh_weights=false\n" in flags
+    assert "--jit=false\n" in flags
+    flags = flags.replace("--fresh_weights=false", "--fresh_weights=true")
+    # And what an older file lacks has its default, what is unknown is left out.
+    copied_run.flags.write_text(flags.replace("--jit=false", "--colour=red"))
     small = RunFolder(f"{copied_run.path}-pruned")
     finished = forked(*PRUNE, f"--run={copied_run.path}", "--tau=0.6")
     assert finished.returncode == 0, finished.stderr
-    assert "fresh_weights" not in small.flags.read_text()
+    assert "left out: --colour=red." in finished.stdout
+    written = [line.partition("=")[0][2:] for line in small.flags.read_text().splitlines()]
+    assert "jit" in written
+    assert set(TABLE) - set(written) == {
+        *("init_from", "fresh_weights", "statistics", "warmup_epochs"),
+        *("gated", "filter_groups", "last_probability", "block_targets", "target_penalty"),
+        *("target_unit", "target_schedule", "anneal_step", "anneal_epochs", "anneal_targets"),
+        *("target_window", "target_momentum", "relax_epochs", "sample_epochs"),
+    }
+    assert set(written) < set(TABLE)
     assert (
         "\nProjection alone: block_01.\nAlways run: block_00.\nFilters sliced: block_02.\n"
         in finished.stdout

@@ -1,6 +1,8 @@
 """A run folder holds what the README names; what was damaged or changed in it is named."""
 
 import json
+import re
+import shlex
 
 import keras
 import pytest
@@ -9,6 +11,7 @@ from processes import forked
 
 from tfgates.base.errors import UserError
 from tfgates.runs.folder import RunFolder
+from tfgates.runs.records import Record
 
 
 def test_a_run_folder_holds_what_the_readme_names(whole_run):
@@ -64,6 +67,44 @@ def test_tools_say_that_the_model_is_older_than_the_training(copied_run, capsys)
     copied_run.flags.write_text(flags.replace("--epochs=3", "--epochs=9"))
     copied_run.warn_if_unfinished()
     assert "epoch 3 of 9" in capsys.readouterr().out
+
+
+def test_flags_of_another_version_are_read(copied_run, capsys):
+    run = copied_run
+    flags = run.load_flags()
+    assert (flags["network"], flags["epochs"]) == ("cifar_resnet8", "3")
+    text = run.flags.read_text()
+    assert "\n--mix=none\n" in text
+    run.flags.write_text(text.replace("--mix=none", "--colour=red"))
+    # What was unknown to it has its default; what is unknown here is named, once.
+    for _ in range(2):
+        assert run.load_flags() == flags
+    note = f"Note: {run.flags} has lines of unknown flags, left out: --colour=red.\n"
+    assert capsys.readouterr().out == note
+    assert Record.read(run).flags == flags
+    run.flags.unlink()
+    assert run.load_flags() == {}
+
+
+def test_commands_are_for_the_shell(copied_run, capsys, tmp_path):
+    run = RunFolder(copied_run.path.rename(tmp_path / "it's a run"))
+    flags = run.flags.read_text()
+    run.flags.write_text(flags.replace("--epochs=3", "--epochs=9"))
+    run.warn_if_unfinished()
+    command = capsys.readouterr().out.partition("epoch 3 of 9. ")[2].removesuffix(" finishes it.\n")
+    assert shlex.split(command) == ["python", "train.py", f"--flagfile={run.flags}"]
+    missing = RunFolder(tmp_path / "no 'run'")
+    for one, flag in ((run, f"--flagfile={run.flags}"), (missing, f"--output_dir={missing.path}")):
+        one.model.unlink(missing_ok=True)
+        with pytest.raises(UserError) as refused:
+            one.require_model()
+        command = re.search(r"Train it with (.*), or name", str(refused.value))[1]
+        assert shlex.split(command) == ["python", "train.py", flag]
+    run.metrics.write_text("{")
+    with pytest.raises(UserError) as refused:
+        Record.read(run)
+    command = re.search(r"thresholds with (.*), logs by", str(refused.value))[1]
+    assert shlex.split(command) == ["python", "-m", "tfgates.tools.evaluate", f"--run={run.path}"]
 
 
 def test_another_data_set_under_the_same_name_is_refused(copied_run, training):

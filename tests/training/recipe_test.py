@@ -10,7 +10,7 @@ from trained import batches, compiled
 from tfgates import losses
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Expected
-from tfgates.settings import target_flags
+from tfgates.settings import targets
 from tfgates.training.recalibrate import recalibrate
 from tfgates.training.schedule import StepDecay
 
@@ -84,8 +84,8 @@ def test_a_list_of_targets_has_one_for_each_gate(target_loss):
 
 def test_the_targets_of_convnet_aig_open_six_blocks_for_good():
     found = train_settings("--flagfile=flags/r50_aig.cfg", "--target_rate=0.4")
-    assert target_flags.always_open(found) == (0, 1, 3, 7, 13, 15)
-    assert target_flags.gate_targets(found) == [0.8, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.7]
+    assert targets.always_open(found) == (0, 1, 3, 7, 13, 15)
+    assert targets.gate_targets(found) == [0.8, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.7]
     network = cifar_resnet(14, 10, always_open=(0, 5))
     assert network.num_gates == 4
 

@@ -8,8 +8,8 @@ from tfgates.base.progress import progress
 from tfgates.data.preprocess import STATISTICS, STATISTICS_SAMPLE, measure
 from tfgates.networks import NETWORKS
 from tfgates.runs import from_run, init_from
-from tfgates.settings import target_flags
-from tfgates.settings.flags import OF_RUN
+from tfgates.settings import targets
+from tfgates.settings.network import is_of_run
 from tfgates.training.classifier import GatedClassifier
 from tfgates.training.schedule import StepDecay
 
@@ -18,7 +18,7 @@ def choose_statistics(settings, dataset, preprocessing):
     """Returns the mean and std with which the network standardizes raw pixels."""
     if settings.statistics in STATISTICS:
         return STATISTICS[settings.statistics]
-    if settings.network.startswith(OF_RUN):
+    if is_of_run(settings.network):
         return from_run.pixel_statistics(settings)
     if settings.statistics == "auto" and settings.init_from:
         return init_from.pixel_statistics(settings.init_from)
@@ -29,8 +29,8 @@ def choose_statistics(settings, dataset, preprocessing):
 
 def build_network(settings, num_classes, statistics):
     """Builds the `GatedNetwork`, a new one or that of another run."""
-    synchronized = tf.distribute.has_strategy()
-    if settings.network.startswith(OF_RUN):
+    synchronized = settings.sync_batch_norm and tf.distribute.has_strategy()
+    if is_of_run(settings.network):
         return from_run.load(settings, synchronized)
     size = settings.image_size
     return NETWORKS[settings.network](
@@ -38,7 +38,7 @@ def build_network(settings, num_classes, statistics):
         gate=settings.gate,
         gated=settings.gated,
         filter_groups=settings.filter_groups,
-        always_open=target_flags.always_open(settings),
+        always_open=targets.always_open(settings),
         last_probability=settings.last_probability,
         seed=settings.seed,
         synchronized=synchronized,
@@ -55,11 +55,11 @@ def build_classifier(settings, num_classes, steps, statistics):
     classifier = GatedClassifier(
         network,
         target_loss=settings.target_loss,
-        target_rate=target_flags.gate_targets(settings),
+        target_rate=targets.gate_targets(settings),
         target_weight=0 if settings.gate == "stochastic_depth" else settings.target_weight,
         target_penalty=settings.target_penalty,
         gate_weights=removable if settings.target_unit == "multiply_adds" else None,
-        schedule=target_flags.schedule(settings),
+        schedule=targets.schedule(settings),
         weight_decay=settings.weight_decay,
         decayed=settings.decayed,
     )
@@ -78,6 +78,6 @@ def build_classifier(settings, num_classes, steps, statistics):
         loss=crossentropy(from_logits=True),
         # Weighted, so that the fillers of the last evaluation batch do not count.
         weighted_metrics=["accuracy"],
-        jit_compile=False,
+        jit_compile=settings.jit,
     )
     return classifier

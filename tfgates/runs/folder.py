@@ -1,9 +1,10 @@
 """A run folder: what a training run leaves behind, and how tools read it."""
 
 import dataclasses
-import fcntl
+import functools
 import json
 import pathlib
+import shlex
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from tfgates.base.errors import UserError
 from tfgates.base.files import write_json
 from tfgates.data.preprocess import Preprocessing
+from tfgates.settings import flagfile
 from tfgates.training import checkpoint
 from tfgates.training.classifier import GatedClassifier
 
@@ -58,26 +60,6 @@ class RunFolder:
         self.budget_picture = self.path / "budget.png"
         self.report = self.path / "report.html"
         self.export = self.path / "export"
-
-    def lock(self):
-        """Makes the folder, and keeps other processes from training in it until this one ends.
-
-        Raises:
-            UserError: it cannot be made, or another process trains in it.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / ".lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"Another process trains in {self.path}. Wait for it, or choose another "
-                "--output_dir."
-            ) from error
-        except OSError as error:
-            raise UserError(
-                f"--output_dir={self.path} cannot be used as a run folder: {error}. Choose another."
-            ) from error
 
     def write_data(self, dataset, preprocessing, statistics):
         """Writes what the run is trained on.
@@ -163,43 +145,49 @@ class RunFolder:
         return tuple(data["mean"]), tuple(data["std"])
 
     def load_flags(self):
-        """Loads the flags of the training, texts by name; those of a lost file are missing.
+        """Loads the flags of the training, texts by name; of a lost file there are none.
+
+        One that an older file lacks has its default. Unknown ones are named in a line, once.
 
         Raises:
             UserError: the file cannot be read.
         """
         if not self.flags.exists():
             return {}
-        try:
-            lines = self.flags.read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise self._unreadable(self.flags, error) from error
-        return dict(line[2:].split("=", 1) for line in lines if "=" in line)
+        texts, unknown = flagfile.read(self.flags)
+        if unknown:
+            _note(f"{self.flags} has lines of unknown flags, left out: {', '.join(unknown)}.")
+        return texts
 
     def warn_if_unfinished(self):
         """Prints a line where training went on after `model` was made, and has not ended."""
         finished = max(checkpoint.files(self.checkpoints), default=0)
         wanted = self.load_flags().get("epochs", "")
         if finished and wanted.isdecimal() and finished < int(wanted):
+            command = shlex.join(["python", "train.py", f"--flagfile={self.flags}"])
             print(
                 f"Note: {self.model} is older than the training, which stands at epoch {finished} "
-                f"of {wanted}. python train.py --flagfile={self.flags} finishes it.",
+                f"of {wanted}. {command} finishes it.",
                 flush=True,
             )
 
     def _unreadable(self, path, error):
         if not path.exists():
-            command = f"--output_dir={self.path}"
-            if self.flags.exists():
-                command = f"--flagfile={self.flags}"
+            known = self.flags.exists()
+            flag = f"--flagfile={self.flags}" if known else f"--output_dir={self.path}"
             return UserError(
                 f"{self.path} holds no finished run: {path.name} is missing. Train it with "
-                f"python train.py {command}, or name another folder."
+                f"{shlex.join(['python', 'train.py', flag])}, or name another folder."
             )
         return UserError(
             f"{path} cannot be read: {str(error)[:200]}. Train the run again, or name another "
             "folder."
         )
+
+
+@functools.cache
+def _note(text):
+    print(f"Note: {text}", flush=True)
 
 
 def _description(dataset, preprocessing):

@@ -12,7 +12,7 @@ from tfgates.base.errors import UserError
 from tfgates.gates import GATES
 from tfgates.networks.residual import noise_streams
 from tfgates.runs.folder import RunFolder
-from tfgates.settings.flags import OF_RUN
+from tfgates.settings.network import split
 
 # These layers compute in float32 whatever the precision of the run, see `tfgates.networks`.
 FULL_PRECISION = ("Dense", "Rescaling")
@@ -106,7 +106,7 @@ def gate_kind(network):
 
 
 def _run(settings):
-    path = pathlib.Path(settings.network.removeprefix(OF_RUN))
+    path = pathlib.Path(split(settings.network)[1])
     if path == pathlib.Path() or not path.is_dir():
         raise UserError(
             "--network=run:PATH names the folder of a finished run. "

@@ -1,0 +1,32 @@
+"""What --network names: a builder, or as KIND:VALUE a network that exists already."""
+
+from tfgates.networks import NETWORKS
+
+# The network of a run folder.
+RUN = "run"
+KINDS = {RUN: "run:PATH of a run folder"}
+RULE = f"is {', '.join(NETWORKS)}, or {', '.join(KINDS.values())}"
+
+
+def split(network):
+    """Splits --network=KIND:VALUE.
+
+    Args:
+        network: value of the flag.
+
+    Returns:
+        Kind and value; the kind of a name in `NETWORKS` is None.
+    """
+    kind, colon, value = network.partition(":")
+    return (kind, value) if colon else (None, network)
+
+
+def is_known(network):
+    """Whether a network is of a known name or kind; whether it is there is not looked at."""
+    kind, value = split(network)
+    return value in NETWORKS if kind is None else kind in KINDS
+
+
+def is_of_run(network):
+    """Whether it is the network of a run folder, run:PATH."""
+    return split(network)[0] == RUN
