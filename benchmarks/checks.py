@@ -5,12 +5,12 @@ from absl import flags
 from tfgates.networks import NETWORKS
 
 
-def are_cases(flag, form):
+def are_cases(flag, form, is_network=NETWORKS.__contains__):
     """Lets a flag, one text or a list, hold networks in a form as NAME:PIXELS alone."""
 
     def fits(value):
         texts = [value] if isinstance(value, str) else value
-        return bool(texts) and all(_is_case(text, form.count(":")) for text in texts)
+        return bool(texts) and all(_is_case(text, form.count(":"), is_network) for text in texts)
 
     flags.register_validator(flag, fits, f"is {form}, a network of {', '.join(NETWORKS)}.")
 
@@ -33,10 +33,10 @@ def are_among(flag, names):
     )
 
 
-def _is_case(text, numbers):
-    name, *rest = text.split(":")
+def _is_case(text, numbers, is_network):
+    name, *rest = text.rsplit(":", numbers)
     return (
-        name in NETWORKS
+        is_network(name)
         and len(rest) == numbers
         and all(one.isdecimal() and int(one) > 0 for one in rest)
     )

@@ -20,8 +20,8 @@ from tfgates.report.sweep import COLUMNS
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.grid import read_point
 from tfgates.runs.many import seconds, train_all
-from tfgates.runs.records import read_metrics
-from tfgates.settings.config import FREE
+from tfgates.runs.records import require_metrics
+from tfgates.settings.flags import TABLE
 
 RESULTS = pathlib.Path(__file__).with_name("results") / "fashion_mnist.csv"
 # Of networks with gates, and of runs that were timed.
@@ -98,7 +98,7 @@ def row(one):
     return {
         "run": pathlib.Path(one.output_dir).name,
         "flags": checksum(one),
-        **summary(read_metrics(RunFolder(one.output_dir))),
+        **summary(require_metrics(RunFolder(one.output_dir))),
         "cpu_seconds": seconds(one.output_dir)[0],
     }
 
@@ -154,7 +154,7 @@ def checksum(one):
     values = {
         name: list(map(str, value)) if isinstance(value, tuple) else value
         for name, value in dataclasses.asdict(one).items()
-        if name == "epochs" or name not in FREE
+        if name == "epochs" or not TABLE[name].resumes
     }
     values = {name: value for name, value in values.items() if value != flags.FLAGS[name].default}
     values["network"] = pathlib.Path(one.network).name

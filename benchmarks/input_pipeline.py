@@ -4,8 +4,9 @@
     python -m benchmarks.input_pipeline --dataset=folder:PATH
 
 The bound reads the same files, decodes a random window of each and scales it, in parallel, and does
-nothing else. With --photos, tiles of 500 x 375 pixels, the usual size in ImageNet, are cut from
-large photographs first (Debian's package mate-backgrounds holds twelve).
+nothing else; beside it stands the same without antialiasing. With --photos, tiles of 500 x 375
+pixels, the usual size in ImageNet, are cut from large photographs first (Debian's package
+mate-backgrounds holds twelve).
 """
 
 import datetime
@@ -67,10 +68,17 @@ def alternatives(dataset):
     def window(image_bytes, seed):
         begin, size = sample_window(tf.io.extract_jpeg_shape(image_bytes), seed)
         crop = tf.concat([begin[:2], size[:2]], axis=0)
-        return tf.shape(tf.image.decode_and_crop_jpeg(image_bytes, crop, channels=3))
+        return tf.image.decode_and_crop_jpeg(image_bytes, crop, channels=3)
+
+    def aliased(image_bytes, seed):
+        image = tf.image.resize(window(image_bytes, seed), [SIZE, SIZE])
+        return tf.image.stateless_random_flip_left_right(image, seed)
 
     return {
-        "read, decode the window": bound(window),
+        "read, decode the window": bound(
+            lambda image_bytes, seed: tf.shape(window(image_bytes, seed))
+        ),
+        "and scale and flip it, without antialiasing": bound(aliased),
         "and scale and flip it (the bound)": bound(
             lambda image_bytes, seed: resized_crop_flip(image_bytes, preprocessing, seed)
         ),

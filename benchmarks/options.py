@@ -27,9 +27,9 @@ from tfgates.base import command
 from tfgates.data.preprocess import Preprocessing
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel
+from tfgates.export.timing import SIDE_BY_SIDE, Served
 from tfgates.networks import NETWORKS
 from tfgates.report.timing import hardware, interleaved, ratio, table
-from tfgates.export.timing import SIDE_BY_SIDE, Served
 
 NETWORK = flags.DEFINE_string("network", "resnet50:224", "NAME:PIXELS.")
 checks.are_cases("network", "NAME:PIXELS")

@@ -5,7 +5,7 @@ pip install -c constraints.txt -e ".[runtimes]"
 
 import importlib.util
 
-from tfgates.export.timing import CORES
+from tfgates.base.cores import CORES
 
 
 def onnx_runtime(path):

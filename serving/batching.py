@@ -1,11 +1,11 @@
 """Requests of one signature merged along their first axis, and the answers split again."""
 
 import dataclasses
-import os
 
 import numpy as np
 from refused import invalid
 
+from tfgates.base.cores import CORES
 from tfgates.base.errors import UserError
 
 
@@ -24,7 +24,7 @@ class Batching:
     max_batch_size: int = 1000
     timeout_seconds: float = 0.0
     max_enqueued_batches: int = 10
-    threads: int = os.cpu_count() or 1
+    threads: int = CORES
     allowed_batch_sizes: tuple[int, ...] = ()
 
     @classmethod

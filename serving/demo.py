@@ -6,6 +6,7 @@ python serving/demo.py --run=runs/demo
 import contextlib
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 
@@ -26,7 +27,7 @@ HERE = pathlib.Path(__file__).parent
 IMAGES = 8
 # Not run on the authors' machine, which has no docker engine.
 DOCKER = """\
-docker run --rm -p 8500:8500 -v "{export}:/models/gated" -e MODEL_NAME=gated \\
+docker run --rm -p 8500:8500 -v {volume} -e MODEL_NAME=gated \\
     tensorflow/serving:2.20.0"""
 
 
@@ -43,7 +44,7 @@ def main():
     if run.picture.exists():
         print(f"Picture:    {run.picture}")
     print("The same export in production:")
-    print(DOCKER.format(export=run.export.resolve()))
+    print(DOCKER.format(volume=shlex.quote(f"{run.export.resolve()}:/models/gated")))
 
 
 def write_images(run):

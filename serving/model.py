@@ -1,12 +1,12 @@
 """One version of a model, in a TensorFlow session of its own, as in TensorFlow Serving."""
 
-import os
 import pathlib
 
 import tensorflow as tf
 from refused import CODES, Refused, invalid
 from tensorflow.core.protobuf import rewriter_config_pb2
 
+from tfgates.base.cores import CORES
 from tfgates.base.errors import UserError
 
 tf1 = tf.compat.v1
@@ -23,7 +23,7 @@ def session_config(intra_op=1, inter_op=0, mixed_precision=""):
     """
     config = tf1.ConfigProto(
         intra_op_parallelism_threads=intra_op,
-        inter_op_parallelism_threads=inter_op or os.cpu_count() or 1,
+        inter_op_parallelism_threads=inter_op or CORES,
         # Without it the first session of the process would set the number for all.
         use_per_session_threads=True,
     )

@@ -42,8 +42,8 @@ class Gated(keras.layers.Layer):
     are 0 where it is closed itself.
 
     Raises:
-        ValueError: `otherwise` or gates inside of `then` together with several groups; `keep_one`
-            with one.
+        ValueError: `otherwise` or gates inside of `then` together with several groups; groups that
+            do not divide the filters; `keep_one` with one group.
     """
 
     def __init__(self, then, gate, otherwise=None, keep_one=False, seed=None, **kwargs):
@@ -59,6 +59,12 @@ class Gated(keras.layers.Layer):
             raise ValueError(
                 f"One gate closes the gates inside of `then`. Received: a gate of {self.groups} "
                 "groups around gates. Pass one with groups=1."
+            )
+        channels = features_and_decisions(then)[0].shape[-1]
+        if self.groups > 1 and channels % self.groups:
+            raise ValueError(
+                f"`groups` divides the filters, {channels} of {self.name}. Received: "
+                f"groups={self.groups}."
             )
         if keep_one and self.groups == 1:
             raise ValueError("`keep_one` of 1 group could never close. Pass a gate with `groups`.")
@@ -121,7 +127,8 @@ class Gated(keras.layers.Layer):
             mask = ops.cast(as_mask(z, features.shape), features.dtype)
             features = features * mask
             if self.otherwise is not None:
-                features = features + self.otherwise(inputs, training=training) * (1 - mask)
+                other = ops.cast(self.otherwise(inputs, training=training), features.dtype)
+                features = features + other * (1 - mask)
         return features, ops.concatenate([z, *(z * nested for nested in inside)], axis=-1)
 
     def compute_output_spec(self, inputs, policy=None, training=False):
@@ -300,9 +307,9 @@ class Decisions(keras.layers.Concatenate):
         super().__init__(**{**kwargs, "dtype": full_precision(kwargs.get("dtype"))})
 
 
-def joined(decisions):
+def joined(decisions, name=None):
     """Puts symbolic decisions side by side."""
-    return decisions[0] if len(decisions) == 1 else Decisions(name="decisions")(decisions)
+    return decisions[0] if len(decisions) == 1 else Decisions(name=name)(decisions)
 
 
 def _split_at_norm(then):

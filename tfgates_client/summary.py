@@ -53,5 +53,6 @@ class Summary:
         if classified := self.images - failed:
             parts.append(f"{self._macs / classified / 1e6:.2f} M multiply-adds on average")
             if self._macs_full:
-                parts.append(f"{100 * (1 - self._macs / self._macs_full):.1f} % saved")
+                saved = round(100 * (1 - self._macs / self._macs_full), 1)
+                parts.append(f"{saved + 0:.1f} % saved")  # + 0 makes 0.0 of -0.0
         return ", ".join(parts)

@@ -25,6 +25,8 @@ BAD_FLAGS = [
     (["stray"], ["stray"]),
     (["--strategy=mirrored", "--replicas=3", "--batch_size=64"], ["--batch_size", "3"]),
     (["--replicas=2"], ["--replicas=2", "--strategy=mirrored"]),
+    (["--jit", "--strategy=mirrored", "--replicas=2"], ["--jit", "one replica", "2 replicas"]),
+    (["--nosync_batch_norm"], ["--sync_batch_norm=false", "several replicas", "mirrored"]),
     (["--epochs=99999999999999999999"], ["--epochs"]),
     (["--decay_epochs=99999999999999999999"], ["--decay_epochs"]),
     (["--output_dir="], ["--output_dir"]),

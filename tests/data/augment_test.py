@@ -7,8 +7,14 @@ import pytest
 import tensorflow as tf
 from examples import PREPROCESSING, operations
 
-from tfgates.data.augment import MIN_AREA, Augmentation, crop_flip, resized_crop_flip
-from tfgates.data.preprocess import Preprocessing, decode
+from tfgates.data.augment import (
+    MIN_AREA,
+    Augmentation,
+    crop_flip,
+    resized_crop_flip,
+    sample_window,
+)
+from tfgates.data.preprocess import Preprocessing, decode, scaled
 from tfgates.data.strong_augment import MIXES, rand_augment
 
 # A photograph of 600 x 512 pixels that comes with matplotlib.
@@ -79,6 +85,17 @@ def test_of_a_jpeg_the_window_alone_is_decoded_to_the_same_pixels(jpeg):
     assert "DecodeAndCropJpeg" in used_by(
         lambda text: resized_crop_flip(text, Preprocessing(96), seeds(1)[0]), spec
     )
+
+
+def test_a_window_is_scaled_as_an_image_is_in_evaluation(jpeg):
+    """Not by every n-th pixel: what a large photo loses in detail is averaged in both."""
+    image = decode(jpeg)
+    png = tf.io.encode_png(image)
+    for seed in seeds(6):
+        window = resized_crop_flip(png, Preprocessing(48), seed).numpy()
+        expected = scaled(tf.slice(image, *sample_window(tf.shape(image), seed)), 48).numpy()
+        flipped = np.abs(window - expected[:, ::-1]).max() < np.abs(window - expected).max()
+        np.testing.assert_array_equal(window, expected[:, ::-1] if flipped else expected)
 
 
 def used_by(function, *arguments):

@@ -9,10 +9,11 @@ from export_fixtures import masked, scores_by_class
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-from tfgates import costs
 from tfgates.export import skipping
-from tfgates.export.fold import fold
-from tfgates.export.network import Block
+from tfgates.export.arms import Arms
+from tfgates.export.interpreter import Graph
+from tfgates.gated import num_gates
+from tfgates.graph.count import count
 from tfgates.policies import Threshold
 
 pytest_plugins = ["export_fixtures"]
@@ -23,13 +24,13 @@ TAUS = [0.01, 0.3, 0.5, 0.7, 0.99]
 @pytest.mark.parametrize("batch", [1, 7, 32])
 def test_skipped_equals_masked(exported, batch):
     encoded = real_images(batch, "test")[0]
-    counted = costs.count(exported.network, (32, 32, 3))
+    counted = skipping.as_run(count(exported.network), exported.network, exported.model.skip)
     for tau in TAUS:
         answer = exported.answer(
             "predict_tau", image_bytes=tf.constant(encoded), tau=tf.fill([batch], tau)
         )
         # Independent gates were decided when the model was exported, at 0.5.
-        decided = len(exported.model.fixed) == exported.network.num_gates
+        decided = len(exported.model.fixed) == num_gates(exported.network)
         expected = masked(exported.gate, 0.5 if decided else tau)
         probabilities, decisions = (values[:batch] for values in expected)
         np.testing.assert_allclose(scores_by_class(answer), probabilities, atol=1e-5)
@@ -96,24 +97,30 @@ def test_a_closed_block_runs_no_convolution(skips, tmp_path):
     assert executed(0.5) == times * 3 + 2 * at_half
 
 
-def test_gathered_images_alone_go_through_the_branch():
-    """A block that is open for some images of a batch runs on these, and on no others."""
+def test_gathered_images_alone_go_through_an_arm():
+    """A branch that is open for some images of a batch runs on these, and on no others."""
     features = tf.reshape(tf.range(24.0), [6, 2, 2, 1])
     batches = []
 
-    def branch(chosen):
-        batches.append(chosen.numpy()[:, 0, 0, 0].tolist())
-        return 10 * chosen
+    class Noted(keras.layers.Layer):
+        def call(self, chosen):
+            if isinstance(chosen, tf.__internal__.EagerTensor):
+                batches.append(chosen.numpy()[:, 0, 0, 0].tolist())
+            return 10 * chosen
 
-    block = Block(branch=branch, shortcut=None, logits=None)
-    averages = tf.reduce_mean(features, [1, 2])
-    for opened in ([0, 1, 0, 0, 1, 1], [0] * 6, [1] * 6):
-        opened = np.array(opened, bool)
-        behind, means = skipping.gather(block, features, averages, tf.constant(opened))
-        factors = np.where(opened, 11.0, 1.0)[:, None, None, None]
-        np.testing.assert_array_equal(behind, features * factors)
-        np.testing.assert_array_equal(means, tf.reduce_mean(behind, [1, 2]))
-    assert batches == [[4.0, 16.0, 20.0], [0.0, 4.0, 8.0, 12.0, 16.0, 20.0]]
+    start = keras.Input((2, 2, 1))
+    closing = keras.layers.Conv2D(1, 1, kernel_initializer="ones")
+    for otherwise, kept in ((start, 1.0), (closing(start), 1.0)):
+        then = keras.Model(start, Noted()(start))
+        closed = keras.Model(start, otherwise)
+        arms = Arms(*(Graph(model, None, {}) for model in (then, closed)), 0, (2, 2, 1))
+        for opened in ([0, 1, 0, 0, 1, 1], [0] * 6, [1] * 6):
+            opened = np.array(opened, bool)
+            given = [features], [None], tf.zeros([6, 1])
+            (behind,) = skipping.gather(arms, *given, tf.constant(opened))
+            factors = np.where(opened, 10.0, kept)[:, None, None, None]
+            np.testing.assert_array_equal(behind, features * factors)
+    assert batches == 2 * [[4.0, 16.0, 20.0], [0.0, 4.0, 8.0, 12.0, 16.0, 20.0]]
 
 
 def test_no_operation_is_random(exported):
@@ -128,21 +135,3 @@ def test_answers_repeat(dependent):
     first, second = (dependent.answer("serving_default", image_bytes=encoded) for _ in range(2))
     for name, values in first.items():
         np.testing.assert_array_equal(values, second[name])
-
-
-@pytest.mark.parametrize(
-    "layer",
-    [
-        keras.layers.Conv2D(4, 3, activation="relu"),
-        keras.layers.Conv2D(4, 3, dilation_rate=2),
-        keras.layers.ReLU(max_value=6.0),
-        keras.layers.ReLU(negative_slope=0.1),
-        keras.layers.Dense(4, activation="softmax"),
-        keras.layers.BatchNormalization(),
-        keras.layers.Dropout(0.5),
-    ],
-)
-def test_a_layer_that_would_fold_to_wrong_numbers_is_refused(layer):
-    layer.build((None, 8, 8, 3))
-    with pytest.raises(TypeError, match="Export folds"):
-        fold([layer])

@@ -8,6 +8,8 @@ import tensorflow as tf
 from examples import own_lines
 from processes import forked
 
+from tfgates.gated import gates
+
 EXPORT = ("-m", "tfgates.tools.export")
 
 
@@ -48,6 +50,19 @@ def test_every_way_of_exporting_a_run_gives_the_same_answers(copied_run):
         np.testing.assert_array_equal(answer["gates"], answers[0]["gates"])
 
 
+def test_results_of_the_model_before_are_not_those_of_the_export(copied_run):
+    run = copied_run
+    classifier = run.load_classifier()
+    gates(classifier.network)[0].gate.off_on.bias.assign([50.0, 0.0])
+    run.save_classifier(classifier, run.model)
+    exported = forked(*EXPORT, f"--run={run.path}")
+    assert exported.returncode == 0, exported.stderr
+    assert f"Note: {run.metrics} is of another model" in exported.stdout
+    assert about(run.export / "1")["measured"] is None
+    card = (run.export / "1/assets.extra/model_card.md").read_text()
+    assert "not measured at this tau" in card
+
+
 def test_a_published_version_is_not_replaced(copied_run):
     forked(*EXPORT, f"--run={copied_run.path}", "--version=3")
     again = forked(*EXPORT, f"--run={copied_run.path}", "--version=3")
@@ -60,9 +75,10 @@ def test_collapsed_gates_are_fixed_by_their_rate_on_validation_images(copied_run
     run = copied_run
     network = run.load_classifier()
     # One gate open and one closed for all images.
-    for block, odds in zip(network.network.blocks, (-50.0, 50.0), strict=False):
-        block.gate.off_on.bias.assign([0.0, odds])
+    for layer, odds in zip(gates(network.network), (-50.0, 50.0), strict=False):
+        layer.gate.off_on.bias.assign([0.0, odds])
     run.save_classifier(network, run.model)
+    forked("-m", "tfgates.tools.evaluate", f"--run={run.path}", "--taus=", eager=True)
     exported = forked(*EXPORT, f"--run={run.path}", "--fix_collapsed=0.999")
     assert exported.returncode == 0, exported.stderr
     fixed = about(run.export / "1")["fixed_gates"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from examples import PREPROCESSING, STATISTICS, randomize, real_images
+from examples import PREPROCESSING, STATISTICS, gated, randomize, real_images
 from export_fixtures import LABELS, example
 
 from tfgates.export.publish import publish
@@ -81,7 +81,7 @@ def test_pixels_out_of_range_have_their_own_status(dependent, value):
 
 
 def test_a_fixed_tau_and_fewer_classes(tmp_path):
-    network = randomize(cifar_resnet(8, 10, seed=3, statistics=STATISTICS))
+    network = randomize(gated(cifar_resnet(8, 10, statistics=STATISTICS), seed=3))
     model = ServedModel(network, PREPROCESSING, LABELS, tau=1e-6, top_k=3)
     assert publish(model, tmp_path).name == "1"
     answer = model.predict(tf.constant(real_images(2)[0]))

@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from examples import needs_bfloat16
+from functional_models import Thresholds
 
 from benchmarks.graphs import Graphs
 from benchmarks.skipping import Case
-from tfgates.policies import AlwaysOpen
 from tfgates.export.timing import SIDE_BY_SIDE, WIDE, Served
+from tfgates.gated import num_gates
+from tfgates.policies import AlwaysOpen
 
 
 @pytest.fixture(scope="module")
 def graphs(tmp_path_factory):
-    return Graphs("cifar_resnet8", 32, tmp_path_factory.mktemp("graphs"))
+    return Graphs("cifar_resnet8:32", tmp_path_factory.mktemp("graphs"))
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +26,9 @@ def images():
 def test_the_plain_network_is_the_gated_one_with_every_block_open(graphs, images):
     served = Served(graphs.by_keras(graphs.plain, "plain"), WIDE)
     (logits,) = served(images=images).values()
-    expected, _ = graphs.network(images, policy=AlwaysOpen())
+    expected = graphs.network(images, policy=AlwaysOpen())["logits"]
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
-    assert graphs.plain.num_gates == 0
+    assert num_gates(graphs.plain) == 0
     served.close()
 
 
@@ -34,7 +36,7 @@ def test_the_plain_network_is_the_gated_one_with_every_block_open(graphs, images
 def test_decisions_are_forced_image_by_image(graphs, images, skip):
     served = Served(graphs.skipping(graphs.network, skip, skip=skip), SIDE_BY_SIDE)
     case = Case(served, rate=0.4)
-    call = case.on(images, graphs.network.num_gates)
+    call = case.on(images, num_gates(graphs.network))
     for _ in range(4):
         call()
     decisions = np.stack(case.decisions)
@@ -48,17 +50,9 @@ def test_decisions_are_forced_image_by_image(graphs, images, skip):
     forced = served(images=images, log_odds=odds)
     np.testing.assert_array_equal(forced["decisions"], decisions[0])
 
-    class Forced:
-        """Opens the gates in their order as they are told."""
-
-        def __init__(self):
-            self.columns = iter(decisions[0].T.astype("float32"))
-
-        def __call__(self, logits, noise=None):
-            return tf.constant(next(self.columns))
-
-    logits, _ = graphs.network(images, policy=Forced())
-    np.testing.assert_allclose(forced["probabilities"], tf.nn.softmax(logits), atol=1e-5)
+    outputs = graphs.network(images, policy=Thresholds(graphs.network, odds))
+    probabilities = tf.nn.softmax(outputs["logits"])
+    np.testing.assert_allclose(forced["probabilities"], probabilities, atol=1e-5)
     served.close()
 
 

@@ -43,13 +43,18 @@ def small_network(gate="dependent", size=8, synchronized=False):
         synchronized: batch norm over all replicas.
     """
     plain = cifar_resnet(8, 10, (size, size, 3), synchronized=synchronized)
+    options = {"synchronized": synchronized} if gate == "dependent" else {}
+    return gated(plain, gate, seed=7, **options)
+
+
+def gated(plain, gate="dependent", **options):
+    """Gates a network; "none" leaves it plain, "stochastic_depth" decays to a probability of .5."""
     if gate == "none":
         return plain
     if gate == "stochastic_depth":
-        probabilities = iter(linear_decay(3, 0.5))
-        return tfgates.gate(plain, lambda branch: FixedGate(next(probabilities)), seed=7)
-    options = {"synchronized": synchronized} if gate == "dependent" else {}
-    return tfgates.gate(plain, gate, seed=7, **options)
+        probabilities = iter(linear_decay(len(tfgates.branches(plain)), 0.5))
+        return tfgates.gate(plain, lambda branch: FixedGate(next(probabilities)), **options)
+    return tfgates.gate(plain, gate, **options)
 
 
 def exits_network(size=8):
@@ -108,7 +113,7 @@ def open_half(network, images, seed=0):
 
 
 def features_before(network, name):
-    """Returns a model, images -> what enters the gate of that name."""
+    """Returns a model, images -> what enters the gate or layer of that name."""
     return take_policy(keras.Model(network.input, node_of(network, name).input_tensors[0]))
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 from examples import PREPROCESSING, real_images, small_network
 
-from tfgates import costs
+from tfgates.gated import num_gates
+from tfgates.graph.count import count
 from tfgates.inference.by_class import class_means, specialization
 from tfgates.inference.passes import Result
 from tfgates.report.sections import build
@@ -45,10 +46,10 @@ def inside(network, seed=0):
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(10), 4)
     decisions = {
-        name: (rng.random((40, network.num_gates)) < 0.5).astype("float32")
+        name: (rng.random((40, num_gates(network))) < 0.5).astype("float32")
         for name in (THRESHOLD, STOCHASTIC)
     }
-    macs = costs.count(network, SHAPE).executed(decisions[THRESHOLD])
+    macs = count(network, SHAPE).executed(decisions[THRESHOLD])
     pixels = [PREPROCESSING(image).numpy() for image in real_images(4)[0]]
     photos = [
         Photo(image, index, index % 2, decisions[THRESHOLD][index], macs[index])
@@ -71,7 +72,7 @@ def inside(network, seed=0):
 def made_up_page(runs=("runs/one",)):
     """A page of a network of three gates, one closed and one open, with awkward class names."""
     network = small_network(size=32)
-    cost = costs.count(network, SHAPE)
+    cost = count(network, SHAPE)
     records = [
         record(name, cost, [0.0, 1.0, 0.4], seed=str(seed)) for seed, name in enumerate(runs, 1)
     ]

@@ -1,8 +1,12 @@
 """Whether two runs were trained alike, bit by bit."""
 
+import json
+
 import h5py
 import numpy as np
 from event_files import steps
+
+from tfgates.runs.folder import RunFolder
 
 # Running sums of the metrics are no part of what is trained.
 RUNNING = ("_metrics", "gate_rates", "_loss_tracker", "_compile_metrics")
@@ -16,6 +20,13 @@ def arrays(path):
             lambda name, item: found.update({name: item[()]}) if hasattr(item, "shape") else None
         )
     return found
+
+
+def results(run):
+    """Returns metrics.json without the digest of the model's file, which holds its date."""
+    metrics = json.loads(run.metrics.read_text())
+    assert metrics.pop("model_sha256") == RunFolder(run.path).digest
+    return metrics
 
 
 def assert_trained_alike(resumed, whole):
@@ -32,6 +43,15 @@ def assert_trained_alike(resumed, whole):
         resumed.load_classifier().variables, whole.load_classifier().variables, strict=True
     ):
         np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
-    for name in ("log.csv", "rates.csv", "metrics.json", "data.json"):
+    for name in ("log.csv", "rates.csv", "data.json"):
         assert (resumed.path / name).read_text() == (whole.path / name).read_text(), name
+    assert results(resumed) == results(whole)
     assert steps(resumed.tensorboard) == steps(whole.tensorboard)
+
+
+def contents(folder):
+    """Returns the bytes of all files of a folder by their names, and None of the folders in it."""
+    return {
+        str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+    }

@@ -10,24 +10,26 @@ import time
 
 import tensorflow as tf
 from examples import ROOT, real_images
+from own_models import residual_cnn
 from processes import Script, forked
 from shell import Shell
 
 # What stands in the pages, and what is there instead of the reader's own.
 ADDRESS = "127.0.0.1:8500"
 # A flag that stands twice has its last value.
-SMALL_NETWORK = [
-    "--network=cifar_resnet8",
+SMALL_NETWORK = "--network=cifar_resnet8"
+SMALL_RUN = [
     "--image_size=32",
     "--batch_size=8",
     "--steps_per_epoch=2",
     "--epochs=1",
     "--decay_epochs=1",
 ]
+OTHER_NETWORKS = ("--network=keras:", "--network=model:")
 
 
 class Sandbox:
-    """The repository's files, a trained and exported run, pictures; and bash there.
+    """The repository's files, a trained and exported run, pictures, a Keras model; and bash there.
 
     `python` of the commands is forked from a process with TensorFlow, but for the client. A server
     runs beside what comes after it, on a free port, which the client then asks.
@@ -58,6 +60,7 @@ class Sandbox:
             f'base_path: "{folder}/runs/demo/export" }} }}'
         )
         _write_pictures(folder)
+        residual_cnn(size=32).save(folder / "mine.keras")
 
     def __enter__(self):
         self._shell.__enter__()
@@ -92,7 +95,10 @@ class Sandbox:
         trains = "train.py" in script
         # On the flags of a small run it is small already.
         if trains and not any("--flagfile=runs/" in argument for argument in arguments):
-            arguments = [*arguments, *SMALL_NETWORK]
+            arguments = [*arguments, *SMALL_RUN]
+            # What the page is about: a network of Keras, or one of the reader's own.
+            if not any(argument.startswith(OTHER_NETWORKS) for argument in arguments):
+                arguments.append(SMALL_NETWORK)
         eager = trains or "tfgates.tools.evaluate" in script
         return forked(*arguments, folder=self.folder, eager=eager)
 

@@ -2,11 +2,13 @@
 
 import numpy as np
 
+from tfgates.gated import gates
 from tfgates.runs.folder import RunFolder
 from tfgates.training.classifier import GatedClassifier
 
 
 def values(network):
+    """Copies the weights of a network, or of a layer."""
     return [np.asarray(weight).copy() for weight in network.weights]
 
 
@@ -16,7 +18,7 @@ def assert_unchanged(network, before):
 
 
 def gate_weights(network):
-    return [np.asarray(weight).copy() for block in network.blocks for weight in block.gate.weights]
+    return [np.asarray(weight).copy() for one in gates(network) for weight in one.gate.weights]
 
 
 def run(folder, network):

@@ -9,31 +9,34 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 
 # Each room may import from the rooms of earlier lines, and from its own where it is a folder. In
-# runs/ every file is a room.
+# runs/ every file is a room; of graph/, what knows no gate.
 LAYERS = [
     {"base"},
-    {"noise", "norms", "losses", "schedules", "data", "policies", "gates"},
-    {"costs", "blocks"},
-    {"network", "filters"},
-    {"pruning", "networks"},
+    {"noise", "norms", "losses", "schedules", "data", "policies", "graph.nodes"},
+    {"gates", "targets", "graph.macs"},
+    {"gated"},
+    {"graph"},
+    {"networks"},
     {"training", "inference", "export", "report"},
     {"settings"},
     {"runs.folder", "runs.records"},
-    {"speed", "runs.results", "runs.init_from", "runs.from_run"},
-    {"runs.model_card", "runs.grid", "runs.many"},
+    {"runs.results", "runs.init_from", "runs.from_run"},
+    {"runs.model_card", "runs.grid", "runs.many", "runs.network"},
     {"runs.build", "runs.finish", "runs.comparison", "runs.selection", "runs.inside"},
     {"tools"},
 ]
 # What else a room may know of another in its own line.
-NEIGHBOURS = {("policies", "noise")}
-# Data is joined with the rest in train.py and the tools; serving shares its preprocessing.
+NEIGHBOURS = {("policies", "noise"), ("graph.macs", "graph.nodes")}
+FILES = ("graph.nodes", "graph.macs")
+# Data is joined with the rest in the tools; serving shares its preprocessing.
 DATA_IS_KNOWN_TO = {"data", "settings", "tools"} | {
     f"runs.{name}" for name in ("folder", "results", "finish", "selection")
 }
 PREPROCESSING_IS_KNOWN_TO = {"export", "runs.init_from", "runs.build"}
+# The method, the loose files and graph/, is Keras alone; on TensorFlow the noise asks for its
+# replica.
 FRAMEWORKS = {
-    "tensorflow": {"noise", "data", "training", "inference", "export", "speed", "pruning", "tools"}
-    | {"runs.build"},
+    "tensorflow": {"noise", "data", "training", "inference", "export", "tools", "runs.network"},
     "tensorflow_datasets": {"data"},
     "matplotlib": {"report"},
     "absl": {"settings", "base", "runs.grid", "tools"},
@@ -59,7 +62,9 @@ def room(path):
 
 def room_of(parts):
     """Returns the room of a module, from the parts of its name behind tfgates."""
-    return ".".join(parts[:2]) if parts[0] == "runs" else parts[0]
+    if parts[0] == "runs" or ".".join(parts[:2]) in FILES:
+        return ".".join(parts[:2])
+    return parts[0]
 
 
 SOURCES = [

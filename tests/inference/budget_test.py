@@ -8,6 +8,7 @@ import pytest
 from examples import own_lines
 from processes import forked
 
+from tfgates.gated import gates
 from tfgates.inference.budget import Candidate, best_within, frontier
 from tfgates.inference.passes import Result
 from tfgates.runs.folder import RunFolder
@@ -66,7 +67,7 @@ def other_run(copied_run, tmp_path):
     """The same network but for its first gate, which is closed for every image."""
     run = RunFolder(shutil.copytree(copied_run.path, tmp_path / "other"))
     classifier = run.load_classifier()
-    classifier.network.blocks[0].gate.off_on.bias.assign([50.0, 0.0])
+    gates(classifier.network)[0].gate.off_on.bias.assign([50.0, 0.0])
     run.save_classifier(classifier, run.model)
     return run
 

@@ -5,9 +5,11 @@ import tracemalloc
 import numpy as np
 import pytest
 import tensorflow as tf
-from examples import randomize, small_network
+from examples import randomize, set_odds, small_network
 
-from tfgates import costs
+import tfgates
+from tfgates.gated import logits_and_decisions
+from tfgates.graph.count import count
 from tfgates.inference.evaluate import evaluate, sweep
 from tfgates.inference.passes import Answers, Tally, averaged, summarize, voted
 from tfgates.networks.cifar_resnet import cifar_resnet
@@ -27,10 +29,7 @@ def labels():
 
 @pytest.fixture(scope="module")
 def network():
-    network = randomize(small_network("independent"))
-    for block, log_odds in zip(network.blocks, (2.0, -2.0, 0.5), strict=True):
-        block.gate.log_odds.assign(log_odds)
-    return network
+    return set_odds(randomize(small_network("independent")), (2.0, -2.0, 0.5))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +45,8 @@ def results(network, images, labels):
     ("name", "policy"), [("threshold 0.5", Threshold(0.5)), ("always open", AlwaysOpen())]
 )
 def test_deterministic_policies_against_numpy(results, network, images, labels, name, policy):
-    logits, decisions = (values.numpy() for values in network(images, policy=policy))
+    answers = logits_and_decisions(network(images, policy=policy))
+    logits, decisions = (values.numpy() for values in answers)
     order = np.argsort(-logits, axis=1)
     wrong = {k: 100 * np.mean((order[:, :k] != labels[:, None]).all(axis=1)) for k in (1, 5)}
     result = results[name]
@@ -54,7 +54,7 @@ def test_deterministic_policies_against_numpy(results, network, images, labels, 
     assert result.top5_error == pytest.approx(wrong[5])
     assert result.rate == pytest.approx(decisions.mean())
     assert result.gate_rates == pytest.approx(decisions.mean(axis=0).tolist())
-    counted = costs.count(network, (8, 8, 3))
+    counted = count(network, (8, 8, 3))
     assert result.macs == pytest.approx(counted.executed(decisions).mean())
     assert result.macs_share == pytest.approx(result.macs / counted.ungated)
     assert result.top1_error_std is result.macs_std is None
@@ -71,7 +71,7 @@ def test_stochastic_passes_vary_about_the_probabilities(results, network):
     assert (np.abs(np.array(result.gate_rates) - probabilities) < error).all()
     assert result.rate_std > 0
     assert result.macs == pytest.approx(
-        costs.count(network, (8, 8, 3)).executed(result.gate_rates), rel=1e-6
+        count(network, (8, 8, 3)).executed(result.gate_rates), rel=1e-6
     )
 
 
@@ -121,7 +121,7 @@ def test_a_sweep_is_the_threshold_policy_at_each_tau(network, images, labels):
     results = sweep(network, batches, [0.05, 0.3, 0.7, 0.9])
     assert [result.policy for result in results] == ["0.05", "0.3", "0.7", "0.9"]
     assert [result.gate_rates for result in results] == [[1, 1, 1], [1, 0, 1], [1, 0, 0], [0, 0, 0]]
-    logits, _ = network(images, policy=Threshold(0.7))
+    logits, _ = logits_and_decisions(network(images, policy=Threshold(0.7)))
     wrong = 100 * np.mean(np.argmax(logits, axis=1) != labels)
     assert results[2].top1_error == pytest.approx(wrong)
 
@@ -189,7 +189,7 @@ def test_no_scores_are_kept_beyond_their_batch(taus):
     images, labels = np.zeros((count * 16, 8, 8, 3), "float32"), np.zeros(count * 16, "int64")
     data = images, labels, np.ones(count * 16, "float32")
     batches = tf.data.Dataset.from_tensor_slices(data).batch(16)
-    network = cifar_resnet(8, classes, seed=7, input_shape=(8, 8, 3))
+    network = tfgates.gate(cifar_resnet(8, classes, input_shape=(8, 8, 3)), seed=7)
     held: list = []
 
     def measure(done, total):

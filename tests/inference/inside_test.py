@@ -9,6 +9,7 @@ from examples import PREPROCESSING
 from report_fixtures import SHAPE, pictures
 
 from tfgates.data import datasets
+from tfgates.gated import logits_and_decisions
 from tfgates.inference.by_class import class_means, extremes, specialization
 from tfgates.policies import Threshold
 from tfgates.report.page import as_html
@@ -57,7 +58,8 @@ def test_looking_inside_against_a_loop(whole_run, looked_at):
     network, dataset, found = looked_at
     records = list(dataset.records("test").as_numpy_iterator())
     images = np.stack([PREPROCESSING(image) for image, _ in records])
-    logits, decisions = (values.numpy() for values in network(images, policy=Threshold()))
+    answers = logits_and_decisions(network(images, policy=Threshold()))
+    logits, decisions = (values.numpy() for values in answers)
     rates = found.class_rates["threshold 0.5"]
     for label in range(10):
         own = [index for index, (_, one) in enumerate(records) if one == label]

@@ -12,7 +12,10 @@ from examples import small_network
 from saved import assert_unchanged, gate_weights, values
 from torch_files import images, resnet_weights, write_zip
 
+import tfgates
 from tfgates.base.errors import UserError
+from tfgates.gated import logits_and_decisions
+from tfgates.graph.copying import named_layers
 from tfgates.networks import NETWORKS, pretrained
 from tfgates.policies import AlwaysOpen
 from tfgates.runs.init_from import initialize
@@ -32,8 +35,13 @@ def file18(tmp_path_factory, weights18):
     return path
 
 
-def resnet18(num_classes=1000, gate="dependent", size=32):
-    return NETWORKS["resnet18"](num_classes, gate=gate, input_shape=(size, size, 3))
+def resnet(depth, classes=1000, gate="dependent", size=32):
+    plain = NETWORKS[f"resnet{depth}"](classes, input_shape=(size, size, 3))
+    return plain if gate == "none" else tfgates.gate(plain, gate)
+
+
+def resnet18(classes=1000):
+    return resnet(18, classes)
 
 
 @pytest.mark.parametrize(
@@ -44,9 +52,9 @@ def test_logits_are_those_of_pytorch(tmp_path, depth, size, suffix, gate):
     path = tmp_path / f"resnet{depth}{suffix}"
     write = write_zip if suffix == ".pth" else lambda p, t: safetensors.numpy.save_file(t, p)
     write(path, resnet_weights(depth))
-    network = NETWORKS[f"resnet{depth}"](1000, gate=gate, input_shape=(size, size, 3))
+    network = resnet(depth, gate=gate, size=size)
     line = initialize(network, f"torchvision:{path}")
-    logits, _ = network(images(size), policy=AlwaysOpen())
+    logits, _ = logits_and_decisions(network(images(size), policy=AlwaysOpen()))
     expected = np.load(FIXTURES / "torchvision_logits.npz")[f"resnet{depth}_{size}"]
     # Other padding, strides or epsilon move a logit by 1e-3 to 7.
     np.testing.assert_allclose(logits, expected, atol=1e-4, rtol=0)
@@ -56,7 +64,7 @@ def test_logits_are_those_of_pytorch(tmp_path, depth, size, suffix, gate):
 
 @pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
 def test_every_weight_has_its_tensor(depth):
-    network = NETWORKS[f"resnet{depth}"](10, gate="none", input_shape=(32, 32, 3))
+    network = resnet(depth, 10, gate="none")
     table = pretrained.torchvision_table(network)
     variables = [variable for variable, _ in table.values()]
     assert {id(variable) for variable in variables} == {id(w) for w in network.weights}
@@ -78,12 +86,13 @@ def test_gates_stay_fresh_and_counters_may_be_absent(tmp_path, weights18):
 
 def test_other_classes_leave_the_classifier_fresh(file18, weights18):
     network = resnet18(10)
-    before = values(network.head)
+    classifier = named_layers(network)["classifier"]
+    before = values(classifier)
     line = initialize(network, f"torchvision:{file18}")
     assert line.endswith("fresh: 8 gates and the classifier (1000 classes there, 10 here).")
-    assert_unchanged(network.head, before)
+    assert_unchanged(classifier, before)
     kernel = weights18["conv1.weight"].transpose(2, 3, 1, 0)
-    np.testing.assert_array_equal(network.stem.layers[1].kernel, kernel)
+    np.testing.assert_array_equal(named_layers(network)["stem_conv"].kernel, kernel)
 
 
 def without(*names):
@@ -122,7 +131,7 @@ def test_tensors_that_do_not_fit_are_named_and_nothing_changes(
 
 
 def test_another_network_is_refused(file18):
-    bottlenecks = NETWORKS["resnet50"](10, input_shape=(32, 32, 3))
+    bottlenecks = resnet(50, 10)
     before = values(bottlenecks)
     with pytest.raises(UserError, match=r"resnet50: .* missing: layer1.0.*of another shape.*--net"):
         initialize(bottlenecks, f"torchvision:{file18}")
@@ -160,7 +169,7 @@ def test_imagenet_reads_the_downloaded_file(monkeypatch, tmp_path, weights18):
     network = resnet18()
     assert initialize(network, "imagenet").startswith("resnet18 starts from 102 tensors of")
     assert asked == [(path.name, f"https://download.pytorch.org/models/{path.name}")]
-    np.testing.assert_array_equal(network.head.layers[-1].bias, weights18["fc.bias"])
+    np.testing.assert_array_equal(named_layers(network)["classifier"].bias, weights18["fc.bias"])
 
 
 def test_a_damaged_download_is_refused_and_deleted(monkeypatch, tmp_path):

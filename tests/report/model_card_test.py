@@ -7,7 +7,7 @@ import markdown
 import pytest
 from examples import small_network
 
-from tfgates import costs
+from tfgates.graph.count import count, count_parameters
 from tfgates.inference.passes import Result
 from tfgates.report.card import escaped
 from tfgates.report.run_card import of_run
@@ -40,9 +40,9 @@ def test_the_card_of_a_run_has_its_figures(whole_run):
         assert macs == f"{policy['macs'] / 1e6:.2f}"
         assert share == f"{100 * policy['macs_share']:.1f} %"
     network = run.load_classifier().network
-    assert rows["parameters"] == [f"{network.count_params():,}"]
-    assert rows["multiply-adds"] == ["12.50 M of an image with every block"]
-    assert costs.count(network, (32, 32, 3)).ungated == metrics["ungated_macs"] == 12_501_632
+    assert rows["parameters"] == [f"{count_parameters(network):,}"]
+    assert rows["multiply-adds"] == ["12.50 M of an image with every branch"]
+    assert count(network, (32, 32, 3)).ungated == metrics["ungated_macs"] == 12_501_632
     for gate, rate in enumerate(metrics["policies"][0]["gate_rates"]):
         block, shown_rate, word = rows[f"{gate:02d}"]
         assert (block, shown_rate) == (f"block_{gate:02d}", f"{rate:.3f}")
@@ -81,10 +81,11 @@ def about(**changes):
         "date": "2026-01-01",
         "run": "runs/a b",
         "network": network.name,
-        "blocks": 3,
+        "branches": 3,
         "gates": 3,
-        "gated_blocks": ["block_00", "block_01", "block_02"],
+        "gated_branches": ["block_00", "block_01", "block_02"],
         "parameters": 7,
+        "model_sha256": "0a1b",
         "macs": 2e6,
         "split": "test",
         "results": [result],

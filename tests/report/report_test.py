@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from report_fixtures import LABELS, SHAPE, inside, made_up_page, pictures, record
 
-from tfgates import costs
+from tfgates.gated import gates, num_gates
+from tfgates.graph.count import count
+from tfgates.graph.macs import of_gate
 from tfgates.report.chain import links
 from tfgates.report.final_rates import final_rates
 from tfgates.report.labels import place
@@ -26,19 +28,20 @@ def test_a_gate_collapses_within_a_twentieth():
 
 
 @pytest.mark.parametrize("gate", ["dependent", "none"])
-def test_the_costs_of_the_blocks_are_those_of_the_network(gate):
+def test_the_costs_of_the_branches_are_those_of_the_network(gate):
     network = small_network(gate, size=32)
-    whole, blocks = costs.count(network, SHAPE), costs.of_blocks(network, SHAPE)
+    whole = count(network, SHAPE)
+    found = links(network, SHAPE, [0.25] * num_gates(network))
+    assert [one.name for one in found] == ["block_00", "block_01", "block_02"]
+    assert [one.identity for one in found] == [True, False, False]
     if gate == "dependent":
-        assert [one.branch for one in blocks] == list(whole.branches)
-        assert [one.gate for one in blocks] == list(whole.gates)
-    assert [one.shortcut > 0 for one in blocks] == [False, True, True]
-    found = links(network, SHAPE, [0.25] * network.num_gates)
-    macs = whole.executed([0.25] * network.num_gates)
-    assert macs == whole.always + sum(whole.gates) + sum(one.run for one in found if one.gates)
-    assert [one.shortcut for one in found] == ["identity", "projection", "projection"]
-    ends = costs.multiply_adds(network.stem, (1, *SHAPE)) + 64 * 10
-    assert ends + sum(one.branch + one.shortcut for one in blocks) == whole.ungated
+        assert [one.branch for one in found] == list(whole.branches)
+        assert [one.gate for one in found] == [of_gate(one.gate, None) for one in gates(network)]
+    macs = whole.executed([0.25] * num_gates(network))
+    assert macs == whole.always + whole.gates + sum(one.run for one in found if one.gates)
+    # The stem, two projections, the classifier.
+    ends = 32 * 32 * 27 * 16 + 16 * 16 * 16 * 32 + 8 * 8 * 32 * 64 + 64 * 10
+    assert ends + sum(one.branch for one in found) == whole.ungated
 
 
 def test_labels_do_not_cover_each_other():
@@ -103,9 +106,9 @@ def test_a_page_of_two_runs_compares_them():
 
 
 def test_a_run_has_one_colour_and_multiply_adds_one_whole():
-    """The first run is not evaluated, the second is of a network with half of the blocks."""
+    """The first run is not evaluated, the second is of a network with half of the branches."""
     network = small_network(size=32)
-    cost = costs.count(network, SHAPE)
+    cost = count(network, SHAPE)
     first, second, third = (record(name, cost, [0.0, 1.0, 0.4], seed=name) for name in "abc")
     first = dataclasses.replace(first, metrics=None)
     metrics = dataclasses.replace(second.metrics, ungated_macs=cost.ungated // 2)
@@ -133,7 +136,7 @@ def test_a_run_has_one_colour_and_multiply_adds_one_whole():
     ("flags", "target"),
     [
         ({}, 0.5),
-        ({"target_schedule": "annealed", "target_unit": "blocks"}, 0.5),
+        ({"target_schedule": "annealed", "target_unit": "branches"}, 0.5),
         ({"target_schedule": "moving_average"}, None),
         ({"target_unit": "multiply_adds"}, None),
     ],
@@ -150,19 +153,19 @@ def test_of_many_runs_each_has_its_own_inference():
 
 def test_independent_gates_name_no_class_and_no_image():
     network = small_network("independent", size=32)
-    cost = costs.count(network, SHAPE)
+    cost = count(network, SHAPE)
     found = inside(network)
     rates = {name: np.tile(values, (10, 1)) for name, values in found.rates.items()}
     alike = dataclasses.replace(found, class_rates=rates, special=np.zeros(10), most=[], fewest=[])
     one = record("runs/one", cost, [0.0, 1.0, 1.0], gate="independent")
     html = as_html(build([one], network, SHAPE, [*"abcdefghij"], alike))
     assert "No class is special" in html
-    assert "Every test image runs the same blocks" in html
+    assert "Every test image runs the same branches" in html
 
 
 def test_stochastic_depth_has_rates_but_no_target_and_no_classes():
     network = small_network("stochastic_depth", size=32)
-    cost = costs.count(network, SHAPE)
+    cost = count(network, SHAPE)
     one = record("runs/one", cost, [0.9, 0.7, 0.5], gate="stochastic_depth")
     page = build([one], network, SHAPE, [*"abcdefghij"], inside=None)
     assert set(pictures(page)) >= {"chain", "rates_over_training", "final_rates"}

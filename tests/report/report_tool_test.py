@@ -15,13 +15,15 @@ REPORT = ("-m", "tfgates.tools.report")
 def test_a_page_of_a_run_and_the_plain_network(whole_run, copied_run, tmp_path):
     plain = copied_run
     plain.save_classifier(GatedClassifier(small_network("none", size=32)), plain.model)
-    for path in (plain.metrics, plain.rates, plain.log):
+    # Its metrics.json is still that of the model before.
+    for path in (plain.rates, plain.log):
         path.unlink()
     page = tmp_path / "page.html"
     runs = [f"--run={run.path}" for run in (whole_run[0], plain)]
     finished = forked(*REPORT, *runs, f"--output={page}")
     assert finished.returncode == 0, finished.stderr
     assert "Looking at 10 test images" in finished.stdout
+    assert f"Note: {plain.metrics} is of another model" in finished.stdout
     html = page.read_text()
     assert f"{plain.path} has not been evaluated: metrics.json is missing" in html
     assert f"python -m tfgates.tools.evaluate --run={plain.path}" in html

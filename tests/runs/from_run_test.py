@@ -7,10 +7,13 @@ from examples import own_lines, randomize, small_network, train_settings
 from processes import forked
 from saved import run
 
+import tfgates
 from tfgates.base.errors import UserError
+from tfgates.gated import gates, logits_and_decisions
+from tfgates.graph.copying import named_layers
+from tfgates.graph.pruning import prune
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Threshold
-from tfgates.pruning import prune
 from tfgates.runs import from_run
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.init_from import initialize
@@ -20,7 +23,12 @@ STATISTICS = ((0.2, 0.2, 0.2), (0.3, 0.3, 0.3))
 
 
 def network(seed=7):
-    return cifar_resnet(8, 10, seed=seed, input_shape=(8, 8, 3), statistics=STATISTICS)
+    plain = cifar_resnet(8, 10, input_shape=(8, 8, 3), statistics=STATISTICS)
+    return tfgates.gate(plain, seed=seed)
+
+
+def answers(model, **options):
+    return logits_and_decisions(model(IMAGES, **options))
 
 
 def settings(folder, *flags):
@@ -31,15 +39,14 @@ def test_it_is_the_same_network_with_the_noise_of_the_seed(tmp_path):
     source = prune(randomize(network()), {0: False, 1: False})
     source(IMAGES, training=True)
     loaded = from_run.load(settings(run(tmp_path / "a", source), "--seed=3"), False)
-    assert [block.name for block in loaded.blocks] == ["block_01", "block_02"]
-    assert loaded.blocks[0].branch is None
-    for own, theirs in zip(
-        loaded(IMAGES, policy=Threshold()), source(IMAGES, policy=Threshold()), strict=True
-    ):
-        np.testing.assert_array_equal(own, theirs)
-    # As of a network of two blocks that is built with this seed.
-    seeds = np.random.SeedSequence(3).generate_state(2) >> 1
-    np.testing.assert_array_equal(loaded.blocks[1].noise.state, [seeds[1], 0])
+    (left,) = gates(loaded)
+    assert left.name == "block_02"
+    own, theirs = (answers(one, policy=Threshold()) for one in (loaded, source))
+    for ours, expected in zip(own, theirs, strict=True):
+        np.testing.assert_array_equal(ours, expected)
+    # As of a network of one gate that is built with this seed.
+    (seed,) = np.random.SeedSequence(3).generate_state(1) >> 1
+    np.testing.assert_array_equal(left.noise.state, [seed, 0])
 
 
 def test_fresh_weights_keep_the_blocks_and_follow_the_seed(tmp_path):
@@ -51,9 +58,9 @@ def test_fresh_weights_keep_the_blocks_and_follow_the_seed(tmp_path):
         return from_run.load(settings(folder, "--fresh_weights", f"--seed={seed}"), False)
 
     first, again, other = fresh(3), fresh(3), fresh(4)
-    assert [block.name for block in first.blocks] == [block.name for block in source.blocks]
+    assert [one.name for one in gates(first)] == [one.name for one in gates(source)]
     assert [w.shape for w in first.weights] == [w.shape for w in source.weights]
-    np.testing.assert_array_equal(first(IMAGES)[0], again(IMAGES)[0])
+    np.testing.assert_array_equal(answers(first)[0], answers(again)[0])
     kernels = [
         [w.numpy() for w in one.trainable_weights if len(w.shape) == 4]
         for one in (first, other, source)
@@ -78,7 +85,7 @@ def test_precision_is_that_of_a_network_built_anew(tmp_path, saved, precision):
 
     assert policies(loaded) == policies(built)
     built.set_weights(loaded.get_weights())
-    np.testing.assert_array_equal(loaded(IMAGES)[0], built(IMAGES)[0])
+    np.testing.assert_array_equal(answers(loaded)[0], answers(built)[0])
 
 
 def test_on_replicas_batch_norm_is_synchronized(tmp_path, mirrored):
@@ -94,7 +101,8 @@ def test_on_replicas_batch_norm_is_synchronized(tmp_path, mirrored):
     assert len(norms) == 1 + 3 * 3 + 2
     assert all(norm.synchronized for norm in norms)
     source = RunFolder(folder).load_classifier().network
-    np.testing.assert_array_equal(loaded.stem.weights[0], source.stem.weights[0])
+    own, theirs = (named_layers(one)["stem_conv"].kernel for one in (loaded, source))
+    np.testing.assert_array_equal(own, theirs)
 
 
 @pytest.mark.parametrize(

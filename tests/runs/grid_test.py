@@ -127,11 +127,23 @@ def test_jobs_run_side_by_side(stub):
     assert [line.split()[0] for line in order] == ["start"] * 3 + ["end"] * 3
 
 
-def test_other_flags_are_handed_to_train_py(stub):
-    ended(stub, "seed=1", 1)
-    path = stub / "seed=1/flags.cfg"
-    path.write_text(path.read_text().replace("--momentum=0.9", "--momentum=0.8"))
-    assert ended(stub, "seed=1", 1)[1] == ["start 1", "end 1"]
+@pytest.mark.parametrize(
+    ("before", "after", "finished"),
+    [
+        ("--momentum=0.9\n", "--momentum=0.8\n", False),
+        # Of a version without this flag, whose default is 0.9.
+        ("--momentum=0.9\n", "", True),
+        ("--seed=3\n", "", False),
+        # train.py refuses it by name.
+        ("--momentum=0.9\n", "--momentum=0.9\n--colour=red\n", False),
+    ],
+)
+def test_other_flags_are_handed_to_train_py(stub, before, after, finished):
+    ended(stub, "seed=3", 1)
+    path = stub / "seed=3/flags.cfg"
+    assert before in path.read_text()
+    path.write_text(path.read_text().replace(before, after))
+    assert ended(stub, "seed=3", 1)[1] == ([] if finished else ["start 3", "end 3"])
 
 
 def test_runs_end_with_the_sweep(stub):

@@ -7,7 +7,10 @@ import pytest
 from examples import PREPROCESSING, STATISTICS, randomize, small_network
 from saved import assert_unchanged, gate_weights, run, values
 
+import tfgates
 from tfgates.base.errors import UserError
+from tfgates.gated import logits_and_decisions
+from tfgates.graph.copying import named_layers
 from tfgates.networks import NETWORKS
 from tfgates.policies import AlwaysOpen
 from tfgates.runs.folder import RunFolder
@@ -40,8 +43,10 @@ def test_a_run_starts_from_another(tmp_path, gate):
     before = gate_weights(network)
     line = initialize(network, folder)
     batch = np.random.default_rng(0).random((4, 8, 8, 3), "float32")
-    logits, _ = network(batch, policy=AlwaysOpen())
-    np.testing.assert_array_equal(logits, source(batch, policy=AlwaysOpen())[0])
+    logits, theirs = (
+        logits_and_decisions(one(batch, policy=AlwaysOpen()))[0] for one in (network, source)
+    )
+    np.testing.assert_array_equal(logits, theirs)
     fresh = "3 gates" if gate == "none" else "nothing"
     assert line == f"cifar_resnet8 starts from the run {folder}; fresh: {fresh}."
     expected = before if gate == "none" else gate_weights(source)
@@ -51,16 +56,19 @@ def test_a_run_starts_from_another(tmp_path, gate):
 
 def test_a_run_with_other_classes_leaves_the_classifier_fresh(tmp_path, mirrored):
     build = NETWORKS["cifar_resnet8"]
-    source = randomize(build(5, gate="none"))
+    source = randomize(build(5))
     folder = run(tmp_path / "source", source)
     with mirrored.scope():
-        network = build(10, gate="independent")
-        before = values(network.head)
+        network = tfgates.gate(build(10), "independent")
+        classifier = named_layers(network)["classifier"]
+        before = values(classifier)
         line = initialize(network, folder)
     assert line.endswith("fresh: 3 gates and the classifier (5 classes there, 10 here).")
-    assert_unchanged(network.head, before)
-    for weight, value in zip(network.stem.weights, source.stem.weights, strict=True):
-        np.testing.assert_array_equal(weight, value)
+    assert_unchanged(classifier, before)
+    theirs, own = named_layers(source), named_layers(network)
+    for name in ("stem_conv", "block_01_conv_2", "block_02_project_norm"):
+        for weight, value in zip(own[name].weights, theirs[name].weights, strict=True):
+            np.testing.assert_array_equal(weight, value)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +77,10 @@ def test_a_run_with_other_classes_leaves_the_classifier_fresh(tmp_path, mirrored
         (lambda: NETWORKS["cifar_resnet14"](10), "--network=cifar_resnet14.*=cifar_resnet8"),
         (lambda: small_network("independent"), "DependentGate, not IndependentGate"),
         (lambda: small_network("none"), "DependentGate, not no gate"),
-        (lambda: NETWORKS["cifar_resnet8"](10, input_shape=(8, 8, 1)), r"3, 16\).*1, 16\)"),
+        (
+            lambda: tfgates.gate(NETWORKS["cifar_resnet8"](10, input_shape=(8, 8, 1))),
+            r"3, 16\).*1, 16\)",
+        ),
     ],
 )
 def test_runs_that_do_not_fit_change_nothing(tmp_path, build, message):

@@ -3,17 +3,27 @@
 import csv
 import json
 import re
+import shlex
 import shutil
 
 import numpy as np
 import pytest
-from examples import PREPROCESSING, own_lines, randomize, real_images, small_network
+from examples import (
+    PREPROCESSING,
+    features_before,
+    own_lines,
+    randomize,
+    real_images,
+    small_network,
+)
 from processes import forked
 
-from tfgates.network import GatedNetwork
-from tfgates.networks.cifar_resnet import cifar_resnet
+import tfgates
+from tfgates.gated import gates, logits_and_decisions, num_gates
+from tfgates.graph.branches import paths
 from tfgates.policies import Threshold
 from tfgates.runs.folder import RunFolder
+from tfgates.settings.flags import TABLE
 from tfgates.training.classifier import GatedClassifier
 
 PRUNE = ("-m", "tfgates.tools.prune")
@@ -23,18 +33,19 @@ IMAGES = np.random.default_rng(0).integers(0, 255, (16, 32, 32, 3)).astype("floa
 @pytest.fixture(scope="module")
 def one_sided(whole_run, tmp_path_factory):
     """A run whose gates are closed for every image, open for every image, and open for half."""
-    run = RunFolder(tmp_path_factory.mktemp("runs") / "large")
+    run = RunFolder(tmp_path_factory.mktemp("it's a folder") / "large")
     shutil.copytree(whole_run[0].path, run.path)
     classifier = run.load_classifier()
     network = classifier.network
-    features = network.stem(np.stack([PREPROCESSING(image) for image in real_images(64)[0]]))
-    for block, odds in zip(network.blocks[:2], (-1e4, 1e4), strict=True):
-        block.gate.off_on.bias.assign([0.0, odds])
-        features, _ = block(features, policy=Threshold())
-    off_on = network.blocks[2].gate.off_on
+    images = np.stack([PREPROCESSING(image) for image in real_images(64)[0]])
+    closed, opened, half = (layer.gate for layer in gates(network))
+    closed.off_on.bias.assign([0.0, -1e4])
+    opened.off_on.bias.assign([0.0, 1e4])
+    features = features_before(network, "block_02")(images, policy=Threshold())
+    off_on = half.off_on
     off_on.kernel.assign(np.random.default_rng(0).normal(0, 1, off_on.kernel.shape))
     off_on.bias.assign([0.0, 0.0])
-    off_on.bias.assign([np.median(network.blocks[2].gate(features)), 0.0])
+    off_on.bias.assign([np.median(half(features)), 0.0])
     run.save_classifier(classifier, run.model)
     return run
 
@@ -51,9 +62,8 @@ def pruned(one_sided):
 def test_a_pruned_run(one_sided, pruned):
     run, output = pruned
     before, after = (one.load_classifier().network for one in (one_sided, run))
-    for own, theirs in zip(
-        after(IMAGES, policy=Threshold()), before(IMAGES, policy=Threshold()), strict=True
-    ):
+    answers = [logits_and_decisions(one(IMAGES, policy=Threshold())) for one in (after, before)]
+    for own, theirs in zip(*answers, strict=True):
         np.testing.assert_allclose(own, np.asarray(theirs)[:, -own.shape[1] :], atol=1e-5)
     assert "on 200 of 200 training images (train, " in output
     assert "\nGone: block_00.\n" in output
@@ -114,14 +124,14 @@ def test_a_pruned_run_is_pruned_again_until_nothing_is_left(pruned):
 def test_a_pruned_run_is_trained_further_and_resumes(pruned):
     run, output = pruned
     (command,) = re.findall(r"^  python (train.py .*)$", output, re.MULTILINE)
-    flags = command.split()
+    flags = shlex.split(command)
     tuned = RunFolder(run.path.with_name("small-tuned"))
     assert f"--output_dir={tuned.path}" in flags
     finished = forked(*flags)
     assert finished.returncode == 0, finished.stderr
     network = tuned.load_classifier().network
-    assert [block.name for block in network.blocks] == ["block_01", "block_02"]
-    assert network.num_gates == 1
+    assert [layer.name for layer in gates(network)] == ["block_02"]
+    assert paths(network)[0].name == "block_01"
     with tuned.log.open() as file:
         log = list(csv.DictReader(file))
     assert len(log) == 2
@@ -133,34 +143,46 @@ def test_a_pruned_run_is_trained_further_and_resumes(pruned):
     refused = forked("train.py", f"--flagfile={run.flags}")
     assert refused.returncode == 2
     assert "is another folder" in own_lines(refused.stderr)[-1]
-    assert run.load_classifier().network.num_gates == 1
+    assert num_gates(run.load_classifier().network) == 1
 
 
-def test_independent_gates_go_altogether(copied_run):
-    """Of blocks, of output filters, and of inner filters."""
-    network = randomize(small_network("independent", size=32))
-    for index, gated in ((1, "output_filters"), (2, "inner_filters")):
-        others = cifar_resnet(8, 10, gate="independent", gated=gated, filter_groups=2)
-        network.blocks[index] = randomize(others).blocks[index]
-    network = GatedNetwork(network.stem, network.blocks, network.head)
-    network.build((None, 32, 32, 3))
-    # A probability of 0.5 is closed at tau 0.6.
-    for block, odds in zip(network.blocks, (2.0, [0.0, -2.0], [2.0, 0.0]), strict=True):
-        block.gate.log_odds.assign(odds)
+@pytest.mark.parametrize(
+    ("gated", "odds", "became"),
+    [
+        # A probability of 0.5 is closed at tau 0.6.
+        ("branches", (2.0, 0.0, 2.0), "Gone: block_01.\nAlways run: block_00, block_02."),
+        ("output_filters", ([2.0, 2.0], [0.0, -2.0], [2.0, 0.0]), "Filters sliced: block_02."),
+        ("inner_filters", ([2.0, 2.0], [0.0, -2.0], [2.0, 0.0]), "sliced: block_01, block_02."),
+    ],
+)
+def test_independent_gates_go_altogether(copied_run, gated, odds, became):
+    plain = small_network("none", size=32)
+    network = randomize(tfgates.gate(plain, "independent", gated=gated, groups=2))
+    for layer, log_odds in zip(gates(network), odds, strict=True):
+        layer.gate.off_on.assign([[0.0, one] for one in np.atleast_1d(log_odds)])
     copied_run.save_classifier(GatedClassifier(network), copied_run.model)
     # What was trained from new weights is not to lose them when it is trained further.
     flags = copied_run.flags.read_text()
-    copied_run.flags.write_text(flags.replace("fresh_weights=false", "fresh_weights=true"))
-    assert "--fresh_weights=true" in copied_run.flags.read_text()
+    assert "--fresh_weights=false\n" in flags
+    assert "--jit=false\n" in flags
+    flags = flags.replace("--fresh_weights=false", "--fresh_weights=true")
+    # And what an older file lacks has its default, what is unknown is left out.
+    copied_run.flags.write_text(flags.replace("--jit=false", "--colour=red"))
     small = RunFolder(f"{copied_run.path}-pruned")
     finished = forked(*PRUNE, f"--run={copied_run.path}", "--tau=0.6")
     assert finished.returncode == 0, finished.stderr
-    assert "fresh_weights" not in small.flags.read_text()
-    assert (
-        "\nProjection alone: block_01.\nAlways run: block_00.\nFilters sliced: block_02.\n"
-        in finished.stdout
-    )
-    expected, _ = network(IMAGES, policy=Threshold(0.6))
-    found, decisions = small.load_classifier().network(IMAGES)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
-    assert decisions.shape == (16, 0)
+    assert "left out: --colour=red." in finished.stdout
+    written = [line.partition("=")[0][2:] for line in small.flags.read_text().splitlines()]
+    assert "jit" in written
+    assert set(TABLE) - set(written) == {
+        *("init_from", "fresh_weights", "statistics", "warmup_epochs"),
+        *("gated", "filter_groups", "last_probability", "block_targets", "target_penalty"),
+        *("target_unit", "target_schedule", "anneal_step", "anneal_epochs", "anneal_targets"),
+        *("target_window", "target_momentum", "relax_epochs", "sample_epochs"),
+    }
+    assert set(written) < set(TABLE)
+    assert became in finished.stdout
+    expected, _ = logits_and_decisions(network(IMAGES, policy=Threshold(0.6)))
+    pruned = small.load_classifier().network
+    assert num_gates(pruned) == 0
+    np.testing.assert_allclose(pruned(IMAGES), expected, rtol=1e-5, atol=1e-5)

@@ -8,26 +8,28 @@ import pytest
 from examples import small_network
 from report_fixtures import SHAPE, record
 
-from tfgates import costs
 from tfgates.base.errors import UserError
+from tfgates.graph.count import count
 from tfgates.report import sweep
 from tfgates.runs.folder import RunFolder
-from tfgates.runs.records import Record, read_metrics, read_sweep
+from tfgates.runs.records import Record, read_metrics, read_sweep, require_metrics
 from tfgates.runs.results import measured_at
 
 
 @pytest.fixture
 def made_up():
-    cost = costs.count(small_network(size=32), SHAPE)
+    cost = count(small_network(size=32), SHAPE)
     return record("runs/one", cost, [0.0, 1.0, 0.4])
 
 
 @pytest.fixture
 def run(made_up, tmp_path):
-    """A run folder with metrics.json and tau.csv."""
+    """A run folder with metrics.json and tau.csv of its model."""
     folder = RunFolder(tmp_path)
-    folder.metrics.write_text(json.dumps(dataclasses.asdict(made_up.metrics)))
-    sweep.write_csv(made_up.sweep, folder.tau_table)
+    folder.model.write_text("a model")
+    metrics = {"model_sha256": folder.digest, **dataclasses.asdict(made_up.metrics)}
+    folder.metrics.write_text(json.dumps(metrics))
+    sweep.write_csv(made_up.sweep, folder.tau_table, folder.digest)
     return folder
 
 
@@ -46,6 +48,33 @@ def test_what_was_measured_at_a_threshold(run, made_up):
         **{name: getattr(made_up.sweep[2], name) for name in sweep.COLUMNS},
     }
     assert measured_at(run, 0.7) is None
+
+
+def test_results_of_another_model_are_left_out_and_said_to_be(run, capsys):
+    run.model.write_text("another model")
+    record = Record.read(RunFolder(run.path))
+    assert record.metrics is None
+    assert record.sweep is None
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines] == [str(run.metrics), str(run.tau_table)]
+    for line in lines:
+        assert "another model" in line
+        assert line.endswith(f"python -m tfgates.tools.evaluate --run={run.path}")
+    assert measured_at(RunFolder(run.path), 0.5) is None
+    with pytest.raises(UserError, match=r"no metrics\.json of its model.*tools\.evaluate"):
+        require_metrics(RunFolder(run.path))
+
+
+def test_results_that_name_no_model_are_left_out(run):
+    metrics = json.loads(run.metrics.read_text())
+    del metrics["model_sha256"]
+    run.metrics.write_text(json.dumps(metrics))
+    rows = [line.rpartition(",")[0] for line in run.tau_table.read_text().splitlines()]
+    assert rows[0] == "tau,top1_error,top5_error,rate,macs,macs_share"
+    run.tau_table.write_text("".join(f"{row}\n" for row in rows))
+    assert measured_at(run, 0.5) is None
+    assert read_metrics(run) is None
+    assert read_sweep(run) is None
 
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -91,18 +120,13 @@ def test_a_damaged_sweep_is_refused(run, before, after):
 
 def test_a_damaged_log_and_damaged_flags_are_refused(run):
     for cells in ("1,x", "nan,0.5", '"' + "x" * 200_000):
-        text = f"step,gate_00\n{cells}\n"
+        text = f"step,block_00\n{cells}\n"
         run.rates.write_text(text)
         with pytest.raises(UserError, match=r"rates\.csv is damaged"):
             Record.read(run)
     run.rates.write_text("")
-    run.log.write_text("epoch,gate_00\n0,0.5\n")
+    run.log.write_text("epoch,gate/block_00\n0,0.5\n")
     assert Record.read(run).rates.unit == "epoch"
     run.flags.write_text("--target_rate=half\n")
     with pytest.raises(UserError, match=r"flags\.cfg is damaged: --target_rate=half"):
         Record.read(run)
-
-
-def test_results_of_another_network_are_refused(run):
-    with pytest.raises(UserError, match=r"with 3 gates, and model\.keras has 9"):
-        Record.read(run).require_gates(9)

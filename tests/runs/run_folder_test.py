@@ -1,6 +1,10 @@
 """A run folder holds what the README names; what was damaged or changed in it is named."""
 
+import hashlib
 import json
+import re
+import shlex
+import zipfile
 
 import keras
 import pytest
@@ -9,7 +13,9 @@ from examples import own_lines, small_network
 from processes import forked
 
 from tfgates.base.errors import UserError
+from tfgates.gated import gates
 from tfgates.runs.folder import RunFolder
+from tfgates.runs.records import Record
 from tfgates.training.classifier import GatedClassifier
 
 
@@ -18,9 +24,8 @@ def test_a_run_folder_holds_what_the_readme_names(whole_run):
     assert whole.flags.read_text().startswith("--dataset=my_set\n")
     header, *rows = whole.log.read_text().splitlines()
     assert len(rows) == 3
-    assert {"epoch", "loss", "accuracy", "target_rate", "rate", "gate_00", "gate_02"} <= set(
-        header.split(",")
-    )
+    columns = {"epoch", "loss", "accuracy", "target_rate", "rate", "gate/block_00", "gate/block_02"}
+    assert columns <= set(header.split(","))
     assert list(whole.tensorboard.rglob("events.*"))
     assert whole.card.read_text().startswith("# cifar_resnet8, 10 classes\n")
     metrics = json.loads(whole.metrics.read_text())
@@ -65,6 +70,34 @@ def test_a_model_is_on_the_disk_before_its_name_is(tmp_path, monkeypatch):
     disk.assert_durable(run.model)
 
 
+def test_results_carry_the_digest_of_their_model(whole_run):
+    run, _ = whole_run
+    digest = hashlib.sha256(run.model.read_bytes()).hexdigest()
+    assert run.digest == json.loads(run.metrics.read_text())["model_sha256"] == digest
+    assert f"| `model.keras` | SHA-256 {digest} |" in run.card.read_text()
+
+
+def test_a_process_works_with_one_model_of_a_folder(copied_run, monkeypatch):
+    """What it measures is not said of a model that takes the place of the first meanwhile."""
+    run, other = copied_run, RunFolder(copied_run.path)
+    classifier, before = run.load_classifier(), run.digest
+    gates(classifier.network)[0].gate.off_on.bias.assign([50.0, 0.0])
+    other.save_classifier(classifier, other.model)
+    assert run.digest == before != other.digest
+    with pytest.raises(UserError, match=r"model\.keras has changed.*same command again"):
+        run.load_classifier()
+    # Also where it does so while it is read.
+    load, third = keras.saving.load_model, RunFolder(run.path)
+
+    def load_too_late(path):
+        other.save_classifier(classifier, other.model)
+        return load(path)
+
+    monkeypatch.setattr(keras.saving, "load_model", load_too_late)
+    with pytest.raises(UserError, match=r"model\.keras has changed"):
+        third.load_classifier()
+
+
 def test_tools_say_that_the_model_is_older_than_the_training(copied_run, capsys):
     copied_run.warn_if_unfinished()
     assert capsys.readouterr().out == ""
@@ -72,6 +105,44 @@ def test_tools_say_that_the_model_is_older_than_the_training(copied_run, capsys)
     copied_run.flags.write_text(flags.replace("--epochs=3", "--epochs=9"))
     copied_run.warn_if_unfinished()
     assert "epoch 3 of 9" in capsys.readouterr().out
+
+
+def test_flags_of_another_version_are_read(copied_run, capsys):
+    run = copied_run
+    flags = run.load_flags()
+    assert (flags["network"], flags["epochs"]) == ("cifar_resnet8", "3")
+    text = run.flags.read_text()
+    assert "\n--mix=none\n" in text
+    run.flags.write_text(text.replace("--mix=none", "--colour=red"))
+    # What was unknown to it has its default; what is unknown here is named, once.
+    for _ in range(2):
+        assert run.load_flags() == flags
+    note = f"Note: {run.flags} has lines of unknown flags, left out: --colour=red.\n"
+    assert capsys.readouterr().out == note
+    assert Record.read(run).flags == flags
+    run.flags.unlink()
+    assert run.load_flags() == {}
+
+
+def test_commands_are_for_the_shell(copied_run, capsys, tmp_path):
+    run = RunFolder(copied_run.path.rename(tmp_path / "it's a run"))
+    flags = run.flags.read_text()
+    run.flags.write_text(flags.replace("--epochs=3", "--epochs=9"))
+    run.warn_if_unfinished()
+    command = capsys.readouterr().out.partition("epoch 3 of 9. ")[2].removesuffix(" finishes it.\n")
+    assert shlex.split(command) == ["python", "train.py", f"--flagfile={run.flags}"]
+    missing = RunFolder(tmp_path / "no 'run'")
+    for one, flag in ((run, f"--flagfile={run.flags}"), (missing, f"--output_dir={missing.path}")):
+        one.model.unlink(missing_ok=True)
+        with pytest.raises(UserError) as refused:
+            one.require_model()
+        command = re.search(r"Train it with (.*), or name", str(refused.value))[1]
+        assert shlex.split(command) == ["python", "train.py", flag]
+    run.metrics.write_text("{")
+    with pytest.raises(UserError) as refused:
+        Record.read(run)
+    command = re.search(r"thresholds with (.*), logs by", str(refused.value))[1]
+    assert shlex.split(command) == ["python", "-m", "tfgates.tools.evaluate", f"--run={run.path}"]
 
 
 def test_another_data_set_under_the_same_name_is_refused(copied_run, training):
@@ -99,3 +170,14 @@ def test_a_truncated_checkpoint_is_named(copied_run, training):
     assert refused.returncode == 2
     (line,) = own_lines(refused.stderr)
     assert path.name in line
+
+
+def test_a_model_of_an_older_version_is_named(tmp_path):
+    run = RunFolder(tmp_path)
+    with zipfile.ZipFile(run.model, "w") as archive:
+        network = {"class_name": "GatedNetwork", "registered_name": "tfgates>GatedNetwork"}
+        archive.writestr("config.json", json.dumps({"config": {"network": network}}))
+    with pytest.raises(
+        UserError, match=r"model\.keras cannot be read: it was made by tfgates 0\.1"
+    ):
+        run.load_classifier()

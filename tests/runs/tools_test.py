@@ -2,11 +2,15 @@
 
 import csv
 import re
+import shlex
 import socket
+import textwrap
 
 import pytest
 from examples import own_lines, run_script
 from processes import forked
+
+from tfgates.runs.folder import RunFolder
 
 
 def test_the_evaluation_tool_repeats_the_table_and_sweeps_the_threshold(whole_run, copied_run):
@@ -37,8 +41,8 @@ def test_the_evaluation_tool_repeats_the_table_and_sweeps_the_threshold(whole_ru
     assert "0.5,1" in line
 
 
-def test_export_and_demo_of_a_run(copied_run):
-    run = copied_run
+def test_export_and_demo_of_a_run(copied_run, tmp_path):
+    run = RunFolder(copied_run.path.rename(tmp_path / "it's a run"))
     exported = run_script("-m", "tfgates.tools.export", f"--run={run.path}", "--top_k=3")
     assert exported.returncode == 0, exported.stderr
     assert f"Exported {run.export / '1'} " in exported.stdout
@@ -47,12 +51,37 @@ def test_export_and_demo_of_a_run(copied_run):
     lines = shown.stdout.splitlines()
     images = sorted((run.path / "images").iterdir())
     assert len(images) == 8
-    answers = [line.split() for line in lines if line.startswith(str(images[0].parent))]
+    answers = [re.split("  +", line) for line in lines if line.startswith(str(images[0].parent))]
     assert [answer[0] for answer in answers] == [str(path) for path in images]
     assert all(re.fullmatch("[01]{3}", answer[-2]) for answer in answers)
     (address,) = re.findall(r"on 127\.0\.0\.1:(\d+)", shown.stdout)
     assert "Stopped the server." in lines
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", int(address))) != 0
-    assert f'-v "{run.export}:/models/gated"' in shown.stdout
+    command = shown.stdout.partition("in production:\n")[2]
+    assert shlex.split(command)[:7] == [
+        *("docker", "run", "--rm", "-p", "8500:8500"),
+        *("-v", f"{run.export}:/models/gated"),
+    ]
     assert f"Picture:    {run.picture}" in lines
+
+
+RECOMMENDED = """
+    import numpy as np
+    from absl import flags
+
+    from tfgates.tools import bench
+
+    flags.FLAGS(["bench", "--run=runs/it's a run", "--tau=0.4"])
+    ways = {bench.PLAIN: (None, None, (2, 1)), "gather": (None, "gather", (1, 2))}
+    seconds = {bench.PLAIN: np.ones((3, 2)), "gather": np.ones((3, 2)) / 2}
+    print(bench.recommendation(ways, [seconds]))
+"""
+
+
+def test_the_recommended_command_is_for_the_shell():
+    ran = run_script("-c", textwrap.dedent(RECOMMENDED))
+    assert ran.returncode == 0, ran.stderr
+    (command,) = re.findall(r"^  (python .*)$", ran.stdout, re.MULTILINE)
+    flags = ["--run=runs/it's a run", "--skip=gather", "--tau=0.4"]
+    assert shlex.split(command) == ["python", "-m", "tfgates.tools.export", *flags]

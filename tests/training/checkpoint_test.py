@@ -9,8 +9,9 @@ import pytest
 from chance import drawn
 from examples import own_lines, run_script
 from processes import Script, forked
-from runs_alike import assert_trained_alike
+from runs_alike import assert_trained_alike, contents
 
+from tfgates.base.lock import locked
 from tfgates.runs.folder import RunFolder
 from tfgates.training import checkpoint
 
@@ -93,11 +94,11 @@ def test_what_comes_after_training_may_change_and_the_model_is_written_once(
         path.unlink()
     # The best epoch is older than the last two, so its weights are lost with its file.
     run.log.write_text("epoch,val_accuracy\n0,0.2\n4,0.1\n")
-    before = run.model.read_bytes()
+    before = contents(run.path)
     refused = forked(*training(run.path, *FLAGS))
     assert refused.returncode == 2
     assert "--keep=last" in own_lines(refused.stderr)[-1]
-    assert run.model.read_bytes() == before
+    assert contents(run.path) == before
     finished = forked(*training(run.path, *FLAGS, "--keep=last", "--recalibration_batches=0"))
     assert finished.returncode == 0, finished.stderr
     assert not run.trained.exists()
@@ -109,9 +110,8 @@ def test_what_comes_after_training_may_change_and_the_model_is_written_once(
 
 
 def test_a_second_process_in_the_folder_is_refused(whole, training):
-    other = RunFolder(whole.path)
-    other.lock()
-    refused = forked(*training(whole.path, *FLAGS))
+    with locked(whole.path):
+        refused = forked(*training(whole.path, *FLAGS))
     assert refused.returncode == 2
     assert "Another process trains in" in own_lines(refused.stderr)[-1]
 

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import shutil
 import signal
 import socket
 import time
@@ -12,6 +13,7 @@ import pytest
 import tensorflow as tf
 from examples import own_lines
 from processes import Script, forked
+from runs_alike import contents, results
 from trained import largest_difference, trained_weights
 
 from tfgates.runs.folder import RunFolder
@@ -123,6 +125,18 @@ def test_two_workers_log_what_one_process_logs_and_the_chief_alone_writes(
     assert len(other.splitlines()) == 1
 
 
+@pytest.mark.timeout(TIMEOUT)
+def test_workers_that_differ_are_refused_and_change_nothing(trained, training, tmp_path):
+    run = RunFolder(tmp_path / "run")
+    shutil.copytree(trained[0].path, run.path)
+    before = contents(run.path)
+    with pair(*training(run.path, "--strategy=multiworker", *FLAGS, "--epochs=1{index}")) as both:
+        for ended in [worker.finish(TIMEOUT) for worker in both]:
+            assert ended.returncode == 2
+            assert "error: The workers differ." in own_lines(ended.stderr)[-1]
+    assert contents(run.path) == before
+
+
 @pytest.mark.timeout(2 * TIMEOUT)
 def test_a_killed_worker_ends_the_other_and_the_restarted_pair_resumes(trained, training, tmp_path):
     run = RunFolder(tmp_path / "run")
@@ -141,4 +155,4 @@ def test_a_killed_worker_ends_the_other_and_the_restarted_pair_resumes(trained, 
         printed, _ = finish(workers)
     assert "Epochs 2 to 2." in printed
     assert run.log.read_text() == trained[0].log.read_text()
-    assert run.metrics.read_text() == trained[0].metrics.read_text()
+    assert results(run) == results(trained[0])

@@ -11,7 +11,7 @@ from tfgates import losses
 from tfgates.gated import gates
 from tfgates.graph.nodes import layers_inside
 from tfgates.policies import Expected
-from tfgates.settings import target_flags
+from tfgates.settings import targets
 from tfgates.targets import Target
 from tfgates.training.recalibrate import recalibrate
 from tfgates.training.schedule import StepDecay
@@ -84,21 +84,19 @@ def test_a_list_of_targets_has_one_for_each_gate(target_loss):
 
 def test_the_targets_of_convnet_aig_open_six_blocks_for_good():
     found = train_settings("--flagfile=flags/r50_aig.cfg", "--target_rate=0.4")
-    assert target_flags.always_open(found) == (0, 1, 3, 7, 13, 15)
-    assert target_flags.gate_targets(found) == [0.8, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.7]
+    assert targets.always_open(found) == (0, 1, 3, 7, 13, 15)
+    assert targets.gate_targets(found, 10) == [0.8, *[0.4] * 8, 0.7]
 
 
 def test_the_target_loss_of_convnet_aig_is_the_published_number():
     """The published code divides by all sixteen gates the sum over those with a target below 1."""
     found = train_settings("--flagfile=flags/r50_aig.cfg")
-    targets = [found.target_rate if text == "t" else float(text) for text in found.block_targets]
+    own = [found.target_rate if text == "t" else float(text) for text in found.block_targets]
     rates = np.random.default_rng(3).random(16)
-    terms = [
-        (rate - target) ** 2 for rate, target in zip(rates, targets, strict=True) if target < 1
-    ]
-    gated = [index for index, target in enumerate(targets) if target < 1]
+    terms = [(rate - target) ** 2 for rate, target in zip(rates, own, strict=True) if target < 1]
+    gated = [index for index, target in enumerate(own) if target < 1]
     target = Target(
-        target_flags.gate_targets(found),
+        targets.gate_targets(found, len(gated)),
         found.target_loss,
         found.target_penalty,
         weight=found.target_weight,

@@ -1,10 +1,11 @@
 """Layers of one's own: a Python file that registers them with Keras, run before a model is read."""
 
-import importlib.util
 import pathlib
-import sys
+import runpy
 
 from tfgates.base.errors import UserError
+
+_RUN: set[pathlib.Path] = set()
 
 
 def import_file(path):
@@ -24,15 +25,12 @@ def import_file(path):
             f"--code is a Python file with layers of your own, each registered by "
             f"@keras.saving.register_keras_serializable(). Received: {path}, which is not a file."
         )
-    name = f"tfgates_code_{file.stem}"
-    if name in sys.modules:
+    if file.resolve() in _RUN:
         return
-    spec = importlib.util.spec_from_file_location(name, file)
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        runpy.run_path(str(file), run_name=f"code_{file.stem}")
     except Exception as error:
-        del sys.modules[name]
         raise UserError(
             f"--code={path} fails: {type(error).__name__}: {error}. Mend the file."
         ) from error
+    _RUN.add(file.resolve())

@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfgates.data.preprocess import decode
+from tfgates.data.preprocess import decode, scaled
 from tfgates.data.strong_augment import MIXES, rand_augment
 
 PAD = 4
@@ -43,8 +43,7 @@ def resized_crop_flip(image_bytes, preprocessing, seed):
         lambda: tf.slice(decode(image_bytes), begin, size),
     )
     image.set_shape([None, None, 3])
-    image = tf.image.resize(image, [preprocessing.size, preprocessing.size])
-    return _flipped(image, seed)
+    return _flipped(scaled(image, preprocessing.size), seed)
 
 
 def sample_window(shape, seed):

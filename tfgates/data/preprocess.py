@@ -7,9 +7,13 @@ import tensorflow as tf
 
 STATISTICS_SAMPLE = 10_000
 MIN_STD = 1e-3
-# Mean and standard deviation of the channels, on pixels in [0, 1], as the published networks use.
+# Mean and standard deviation of the channels, on pixels in [0, 1], as the published networks use;
+# and those with which a network gets pixels from 0 to 255, from 0 to 1, from -1 to 1.
 STATISTICS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "raw": ((0.0,) * 3, (1 / 255,) * 3),
+    "unit": ((0.0,) * 3, (1.0,) * 3),
+    "symmetric": ((0.5,) * 3, (0.5,) * 3),
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
 }
 
@@ -101,7 +105,7 @@ def square(image, size):
     height_width = tf.shape(image)[:2]
     inside = tf.reduce_all(height_width <= size)
     side = tf.where(inside, size, tf.reduce_min(height_width))
-    return _scaled(_central(image, side), size)
+    return scaled(_central(image, side), size)
 
 
 def shorter_side(image, size):
@@ -118,7 +122,7 @@ def shorter_side(image, size):
         float32 [size, size, 3], pixels 0-255.
     """
     side = tf.reduce_min(tf.shape(image)[:2])
-    return _central(_scaled(_central(image, side), _with_margin(size)), size)
+    return _central(scaled(_central(image, side), _with_margin(size)), size)
 
 
 def stretch(image, size):
@@ -133,7 +137,23 @@ def stretch(image, size):
     Returns:
         float32 [size, size, 3], pixels 0-255.
     """
-    return _central(_scaled(image, _with_margin(size)), size)
+    return _central(scaled(image, _with_margin(size)), size)
+
+
+def scaled(image, size):
+    """Scales an image, or a window of one, to a square: in training, evaluation and serving.
+
+    Bilinear with antialiasing: of a large photo every pixel counts, not every n-th. An image of the
+    right size is left exactly as it is.
+
+    Args:
+        image: [H, W, 3].
+        size: side of the square in pixels.
+
+    Returns:
+        float32 [size, size, 3].
+    """
+    return tf.ensure_shape(tf.image.resize(image, [size, size], antialias=True), [size, size, 3])
 
 
 RESIZES = {"square": square, "shorter_side": shorter_side, "stretch": stretch}
@@ -145,8 +165,3 @@ def _with_margin(size):
 
 def _central(image, side):
     return tf.image.resize_with_crop_or_pad(image, side, side)
-
-
-def _scaled(image, size):
-    # An image of the right size is left exactly as it is.
-    return tf.ensure_shape(tf.image.resize(image, [size, size], antialias=True), [size, size, 3])

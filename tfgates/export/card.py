@@ -16,8 +16,8 @@ def describe(model, network, trained, measured):
         network: that it was made of.
         trained: what it was trained on and with: dataset, flags; or None.
         measured: of the run at this threshold: split, top1_error and top5_error in percent, rate,
-            macs, and whether it was measured before dependent gates were fixed; None where it was
-            not evaluated.
+            macs and macs_share where closed branches are skipped, and whether it was measured
+            before dependent gates were fixed; None where it was not evaluated.
     """
     return {
         "tfgates": tfgates.__version__,
@@ -39,9 +39,16 @@ def describe(model, network, trained, measured):
             "always": model.always,
             "branches": list(model.left.branches),
         },
-        "measured": measured,
+        "measured": measured and {**measured, **_macs(model, measured)},
         "trained": trained,
     }
+
+
+def _macs(model, measured):
+    """Returns the multiply-adds of an image as the model runs it."""
+    if any(model.left.branches):
+        return {}
+    return {"macs": float(model.always), "macs_share": model.always / model.costs.ungated}
 
 
 def as_json(about):

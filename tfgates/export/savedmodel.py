@@ -112,7 +112,8 @@ class ServedModel(tf.Module):
         vector = tf.TensorSpec([None], tf.float32)
         texts = tf.TensorSpec([None], tf.string)
         # One concrete function, shared by all signatures: the weights stand in the file once.
-        self._answer = tf.function(self._answer_images).get_concrete_function(images, vector, texts)
+        answer = tf.function(self._answer_images, autograph=False)
+        self._answer = answer.get_concrete_function(images, vector, texts)
 
     def signatures(self):
         """Returns the signatures by name, each a concrete function."""

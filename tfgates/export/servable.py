@@ -3,7 +3,7 @@
 from tfgates.gated import features_and_decisions, gates
 from tfgates.graph.gating import without_softmax
 from tfgates.graph.nodes import graph_of, producer
-from tfgates.graph.pruning import of_shape
+from tfgates.graph.rebuilding import of_shape
 
 
 def servable(network, size):

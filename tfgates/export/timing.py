@@ -1,16 +1,15 @@
 """Served graphs and the plain network as Keras exports it, ready to be timed side by side."""
 
 import itertools
-import os
 import pathlib
 
 import keras
 import tensorflow as tf
 
+from tfgates.base.cores import CORES
 from tfgates.gated import features_and_decisions, num_gates
 from tfgates.graph.pruning import prune
 
-CORES = len(os.sched_getaffinity(0))
 # (threads inside an operation, operations side by side): what suits one image after the other,
 # and what suits images side by side.
 WIDE, SIDE_BY_SIDE = (CORES, 1), (1, CORES)

@@ -2,23 +2,19 @@
 
 import collections
 import dataclasses
-import itertools
-import re
 from typing import Any
 
 import keras
 
 from tfgates.gated import Gated
 from tfgates.graph.macs import multiply_adds
-from tfgates.graph.nodes import graph_of, nodes, readers, rerun
+from tfgates.graph.naming import branch_name, names_taken
+from tfgates.graph.nodes import graph_of, inputs_like, layers_inside, nodes, only, readers, rerun
 
 # `keras.layers.Add`, `a + b` and `ops.add`; a + scale * b of InceptionResNetV2.
 SCALED_SUM = "CustomScaleLayer"
 SUMS = ("Add", SCALED_SUM)
 CONCATENATION = "Concatenate"
-ENDINGS = ("_add", "_concat", "_sum")
-# What Keras calls an operation that nobody named.
-OWN_NAME = re.compile(r"(add|concatenate|custom_scale_layer|conv2d|dense|activation|re_lu)(_\d+)?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +24,7 @@ class Branch:
     Attributes:
         name: of the branch: that of its sum, without `_add`.
         start, end: symbolic tensors, what enters it and what it makes.
-        nodes: of `tfgates.graph.nodes`, in no order.
+        nodes: of `tfgates.graph.nodes`, in the order of computation.
         macs: its multiply-adds; sizes that are not known count as 1.
         share: of the multiply-adds of the whole model, in [0, 1].
         identity: whether what leads around it is what enters it, unchanged.
@@ -101,18 +97,19 @@ def flat(model):
             "so its branches cannot be seen. Build it from keras.Input with keras.Model(inputs, "
             "outputs)."
         )
+    if any(isinstance(layer, Gated) for layer in layers_inside(graph)):
+        raise ValueError(f"{graph.name} is gated already. Pass the plain model.")
     if len(graph.inputs) > 1 or len(graph.outputs) > 1:
         raise ValueError(
             f"A model to be gated has one input and one output. Received: {graph.name} with "
             f"{len(graph.inputs)} and {len(graph.outputs)}. Gate the part between one tensor and "
             "another, keras.Model(start, end), and put the rest around it."
         )
-    if any(isinstance(node.operation, Gated) for node in nodes(graph)):
-        raise ValueError(f"{graph.name} is gated already. Pass the plain model.")
     if not any(graph_of(node.operation) for node in nodes(graph)):
         return graph
-    start = keras.Input(batch_shape=graph.inputs[0].shape, dtype=graph.inputs[0].dtype)
-    return keras.Model(start, rerun(graph, [start])[id(graph.outputs[0])], name=graph.name)
+    inputs = inputs_like(graph)
+    value = rerun(graph, inputs)
+    return keras.Model(only(inputs), value[id(graph.outputs[0])], name=graph.name)
 
 
 def paths(model):
@@ -120,7 +117,6 @@ def paths(model):
     order, reading = nodes(model), readers(model)
     calls = collections.Counter(id(node.operation) for node in order)
     makers = {id(tensor): node for node in order for tensor in node.outputs}
-    known = {node.operation.name for node in order}
     found, refused, taken = [], {}, set()
     for join in reversed(order):
         kind, parts = type(join.operation).__name__, join.input_tensors
@@ -133,12 +129,13 @@ def paths(model):
             continue
         identity = any(part is start for part in parts)
         macs = sum(map(multiply_adds, inside))
-        found.append((join.operation.name, start, end, inside, macs, identity))
+        found.append((join.operation, start, end, inside, macs, identity))
         taken |= set(map(id, inside))
     total, named = max(1, sum(map(multiply_adds, order))), []
-    for index, (join_name, start, end, inside, macs, identity) in enumerate(reversed(found)):
-        name = _name(join_name, inside, index, known)
-        known.add(name)
+    names = names_taken([node.operation for node in order])
+    for index, (join, start, end, inside, macs, identity) in enumerate(reversed(found)):
+        name = branch_name(join, [node.operation for node in inside], index, names)
+        names.add(name)
         named.append(Branch(name, start, end, inside, macs, macs / total, identity))
     return Branches(named, dict(reversed(refused.items())))
 
@@ -175,18 +172,19 @@ def _side(join, parts, order, reading, makers, calls):
 
 def _path(end, order, reading, makers):
     """Returns the one tensor that a side starts from, and the nodes whose results reach only it."""
-    if id(end) not in makers or len(reading[id(end)]) != 1:
+    last = makers.get(id(end))
+    if last is None or sum(len(reading.get(id(tensor), ())) for tensor in last.outputs) != 1:
         raise _NoBranchError("what it joins is read elsewhere too")
-    inside = {id(makers[id(end)]): makers[id(end)]}
-    for node in reversed(order[: order.index(makers[id(end)])]):
-        uses = [use for tensor in node.outputs for use in reading.get(id(tensor), [None])]
+    inside = {id(last): last}
+    for node in reversed(order[: order.index(last)]):
+        uses = [use for tensor in node.outputs for use in reading.get(id(tensor), ())]
         if all(id(use) in inside for use in uses):
             inside[id(node)] = node
     entering = [tensor for node in inside.values() for tensor in node.input_tensors]
     starts = {id(t): t for t in entering if id(makers.get(id(t))) not in inside}
     if len(starts) != 1:
         raise _NoBranchError(f"a side starts from {len(starts)} tensors, not from one")
-    return next(iter(starts.values())), tuple(inside.values())
+    return next(iter(starts.values())), tuple(reversed(inside.values()))
 
 
 def _require(kind, start, other, inside, makers, calls):
@@ -214,22 +212,3 @@ def _reaches(start, tensor, makers):
             seen.add(id(tensor))
             waiting += makers[id(tensor)].input_tensors
     return False
-
-
-def _name(join, inside, index, known):
-    """That of the sum, else what the names of the layers share, else a number.
-
-    Names that Keras gives by itself differ from one model in a process to the next.
-    """
-    for ending in ENDINGS:
-        short = join.removesuffix(ending)
-        if short not in (join, *known):
-            return short
-    if not OWN_NAME.fullmatch(join):
-        return f"{join}_branch"
-    words = [node.operation.name.split("_") for node in inside]
-    alike = itertools.takewhile(lambda column: len(set(column)) == 1, zip(*words, strict=False))
-    shared = "_".join(word for word, *_ in alike)
-    if shared and not OWN_NAME.fullmatch(shared) and shared not in known:
-        return shared
-    return f"branch_{index:02d}"

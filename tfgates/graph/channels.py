@@ -1,14 +1,17 @@
 """Groups of filters: pruned by slicing the layers that write and read them (section S2.3)."""
 
+import collections
+
 import keras
 import numpy as np
 from keras import layers as L
 from keras import ops
 
-from tfgates.graph.nodes import listed, producer, rerun
+from tfgates.graph.nodes import inputs_like, listed, nodes, producer, rerun
 
 # Layers that make each channel of all channels that they read; the axis of their kernels is last.
-MIXING = (L.Conv1D, L.Conv2D, L.Conv3D, L.Dense, L.SeparableConv1D, L.SeparableConv2D)
+SEPARABLE = (L.SeparableConv1D, L.SeparableConv2D)
+MIXING = (L.Conv1D, L.Conv2D, L.Conv3D, L.Dense, *SEPARABLE)
 # Layers that make each channel of the same one; with weights, and the axis of those.
 CHANNELWISE = {L.BatchNormalization: 0, L.DepthwiseConv1D: 1, L.DepthwiseConv2D: 2}
 WITHOUT_WEIGHTS = (
@@ -18,6 +21,13 @@ WITHOUT_WEIGHTS = (
     L.ZeroPadding2D,
     L.MaxPooling2D,
     L.AveragePooling2D,
+)
+# Activations of one number each; None is of layers that have none.
+ELEMENTWISE = (
+    None,
+    *(keras.activations.get(name) for name in ("linear", "relu", "relu6", "elu", "selu", "gelu")),
+    *(keras.activations.get(name) for name in ("silu", "hard_silu", "sigmoid", "hard_sigmoid")),
+    *(keras.activations.get(name) for name in ("tanh", "leaky_relu", "mish", "softplus")),
 )
 
 
@@ -60,17 +70,26 @@ def writers(model):
     """Returns the nodes at the end of a model that have the channels of its output, last first.
 
     The first of them in the order of computation mixes the channels before it. None where one of
-    them is of a kind that cannot be sliced.
+    them is of a kind that cannot be sliced, or has weights and is called twice.
     """
+    calls = collections.Counter(id(node.operation) for node in nodes(model))
     found, tensor = [], model.outputs[0]
     while tensor is not model.inputs[0]:
         found.append(producer(tensor))
-        if _mixes(found[-1].operation):
+        layer = found[-1].operation
+        if getattr(layer, "weights", []) and calls[id(layer)] > 1:
+            return None
+        if _mixes(layer):
             return found
-        if not _is_channelwise(found[-1].operation):
+        if not _is_channelwise(layer):
             return None
         tensor = found[-1].input_tensors[0]
     return None
+
+
+def slicing_readers(after):
+    """Returns those nodes of some that can read a part of the channels that they read."""
+    return [node for node in after if node is not None and _reads_parts(node.operation)]
 
 
 def slice_written(model, kept):
@@ -94,49 +113,55 @@ def slice_written(model, kept):
         inputs = [value[id(part)] for part in node.input_tensors]
         return listed(_of_channels(node.operation, kept, inputs[0].shape)(*inputs))
 
-    start = keras.Input(batch_shape=model.inputs[0].shape, dtype=model.inputs[0].dtype)
+    (start,) = inputs_like(model)
     return keras.Model(start, rerun(model, [start], replace)[id(model.outputs[0])])
 
 
 def slice_read(layer, kept, input_shape):
-    """Returns a copy of a layer that reads some of its channels only; None where it cannot be.
+    """Returns a copy of a layer that reads some of its channels only.
 
     Args:
-        layer: that reads all of them.
+        layer: that reads all of them, of `slicing_readers`.
         kept: indices of channels.
         input_shape: of the features that have only these.
     """
-    if not _mixes(layer) or isinstance(layer, (L.SeparableConv1D, L.SeparableConv2D)):
-        return None
     kernel, *bias = layer.get_weights()
     return _copy(layer, {}, [np.take(kernel, kept, axis=-2), *bias], input_shape)
 
 
 def _mixes(layer):
-    return isinstance(layer, MIXING) and getattr(layer, "groups", 1) == 1
+    return type(layer) in MIXING and getattr(layer, "groups", 1) == 1 and _is_elementwise(layer)
+
+
+def _reads_parts(layer):
+    return _mixes(layer) and type(layer) not in SEPARABLE
+
+
+def _is_elementwise(layer):
+    """Whether the activation of a layer makes each number of the same one: a softmax does not."""
+    return getattr(layer, "activation", None) in ELEMENTWISE
 
 
 def _is_channelwise(layer):
-    if isinstance(layer, L.BatchNormalization):
+    if type(layer) is L.BatchNormalization:
         # Its input specification knows the axis by its number from 0.
         return layer.axis in (-1, layer.input_spec.ndim - 1)
-    if isinstance(layer, (L.DepthwiseConv1D, L.DepthwiseConv2D)):
-        return layer.depth_multiplier == 1
-    return isinstance(layer, WITHOUT_WEIGHTS)
+    if type(layer) in CHANNELWISE:
+        return layer.depth_multiplier == 1 and _is_elementwise(layer)
+    return type(layer) in WITHOUT_WEIGHTS and _is_elementwise(layer)
 
 
 def _of_channels(layer, kept, input_shape):
     """Returns a layer that makes some of the channels of another one."""
-    if isinstance(layer, WITHOUT_WEIGHTS):
+    if type(layer) in WITHOUT_WEIGHTS:
         return layer
     weights = layer.get_weights()
     if _mixes(layer):
         name = "units" if isinstance(layer, L.Dense) else "filters"
-        separable = isinstance(layer, (L.SeparableConv1D, L.SeparableConv2D))
-        first, others = (weights[:1], weights[1:]) if separable else ([], weights)
+        first, others = (weights[:1], weights[1:]) if type(layer) in SEPARABLE else ([], weights)
         sliced = [*first, *(np.take(weight, kept, axis=-1) for weight in others)]
         return _copy(layer, {name: len(kept)}, sliced, input_shape)
-    axis = next(axis for kind, axis in CHANNELWISE.items() if isinstance(layer, kind))
+    axis = CHANNELWISE[type(layer)]
     sliced = [np.take(weight, kept, axis if weight.ndim > 1 else 0) for weight in weights]
     return _copy(layer, {}, sliced, input_shape)
 

@@ -4,7 +4,7 @@ import keras
 
 from tfgates.gated import Gated
 from tfgates.graph.nodes import arguments, graph_of, listed
-from tfgates.graph.pruning import rebuilt
+from tfgates.graph.rebuilding import rebuilt
 
 
 def copied(model, configure=lambda layer, config: config, *, seeds=None, fresh=False):
@@ -62,7 +62,7 @@ def named_layers(model):
     Args:
         model: functional model; the layers of a model inside count, that model does not.
     """
-    found = {}
+    found: dict[str, keras.layers.Layer] = {}
     for layer in model.layers:
         inner = graph_of(layer)
         if isinstance(layer, Gated):

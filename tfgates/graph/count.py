@@ -6,10 +6,10 @@ import math
 import numpy as np
 
 from tfgates.gated import Gated, gates
-from tfgates.graph.channels import writers
+from tfgates.graph.channels import SEPARABLE, slicing_readers, writers
 from tfgates.graph.macs import multiply_adds, of_gate
 from tfgates.graph.nodes import graph_of, nodes, readers
-from tfgates.graph.pruning import of_shape
+from tfgates.graph.rebuilding import of_shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,8 @@ def count(model, input_shape=None):
 
     Raises:
         TypeError: a layer with weights, or a product, that no rule counts.
-        ValueError: the model takes images of any size, and `input_shape` is not given.
+        ValueError: the model takes images of any size, and `input_shape` is not given; a layer
+            makes what has no fixed size; or it has gates, and does not return their decisions.
     """
     if input_shape is not None:
         model = of_shape(model, (None, *input_shape))
@@ -68,6 +69,11 @@ def count(model, input_shape=None):
         )
     counted = _Counted()
     always, of_gates = counted.total(model)
+    if hidden := set(counted.branches) - {layer.name for layer in gates(model)}:
+        raise ValueError(
+            f"{model.name} hides the decisions of its gates {sorted(hidden)}, on which its "
+            'multiply-adds depend. Let it return {"logits": ..., "decisions": ...}.'
+        )
     branches, removable = (
         tuple(macs for layer in gates(model) for macs in of_layer[layer.name])
         for of_layer in (counted.branches, counted.removable)
@@ -95,38 +101,51 @@ class _Counted:
         for node in nodes(model):
             layer, inner = node.operation, graph_of(node.operation)
             if isinstance(layer, Gated):
-                always += self._gated(layer, reading[id(node.outputs[0])], reading)
+                always += self._gated(node, reading)
                 of_gates += of_gate(layer.gate, node.input_tensors[0].shape)
             elif inner is not None:
-                both = self.total(inner)
+                both = self.total(of_shape(inner, *(part.shape for part in node.input_tensors)))
                 always, of_gates = always + both[0], of_gates + both[1]
             else:
-                always += multiply_adds(node)
+                always += _of_known_size(node)
         return always, of_gates
 
-    def _gated(self, layer, after, reading):
+    def _gated(self, node, reading):
         """Notes what the decisions of a layer leave out; returns what it runs all the same."""
-        then, gates_inside = self.total(layer.then)
+        layer, shapes = node.operation, [part.shape for part in node.input_tensors]
+        arms = layer.then, layer.otherwise
+        then, otherwise = (arm and of_shape(arm, *shapes) for arm in arms)
+        macs, gates_inside = self.total(then)
         self.gates_inside += gates_inside
-        then += gates_inside
+        macs += gates_inside
         if layer.groups == 1:
-            other = 0 if layer.otherwise is None else sum(self.total(layer.otherwise))
-            self.branches[layer.name] = self.removable[layer.name] = [then - other]
+            other = sum(self.total(otherwise)) if otherwise else 0
+            self.branches[layer.name] = self.removable[layer.name] = [macs - other]
             return other
-        both = sum(map(multiply_adds, writers(layer.then) or ()))
-        both += _first_reader(after, reading) if layer.keep_one else 0
+        both = sum(map(_of_channels_made, writers(then) or ()))
+        if layer.keep_one and both:
+            both += sum(map(multiply_adds, slicing_readers(reading[id(node.outputs[0])])))
         shares = [both // layer.groups] * layer.groups
         data_dependent = getattr(layer.gate, "data_dependent", True)
         left_out = [0] * len(shares) if data_dependent else shares
         self.branches[layer.name], self.removable[layer.name] = left_out, shares
-        return then - sum(left_out)
+        return macs - sum(left_out)
 
 
-def _first_reader(after, reading):
-    """Multiply-adds of the first layer behind a tensor that has any, along the one path there."""
-    while len(after) == 1 and after[0] is not None:
-        macs = multiply_adds(after[0])
-        if macs:
-            return macs
-        after = reading[id(after[0].outputs[0])]
-    return 0
+def _of_known_size(node):
+    macs, shape = multiply_adds(node), node.outputs[0].shape
+    if macs and None in shape[1:]:
+        raise ValueError(
+            f"The size of what {node.operation.name} makes is not known before it runs, {shape}, "
+            "nor are its multiply-adds. Give its layer a fixed output shape."
+        )
+    return macs
+
+
+def _of_channels_made(node):
+    """Multiply-adds of a call that are in proportion to the channels that it makes."""
+    layer, macs = node.operation, multiply_adds(node)
+    if type(layer) not in SEPARABLE:
+        return macs
+    read, made = (math.prod(k.shape) for k in (layer.depthwise_kernel, layer.pointwise_kernel))
+    return macs * made // (read + made)

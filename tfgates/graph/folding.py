@@ -1,12 +1,12 @@
 """Folds batch norms into the layers before them, for inference."""
 
 import keras
-import numpy as np
 from keras import layers as L
+from keras import ops
 
 from tfgates.gated import Gated
 from tfgates.graph.nodes import graph_of, nodes, readers
-from tfgates.graph.pruning import again, rebuilt
+from tfgates.graph.rebuilding import again, rebuilt
 from tfgates.norms import scale_and_shift
 
 KERNELS = (L.Conv2D, L.DepthwiseConv2D, L.SeparableConv2D, L.Dense)
@@ -36,6 +36,7 @@ def fold(model):
     if any(graph_of(node.operation) for node in nodes(model)):
         model = rebuilt(model)  # without models inside
     reading, norms = readers(model), {}
+    made: dict[tuple[int, int], L.Layer] = {}
     for node in nodes(model):
         after, layer = reading[id(node.outputs[0])], node.operation
         # Not of classes made of them, which may do more.
@@ -47,17 +48,25 @@ def fold(model):
 
     def replace(node, value):
         layer = node.operation
-        if id(node) in gone or type(layer).__name__ in NOTHING_AT_INFERENCE:
+        if id(node) in gone or _does_nothing(layer):
             return [value[id(node.input_tensors[0])]]
         if isinstance(layer, Gated):
             otherwise = layer.otherwise and fold(layer.otherwise)
             return again(layer, node, value, fold(layer.then), otherwise)
         if id(node) in norms:
-            norm = norms[id(node)].operation
-            return _folded(layer, norm, value[id(node.input_tensors[0])])
+            norm, start = norms[id(node)].operation, value[id(node.input_tensors[0])]
+            if (id(layer), id(norm)) not in made:
+                made[id(layer), id(norm)] = _folded(layer, norm, start.shape)
+            return [made[id(layer), id(norm)](start)]
         return None
 
     return rebuilt(model, replace)
+
+
+def _does_nothing(layer):
+    """Whether a layer of Keras's own does nothing at inference; one's own may, by such a name."""
+    of_keras = type(layer).__module__.split(".")[0] == "keras"
+    return of_keras and type(layer).__name__ in NOTHING_AT_INFERENCE
 
 
 def _same_channels(layer, norm):
@@ -67,15 +76,15 @@ def _same_channels(layer, norm):
     return norm.axis in (-1, norm.input_spec.ndim - 1)
 
 
-def _folded(layer, norm, inputs):
+def _folded(layer, norm, input_shape):
     # A layer may stand before two norms, so its name may not be taken over.
     name = f"{layer.name}_{norm.name}"
     config = {**layer.get_config(), "use_bias": True, "dtype": "float32", "name": name}
     new = type(layer).from_config(config)
-    new.build(inputs.shape)
+    new.build(input_shape)
     scale, shift = scale_and_shift(norm)
     *others, kernel = layer.get_weights()[: len(new.weights) - 1]
     channels = kernel.shape[2:] if isinstance(layer, L.DepthwiseConv2D) else scale.shape
-    bias = np.array(layer.bias) if layer.use_bias else 0.0
+    bias = ops.convert_to_numpy(layer.bias) if layer.use_bias else 0.0
     new.set_weights([*others, kernel * scale.reshape(channels), bias * scale + shift])
-    return [new(inputs)]
+    return new

@@ -8,8 +8,17 @@ import numpy as np
 from tfgates.gated import Gated, Network, joined
 from tfgates.gates import GATES
 from tfgates.graph.branches import branches, flat
-from tfgates.graph.nodes import arguments, listed, nodes, producer, rerun
-from tfgates.graph.pruning import rebuilt
+from tfgates.graph.filters import inner_filters
+from tfgates.graph.nodes import (
+    arguments,
+    inputs_like,
+    listed,
+    nodes,
+    only,
+    producer,
+    repeat,
+    rerun,
+)
 
 # What a gate decides on: a branch; groups of the channels that it makes; or of the channels before
 # its last layer with a kernel, which no shortcut leads around (section S2.3).
@@ -51,6 +60,10 @@ def gate(model, gate="dependent", where=None, *, gated="branches", groups=4, see
         )
     if gated not in GATED:
         raise ValueError(f"`gated` is one of {', '.join(GATED)}. Received: {gated!r}.")
+    if gated != "branches" and groups < 2:
+        raise ValueError(
+            f"`groups` is at least 2. Received: {groups}. Pass gated='branches' for one decision."
+        )
     groups = 1 if gated == "branches" else groups
     make = _maker(gate, groups, options)
     chosen = [(branch, make(branch)) for branch in _chosen(found, where)]
@@ -59,7 +72,7 @@ def gate(model, gate="dependent", where=None, *, gated="branches", groups=4, see
         raise ValueError(
             "`gate` and `where` leave no branch a gate. Pass names of branches(model)."
         )
-    return _insert(plain, chosen, gated, groups, noise_streams(seed, len(chosen)))
+    return _insert(plain, chosen, gated, noise_streams(seed, len(chosen)))
 
 
 def noise_streams(seed, count):
@@ -101,14 +114,10 @@ def _chosen(found, where):
     return [b for b in found if any(fnmatch.fnmatchcase(b.name, pattern) for pattern in patterns)]
 
 
-def _insert(model, chosen, gated, groups, seeds):
+def _insert(model, chosen, gated, seeds):
     """Returns the network in which `Gated` layers stand in the place of branches."""
     of_node = {id(node): index for index, (branch, _) in enumerate(chosen) for node in branch.nodes}
     decisions = {}
-    elsewhere = [
-        {id(node.operation) for node in nodes(model) if of_node.get(id(node)) != index}
-        for index in range(len(chosen))
-    ]
 
     def replace(node, value):
         index = of_node.get(id(node))
@@ -118,47 +127,41 @@ def _insert(model, chosen, gated, groups, seeds):
         if not any(tensor is branch.end for tensor in node.outputs):
             return []
         features, decisions[index] = _gated_branch(
-            branch, made, gated, groups, seeds[index], value[id(branch.start)], elsewhere[index]
+            branch, made, gated, seeds[index], value[id(branch.start)], nodes(model)
         )
-        return [features]
+        return [features if tensor is branch.end else None for tensor in node.outputs]
 
-    images = keras.Input(batch_shape=model.inputs[0].shape, dtype=model.inputs[0].dtype)
-    value = rerun(model, [images], replace)
-    columns = joined([decisions[index] for index in sorted(decisions)])
+    inputs = inputs_like(model)
+    value = rerun(model, inputs, replace)
+    columns = joined([decisions[index] for index in sorted(decisions)], "decisions")
     outputs = {"logits": value[id(model.outputs[0])], "decisions": columns}
-    return Network(images, outputs, name=model.name)
+    return Network(only(inputs), outputs, name=model.name)
 
 
-def _gated_branch(branch, gate, gated, groups, seed, start, elsewhere):
+def _gated_branch(branch, gate, gated, seed, start, order):
     """Calls a `Gated` layer on what enters a branch; returns features and decisions."""
-    end = branch.end
+    end, calls, behind = branch.end, branch.nodes, []
     if gated == "inner_filters":
-        end = _before_last_kernel(branch)
-    if groups > 1 and end.shape[-1] % groups:
-        raise ValueError(
-            f"`groups` divides the filters, {end.shape[-1]} of {branch.name}. Received: "
-            f"groups={groups}."
-        )
-    then = keras.Model(branch.start, end, name=f"{branch.name}_then")
-    then = _separate(then, elsewhere, branch.name)
+        end, calls, behind = inner_filters(branch)
+    then = _separate(branch, end, calls, {id(n.operation) for n in order if n not in calls})
     keep_one = gated == "inner_filters"
     layer = Gated(then, gate, keep_one=keep_one, seed=seed, name=branch.name)
     features, opened = layer(start)
-    if end is not branch.end:
-        rest = keras.Model(end, branch.end)
-        features = rerun(rest, [features])[id(rest.outputs[0])]
-    return features, opened
+    value = repeat(behind, {id(branch.start): start, id(end): features})
+    return value[id(branch.end)], opened
 
 
-def _separate(then, elsewhere, name):
-    """Returns a model whose layers are not called outside of it; those that are have no weights.
+def _separate(branch, end, calls, elsewhere):
+    """Returns a model of a branch, whose layers are not called outside of it.
 
-    Keras would load such a layer as one object, with its calls in another order.
+    Those that are have no weights, and get a copy. Keras would load such a layer as one object,
+    with its calls in another order.
 
     Args:
-        then: the model of a branch.
+        branch: of which it is.
+        end: tensor that it makes.
+        calls: nodes of the model.
         elsewhere: ids of the operations that are called outside of it.
-        name: of the branch, before those of the new layers.
     """
     copies: dict[int, keras.layers.Layer] = {}
 
@@ -167,29 +170,14 @@ def _separate(then, elsewhere, name):
         if not isinstance(layer, keras.layers.Layer) or id(layer) not in elsewhere:
             return None
         if id(layer) not in copies:
-            config = {**layer.get_config(), "name": f"{name}_{layer.name}"}
+            config = {**layer.get_config(), "name": f"{branch.name}_{layer.name}"}
             copies[id(layer)] = type(layer).from_config(config)
         args, kwargs = arguments(node, value)
         return listed(copies[id(layer)](*args, **kwargs))
 
-    return rebuilt(then, replace)
-
-
-def _before_last_kernel(branch):
-    """Returns the tensor that the last layer with a kernel of a branch reads."""
-    end = branch.end
-    while end is not branch.start:
-        node = producer(end)
-        if getattr(node.operation, "kernel", None) is not None:
-            break
-        end = node.input_tensors[0]
-    inner = producer(end).input_tensors[0]
-    if end is branch.start or inner is branch.start:
-        raise ValueError(
-            f"Inner filters are those between two layers with kernels. {branch.name} has one only. "
-            "Pass gated='output_filters'."
-        )
-    return inner
+    start = keras.Input(batch_shape=branch.start.shape, dtype=branch.start.dtype)
+    value = repeat(calls, {id(branch.start): start}, replace)
+    return keras.Model(start, value[id(end)], name=f"{branch.name}_then")
 
 
 def without_softmax(model):

@@ -19,9 +19,14 @@ FREE = (
     L.GroupNormalization,
     L.Normalization,
     L.Embedding,
+    L.PReLU,
 )
 # Products of two tensors, which no rule here counts.
-PRODUCTS = ("Dot", "Tensordot", "Einsum", "Outer", "Inner", "Vdot", "DotProductAttention")
+PRODUCTS = (
+    *("Dot", "Tensordot", "Einsum", "Outer", "Inner", "Vdot"),
+    *("Attention", "AdditiveAttention", "DotProductAttention"),
+    *("Conv", "DepthwiseConv", "SeparableConv", "ConvTranspose"),
+)
 
 
 def multiply_adds(node):

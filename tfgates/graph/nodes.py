@@ -52,22 +52,38 @@ def rerun(model, inputs, replace=lambda node, value: None):
     Args:
         model: functional model.
         inputs: list of symbolic tensors, as many as the model has.
-        replace: function of a node and the dict of new tensors so far that returns the node's new
-            outputs as a list; None calls its operation.
+        replace: as of `repeat`.
 
     Returns:
         dict of the id of an old tensor -> the new tensor.
     """
     value = dict(zip(map(id, model.inputs), inputs, strict=True))
-    for node in nodes(model):
+    return repeat(nodes(model), value, replace)
+
+
+def repeat(calls, value, replace=lambda node, value: None):
+    """Makes some calls of a model anew, those whose results are not there yet; see `rerun`.
+
+    Args:
+        calls: nodes in the order of computation.
+        value: dict of the id of an old tensor -> the new tensor, of what they read.
+        replace: function of a node and the dict of new tensors so far that returns the node's new
+            outputs as a list; None calls its operation.
+
+    Returns:
+        The dict, with what they make.
+    """
+    for node in calls:
+        if all(id(tensor) in value for tensor in node.outputs):
+            continue
         outputs = replace(node, value)
         if outputs is None:
-            args, kwargs = node.arguments.fill_in(value)
             inner = graph_of(node.operation)
             if inner is None:
+                args, kwargs = arguments(node, value)
                 outputs = node.operation(*args, **kwargs)
             else:
-                ran = rerun(inner, keras.tree.flatten(args), replace)
+                ran = rerun(inner, [value[id(part)] for part in node.input_tensors], replace)
                 outputs = [ran[id(tensor)] for tensor in inner.outputs]
         value.update(zip(map(id, node.outputs), keras.tree.flatten(outputs), strict=False))
     return value
@@ -76,6 +92,14 @@ def rerun(model, inputs, replace=lambda node, value: None):
 def arguments(node, value):
     """Returns args and kwargs of a node with its symbolic tensors replaced; see `rerun`."""
     return node.arguments.fill_in(value)
+
+
+def inputs_like(model, shapes=None):
+    """Returns new inputs of the dtypes and names of those of a model, and of their shapes."""
+    return [
+        keras.Input(batch_shape=shape or tensor.shape, dtype=tensor.dtype, name=tensor.name)
+        for tensor, shape in zip(model.inputs, shapes or [None] * len(model.inputs), strict=True)
+    ]
 
 
 def reads_only_tensors(node):

@@ -1,21 +1,11 @@
 """Pruning: decisions that are made for good become structure (section 3.2, mode collapse)."""
 
-import keras
 import numpy as np
-from keras import layers as L
 from keras import ops
 
-from tfgates.gated import (
-    Decisions,
-    Gated,
-    Network,
-    features_and_decisions,
-    gates,
-    joined,
-)
-from tfgates.graph.branches import SUMS
-from tfgates.graph.channels import PlaceGroups, kept_channels, slice_read, slice_written
-from tfgates.graph.nodes import nodes, only, rerun
+from tfgates.gated import gates
+from tfgates.graph.decided import Decided
+from tfgates.graph.rebuilding import rebuilt
 
 
 def prune(model, fixed):
@@ -122,160 +112,6 @@ def one_sided(rates, min_rate):
     }
 
 
-def rebuilt(model, replace=lambda node, value: None, shapes=None):
-    """Returns a model of the same inputs and outputs with some calls replaced, see `rerun`.
-
-    Args:
-        model: functional model, or one inside of a `Gated` layer.
-        replace: as of `rerun`; decisions that it makes None go.
-        shapes: other shapes of its inputs, that of the batch included; None: the same.
-    """
-    shapes = shapes or [tensor.shape for tensor in model.inputs]
-    inputs = [
-        keras.Input(batch_shape=shape, dtype=tensor.dtype)
-        for shape, tensor in zip(shapes, model.inputs, strict=True)
-    ]
-    value = rerun(model, inputs, replace)
-    features, decisions = (
-        tensor if tensor is None else value[id(tensor)] for tensor in features_and_decisions(model)
-    )
-    if decisions is None:
-        return keras.Model(only(inputs), features, name=model.name)
-    if isinstance(model.output, dict):
-        outputs = {"logits": features, "decisions": decisions}
-        return Network(only(inputs), outputs, name=model.name)
-    return keras.Model(only(inputs), [features, decisions], name=model.name)
-
-
-def of_shape(model, *shapes):
-    """Returns a model of the same calls on inputs of other shapes, that of the batch included.
-
-    A model of images of any size becomes one of a fixed size, in which every shape is known.
-    """
-
-    def replace(node, value):
-        layer = node.operation
-        if not isinstance(layer, Gated):
-            return None
-        inside = [value[id(tensor)].shape for tensor in node.input_tensors]
-        otherwise = layer.otherwise and of_shape(layer.otherwise, *inside)
-        return again(layer, node, value, of_shape(layer.then, *inside), otherwise)
-
-    return rebuilt(model, replace, shapes)
-
-
-def again(layer, node, value, then, otherwise=None):
-    """Calls a `Gated` layer anew with other models inside; see `rerun`."""
-    inputs = [value[id(tensor)] for tensor in node.input_tensors]
-    return layer.with_arms(then, otherwise or layer.otherwise)(only(inputs))
-
-
-@keras.saving.register_keras_serializable(package="tfgates")
-class Zeros(L.Layer):
-    """What is left of a closed branch of a concatenation.
-
-    Args:
-        channels: number of its channels.
-
-    Call arguments:
-        inputs: [B, ..., C].
-
-    Returns, when called: zeros [B, ..., channels].
-    """
-
-    def __init__(self, channels, **kwargs):
-        super().__init__(**kwargs)
-        self.channels = channels
-
-    def call(self, inputs):
-        shape = (*ops.shape(inputs)[:-1], self.channels)
-        return ops.zeros(shape, inputs.dtype)
-
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.channels)
-
-    def get_config(self):
-        return {**super().get_config(), "channels": self.channels}
-
-
 def _without(model, made, scaled=False):
     """Returns a model without some gates: lists of bool by name of the layer."""
-    return rebuilt(model, _Decided(made, scaled).replace)
-
-
-class _Decided:
-    """Puts structure in the place of gates whose decisions are made.
-
-    Args:
-        made: lists of bool by name of the layer.
-        scaled: whether what an open gate lets through is multiplied by its probability.
-    """
-
-    def __init__(self, made, scaled):
-        self.made, self.scaled = made, scaled
-        # By id of a new tensor: that it is zeros; the groups of channels that are left in it.
-        self.zeros: set[int] = set()
-        self.sliced: dict[int, list[bool]] = {}
-
-    def replace(self, node, value):
-        layer, parts = node.operation, [value[id(tensor)] for tensor in node.input_tensors]
-        if isinstance(layer, Gated):
-            return self._gated(layer, node, value, parts)
-        left = [part for part in parts if part is not None and id(part) not in self.zeros]
-        if isinstance(layer, Decisions) and len(left) < len(parts):
-            return [joined(left) if left else None]
-        if any(id(part) in self.sliced for part in left):
-            return self._reader(layer, parts)
-        return left if type(layer).__name__ in SUMS and len(left) == 1 < len(parts) else None
-
-    def _gated(self, layer, node, value, parts):
-        """Returns features and decisions of a layer that stays, or of what is left of it."""
-        opened = self.made.get(layer.name)
-        if opened is None:
-            inside = any(isinstance(one.operation, Gated) for one in nodes(layer.then))
-            then = rebuilt(layer.then, self.replace) if inside else layer.then
-            return again(layer, node, value, then)
-        if all(opened):
-            ran = rerun(layer.then, parts, self.replace)
-            features, *decisions = (
-                tensor if tensor is None else ran[id(tensor)]
-                for tensor in features_and_decisions(layer.then)
-            )
-            if self.scaled:
-                scale = L.Rescaling(layer.gate.probability, name=f"{layer.name}_scale")
-                features = scale(features)
-            return [features, *decisions]
-        if any(opened):
-            return [self._some(layer, opened, parts), None]
-        if layer.otherwise is not None:
-            ran = rerun(layer.otherwise, parts, self.replace)
-            return [ran[id(layer.otherwise.outputs[0])], None]
-        nothing = Zeros(node.outputs[0].shape[-1], name=f"{layer.name}_zeros")(parts[0])
-        self.zeros.add(id(nothing))
-        return [nothing, None]
-
-    def _some(self, layer, opened, parts):
-        """Returns the features of some groups of filters, the others gone or, at the least, 0."""
-        channels = layer.then.outputs[0].shape[-1]
-        kept = kept_channels(channels, opened)
-        then = slice_written(layer.then, kept)
-        if then is None:
-            features = rerun(layer.then, parts)[id(layer.then.outputs[0])]
-            mask = np.isin(np.arange(channels), kept).astype(float).tolist()
-            return L.Rescaling(mask, name=f"{layer.name}_kept")(features)
-        features = rerun(then, parts)[id(then.outputs[0])]
-        if layer.keep_one:
-            # The one layer that reads them is sliced as well.
-            self.sliced[id(features)] = opened
-            return features
-        return PlaceGroups(opened, name=f"{layer.name}_groups")(features)
-
-    def _reader(self, layer, parts):
-        """Calls the layer that reads sliced channels."""
-        (features,) = parts
-        opened = self.sliced[id(features)]
-        kept = kept_channels(features.shape[-1] * len(opened) // sum(opened), opened)
-        sliced = slice_read(layer, kept, features.shape)
-        if sliced is None:
-            return [layer(PlaceGroups(opened)(features))]
-        return [sliced(features)]
+    return rebuilt(model, Decided(made, scaled).replace)

@@ -5,8 +5,17 @@ from keras import layers as L
 
 from tfgates.gated import Gated
 from tfgates.graph.branches import SUMS
-from tfgates.graph.nodes import arguments, nodes, only, readers, rerun
-from tfgates.graph.pruning import again, rebuilt
+from tfgates.graph.nodes import (
+    arguments,
+    listed,
+    nodes,
+    only,
+    producer,
+    readers,
+    repeat,
+    rerun,
+)
+from tfgates.graph.rebuilding import again, rebuilt
 
 POOLS = (L.MaxPooling2D, L.AveragePooling2D, L.GlobalAveragePooling2D)
 # What makes no negative number of numbers that are not negative.
@@ -27,22 +36,24 @@ def sink(model, positive=()):
     Returns:
         A model for the export.
     """
-    reading, moved, skipped = readers(model), {}, set()
+    reading, sums, taken = readers(model), {}, set()
     known = {id(model.inputs[index]) for index in positive}
     for node in nodes(model):
-        sunk = _sum_behind(node, reading)
-        if sunk is not None:
-            join, relu = sunk
-            moved[id(relu or join)] = (node, join, relu)
-            skipped |= {id(node), id(join)}
+        join, relu = _sum_behind(node, reading)
+        if join is not None and id(join) not in taken:
+            sums[id(node)] = join, relu
+            taken.add(id(join))
         if _keeps_sign(node, known) or is_relu(node):
             known.add(id(node.outputs[0]))
 
     def replace(node, value):
-        if id(node) in moved:
-            return _sunk(*moved[id(node)], known, value)
-        if id(node) in skipped:
-            return []
+        if id(node) in sums:
+            join, relu = sums[id(node)]
+            (other,) = [tensor for tensor in join.input_tensors if tensor is not node.outputs[0]]
+            _make(other, value, replace)
+            outputs = _sunk(node, join, relu, other, known, value)
+            value |= {id(last.outputs[0]): outputs[0] for last in (join, relu) if last}
+            return outputs
         if is_relu(node, bounded=False) and id(node.input_tensors[0]) in known:
             # Left over from a removed branch, it would keep the sum before it from being fused.
             return [value[id(node.input_tensors[0])]]
@@ -52,6 +63,14 @@ def sink(model, positive=()):
         return None
 
     return rebuilt(model, replace)
+
+
+def _make(tensor, value, replace):
+    """Makes a tensor before its turn, where it is not there yet."""
+    if id(tensor) not in value:
+        for part in producer(tensor).input_tensors:
+            _make(part, value, replace)
+        repeat([producer(tensor)], value, replace)
 
 
 def _keeps_sign(node, known):
@@ -64,36 +83,35 @@ def _keeps_sign(node, known):
 
 
 def _sum_behind(node, reading):
-    """Returns the sum that alone reads what a gate lets through, and the ReLU behind it or None."""
+    """Returns the sum that alone reads what a gate lets through, and the ReLU behind it."""
     layer = node.operation
     if not isinstance(layer, Gated) or layer.otherwise is not None or layer.groups > 1:
-        return None
+        return None, None
     join, *others = reading[id(node.outputs[0])]
     if others or join is None or type(join.operation).__name__ not in SUMS:
-        return None
+        return None, None
     after = reading[id(join.outputs[0])]
     return join, after[0] if len(after) == 1 and is_relu(after[0]) else None
 
 
-def _sunk(gated, join, relu, known, value):
-    """Calls the layer whose arms make the sum, and keeps its decisions."""
-    layer, start = gated.operation, gated.input_tensors[0]
-    (other,) = [tensor for tensor in join.input_tensors if tensor is not gated.outputs[0]]
-    outer = [start] if other is start else [start, other]
-    inputs = [keras.Input(batch_shape=tensor.shape) for tensor in outer]
-    then = sink(layer.then, (0,) if id(start) in known else ())
-    ran = rerun(then, inputs[:1])
+def _sunk(gated, join, relu, other, known, value):
+    """Calls the layer whose arms make the sum; returns it and the decisions."""
+    layer, given = gated.operation, list(gated.input_tensors)
+    outer = given if any(other is tensor for tensor in given) else [*given, other]
+    inputs = [keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in outer]
+    (around,) = [new for new, tensor in zip(inputs, outer, strict=True) if tensor is other]
+    then = sink(layer.then, [i for i, tensor in enumerate(given) if id(tensor) in known])
+    ran = rerun(then, inputs[: len(given)])
     features, *decisions = [ran[id(tensor)] for tensor in then.outputs]
-    args, kwargs = arguments(join, {id(gated.outputs[0]): features, id(other): inputs[-1]})
-    features, closed = join.operation(*args, **kwargs), inputs[-1]
+    args, kwargs = arguments(join, {id(gated.outputs[0]): features, id(other): around})
+    features, closed = join.operation(*args, **kwargs), around
     if relu is not None:
         features = relu.operation(features)
         if id(other) not in known or not is_relu(relu, bounded=False):
             closed = relu.operation(closed)
     inside = keras.Model(only(inputs), [features, *decisions] if decisions else features)
     new = layer.with_arms(inside, keras.Model(only(inputs), closed))
-    features, value[id(gated.outputs[1])] = new(only([value[id(tensor)] for tensor in outer]))
-    return [features]
+    return listed(new(only([value[id(tensor)] for tensor in outer])))
 
 
 def is_relu(node, bounded=True):

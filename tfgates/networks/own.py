@@ -52,5 +52,13 @@ def own_model(model, classes, input_shape, statistics, synchronized=False):
             `classes`.
     """
     return on_pixels(
-        model, model.name, classes, input_shape, standardization(*statistics), synchronized
+        model, model.name, classes, input_shape, _standardize(statistics), synchronized
     )
+
+
+def _standardize(statistics):
+    """Returns a function of raw pixels; one that does nothing where the model takes them so."""
+    mean, std = statistics
+    if not any(mean) and set(std) == {1 / 255}:
+        return lambda pixels: pixels
+    return standardization(mean, std)

@@ -11,7 +11,8 @@ from tfgates.gated import Gated
 from tfgates.graph.branches import paths
 from tfgates.graph.count import count
 from tfgates.graph.macs import of_gate
-from tfgates.graph.pruning import columns_of, of_shape
+from tfgates.graph.pruning import columns_of
+from tfgates.graph.rebuilding import of_shape
 from tfgates.report.style import BLUE, GREY, INK, LIGHT, SKY, Picture, new_figure, styled
 
 PER_ROW = 9

@@ -36,9 +36,9 @@ COMPARED = (
 )
 
 
-def evaluate(record):
-    """The command that measures a run."""
-    return f"python -m tfgates.tools.evaluate --run={shlex.quote(record.name)}"
+def evaluate(name):
+    """The command that measures the run of a folder."""
+    return f"python -m tfgates.tools.evaluate --run={shlex.quote(str(name))}"
 
 
 def results(records):
@@ -69,8 +69,9 @@ def differences(records):
 def not_evaluated(record):
     """A note in place of results."""
     return Missing(
-        f"{record.name} has not been evaluated: metrics.json is missing. This makes it:",
-        evaluate(record),
+        f"{record.name} has not been evaluated: metrics.json is missing or of another model. This "
+        "makes it:",
+        evaluate(record.name),
     )
 
 
@@ -89,9 +90,9 @@ def costs(records):
         *([sweep.draw(sweeps, looks)] if sweeps else []),
         *(
             Missing(
-                f"{one.name} has no sweep of the threshold: tau.csv is missing. This makes it, "
-                "where there are learned gates:",
-                evaluate(one),
+                f"{one.name} has no sweep of the threshold: tau.csv is missing or of another "
+                "model. This makes it, where there are learned gates:",
+                evaluate(one.name),
             )
             for one in learned
         ),

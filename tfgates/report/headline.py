@@ -38,7 +38,7 @@ def about(record, network):
         if value and value != "constant":
             found.append((name, value.replace("_", " ") if flag in OF_LEARNED_GATES else value))
     if has_learned_gates(network):
-        unit = record.flags.get("target_unit", "blocks").replace("_", "-")
+        unit = record.flags.get("target_unit", "branches").replace("_", "-")
         found.append(("target rate", f"{target_rate(record, network):g} of the {unit}"))
     return [*found, ("parameters", f"{count_parameters(network):,}")]
 
@@ -60,7 +60,7 @@ def figures(record, network, rates):
             (f"{own.macs / 1e6:,.2f} M", "multiply-adds per image", saved),
         ]
         if has_learned_gates(network):
-            unit = record.flags.get("target_unit", "blocks").replace("_", "-")
+            unit = record.flags.get("target_unit", "branches").replace("_", "-")
             aim = f"target {record.metrics.target_rate:g} of the {unit}"
             found.insert(1, (f"{own.rate:.3f}", "rate of the gates", aim))
     if has_learned_gates(network):

@@ -40,7 +40,7 @@ def target_of_rates(flags, target_rate):
         target_rate: what the run was trained towards, or None.
     """
     follows = flags.get("target_schedule", "constant") not in ("constant", "annealed")
-    of_rates = flags.get("target_unit", "blocks") == "blocks"
+    of_rates = flags.get("target_unit", "branches") == "branches"
     return target_rate if of_rates and not follows else None
 
 

@@ -5,6 +5,7 @@ import shlex
 import tabulate
 
 from tfgates.report import card, tables
+from tfgates.report.sweep import DIGEST
 
 NO_GATES = "An image classifier, a plain network in which every branch is always run"
 DECIDED = {None: "", True: "always open", False: "always closed"}
@@ -59,6 +60,7 @@ def of_run(about):
         ("parameters", f"{about['parameters']:,}"),
         ("multiply-adds", f"{about['macs'] / 1e6:,.2f} M of an image with every branch"),
         *card.fitted(preprocessing),
+        ("`model.keras`", f"SHA-256 {about[DIGEST]}"),
     ]
     mean, std = (", ".join(f"{x:g}" for x in about[name]) for name in ("mean", "std"))
     data = [

@@ -8,20 +8,24 @@ from tfgates.report.labels import place
 from tfgates.report.style import Picture, new_figure, styled
 
 COLUMNS = ("top1_error", "top5_error", "rate", "macs", "macs_share")
+# The name under which results carry the digest of their model.
+DIGEST = "model_sha256"
 
 
-def write_csv(results, path):
+def write_csv(results, path, digest):
     """Writes a row for each threshold.
 
     Args:
         results: list of `Result` of `tfgates.inference.evaluate.sweep`.
         path: of the file.
+        digest: of the model that they are of.
     """
     with replacing(path, newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["tau", *COLUMNS])
+        writer.writerow(["tau", *COLUMNS, DIGEST])
         writer.writerows(
-            [result.policy, *(getattr(result, column) for column in COLUMNS)] for result in results
+            [result.policy, *(getattr(result, column) for column in COLUMNS), digest]
+            for result in results
         )
 
 

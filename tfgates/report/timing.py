@@ -8,6 +8,8 @@ import time
 import numpy as np
 import tabulate
 
+from tfgates.base.cores import CORES
+
 
 def interleaved(alternatives, rounds, calls, progress=None):
     """Times each alternative `calls` times in each of some rounds.
@@ -51,7 +53,8 @@ def table(rows, headers):
 
 
 def hardware():
-    """Names the processor, for the line above a table."""
+    """Names the processor and the cores that may be used, for the line above a table."""
     lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
     names = [line.split(": ")[1] for line in lines if line.startswith("model name")]
-    return f"{len(names)} cores of {names[0]}" if names else platform.processor()
+    cores = "1 core" if CORES == 1 else f"{CORES} cores"
+    return f"{cores} of {names[0] if names else platform.processor()}"

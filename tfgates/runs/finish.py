@@ -38,13 +38,7 @@ def finish(settings, dataset, preprocessing, run):
     if settings.keep == "best":
         # A run that was killed right after its last epoch has not come to it.
         checkpoint.keep_best(run.checkpoints, run.log)
-        best = checkpoint.best_epoch(run.log)
-        path = checkpoint.files(run.checkpoints, "best").get(best)
-        if path is None:
-            raise UserError(
-                f"{run.checkpoints} lacks the weights of epoch {best}, the best one in {run.log}. "
-                "Pass --keep=last to make the model of the last epoch."
-            )
+        best, path = best_weights(run)
         print(f"Keeping epoch {best}, the best on the validation images.", flush=True)
         checkpoint.load(path, classifier)
     if settings.recalibration_batches:
@@ -56,6 +50,23 @@ def finish(settings, dataset, preprocessing, run):
     write_card(run, network, dataset)
     if num_gates(network):
         _draw(run, classifier.target.final)
+
+
+def best_weights(run):
+    """Finds the epoch with the best validation accuracy, and the file of its weights.
+
+    Raises:
+        UserError: they are lost.
+    """
+    best = checkpoint.best_epoch(run.log)
+    for kind in ("best", "epoch"):
+        path = checkpoint.files(run.checkpoints, kind).get(best)
+        if path is not None:
+            return best, path
+    raise UserError(
+        f"{run.checkpoints} lacks the weights of epoch {best}, the best one in {run.log}. "
+        "Pass --keep=last to make the model of the last epoch."
+    )
 
 
 def _recalibrate(network, settings, dataset, preprocessing):

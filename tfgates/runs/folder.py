@@ -1,18 +1,25 @@
 """A run folder: what a training run leaves behind, and how tools read it."""
 
 import dataclasses
-import fcntl
+import functools
+import hashlib
 import json
 import pathlib
+import shlex
+import zipfile
 
 import keras
 import numpy as np
 
+from tfgates.base.code import import_file
 from tfgates.base.errors import UserError
 from tfgates.base.files import put_in_place, write_json
 from tfgates.data.preprocess import Preprocessing
+from tfgates.settings import flagfile
 from tfgates.training import checkpoint
 from tfgates.training.classifier import GatedClassifier
+
+OF_AN_OLDER_VERSION = "it was made by tfgates 0.1, whose networks this version does not read"
 
 
 class RunFolder:
@@ -59,26 +66,6 @@ class RunFolder:
         self.report = self.path / "report.html"
         self.export = self.path / "export"
 
-    def lock(self):
-        """Makes the folder, and keeps other processes from training in it until this one ends.
-
-        Raises:
-            UserError: it cannot be made, or another process trains in it.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / ".lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"Another process trains in {self.path}. Wait for it, or choose another "
-                "--output_dir."
-            ) from error
-        except OSError as error:
-            raise UserError(
-                f"--output_dir={self.path} cannot be used as a run folder: {error}. Choose another."
-            ) from error
-
     def write_data(self, dataset, preprocessing, statistics):
         """Writes what the run is trained on.
 
@@ -108,25 +95,48 @@ class RunFolder:
                     "--output_dir."
                 )
 
+    @functools.cached_property
+    def digest(self):
+        """The SHA-256 of `model` in hexadecimal digits; what was measured of it carries it.
+
+        It is read once, so that all that is done with this object is done with one model.
+
+        Raises:
+            UserError: there is no finished run.
+        """
+        self.require_model()
+        return _sha256(self.model)
+
     def save_classifier(self, classifier, path):
         """Saves a `GatedClassifier` under a temporary name and renames it to `path`."""
         unfinished = self.path / "unfinished.keras"
         classifier.save(unfinished)
         put_in_place(unfinished, path)
+        if path == self.model:
+            vars(self).pop("digest", None)
 
     def load_classifier(self, path=None):
         """Loads a `GatedClassifier`, by default the finished one.
 
         Raises:
-            UserError: there is no finished run, or it cannot be read.
+            UserError: there is no finished run, it cannot be read, or it is no longer that of
+                `digest`.
         """
         path = path or self.model
+        import_file(self.load_flags().get("code", ""))
+        expected = self.digest if path == self.model else None
         try:
             classifier = keras.saving.load_model(path)
         except Exception as error:
-            raise self._unreadable(path, error) from error
+            reason = OF_AN_OLDER_VERSION if _is_of_an_older_version(path) else error
+            raise self._unreadable(path, reason) from error
         if not isinstance(classifier, GatedClassifier):
             raise self._unreadable(path, f"it holds a {type(classifier).__name__}")
+        if expected and _sha256(path) != expected:
+            raise UserError(
+                f"{path} has changed since this command began: a training has ended. Start the "
+                "same command again."
+            )
         return classifier
 
     def require_model(self):
@@ -163,43 +173,63 @@ class RunFolder:
         return tuple(data["mean"]), tuple(data["std"])
 
     def load_flags(self):
-        """Loads the flags of the training, texts by name; those of a lost file are missing.
+        """Loads the flags of the training, texts by name; of a lost file there are none.
+
+        One that an older file lacks has its default. Unknown ones are named in a line, once.
 
         Raises:
             UserError: the file cannot be read.
         """
         if not self.flags.exists():
             return {}
-        try:
-            lines = self.flags.read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise self._unreadable(self.flags, error) from error
-        return dict(line[2:].split("=", 1) for line in lines if "=" in line)
+        texts, unknown = flagfile.read(self.flags)
+        if unknown:
+            _note(f"{self.flags} has lines of unknown flags, left out: {', '.join(unknown)}.")
+        return texts
 
     def warn_if_unfinished(self):
         """Prints a line where training went on after `model` was made, and has not ended."""
         finished = max(checkpoint.files(self.checkpoints), default=0)
         wanted = self.load_flags().get("epochs", "")
         if finished and wanted.isdecimal() and finished < int(wanted):
+            command = shlex.join(["python", "train.py", f"--flagfile={self.flags}"])
             print(
                 f"Note: {self.model} is older than the training, which stands at epoch {finished} "
-                f"of {wanted}. python train.py --flagfile={self.flags} finishes it.",
+                f"of {wanted}. {command} finishes it.",
                 flush=True,
             )
 
     def _unreadable(self, path, error):
         if not path.exists():
-            command = f"--output_dir={self.path}"
-            if self.flags.exists():
-                command = f"--flagfile={self.flags}"
+            known = self.flags.exists()
+            flag = f"--flagfile={self.flags}" if known else f"--output_dir={self.path}"
             return UserError(
                 f"{self.path} holds no finished run: {path.name} is missing. Train it with "
-                f"python train.py {command}, or name another folder."
+                f"{shlex.join(['python', 'train.py', flag])}, or name another folder."
             )
         return UserError(
             f"{path} cannot be read: {str(error)[:200]}. Train the run again, or name another "
             "folder."
         )
+
+
+def _is_of_an_older_version(path):
+    """Whether a model file holds the chain of blocks that a network was in tfgates 0.1."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return b"GatedNetwork" in archive.read("config.json")
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return False
+
+
+def _sha256(path):
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@functools.cache
+def _note(text):
+    print(f"Note: {text}", flush=True)
 
 
 def _description(dataset, preprocessing):

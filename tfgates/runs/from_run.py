@@ -14,7 +14,7 @@ from tfgates.graph.copying import copied
 from tfgates.graph.gating import noise_streams
 from tfgates.graph.nodes import producer
 from tfgates.runs.folder import RunFolder
-from tfgates.settings.flags import OF_RUN
+from tfgates.settings.network import split
 
 
 def check(settings, classes):
@@ -98,7 +98,7 @@ def gate_kind(network):
 
 
 def _run(settings):
-    path = pathlib.Path(settings.network.removeprefix(OF_RUN))
+    path = pathlib.Path(split(settings.network)[1])
     if path == pathlib.Path() or not path.is_dir():
         raise UserError(
             "--network=run:PATH names the folder of a finished run. "

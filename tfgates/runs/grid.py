@@ -7,6 +7,7 @@ from absl import flags
 
 from tfgates.base.errors import UserError
 from tfgates.settings.config import TrainConfig
+from tfgates.settings.flags import TABLE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,7 @@ def read_grid(texts):
     if not varied:
         raise UserError("--grid names at least one flag of train.py. Received: nothing.")
     for name, choices in varied.items():
-        if name in _known() and isinstance(flags.FLAGS[name].default, list):
+        if name in TABLE and TABLE[name].kind == "list":
             raise UserError(
                 f"--grid divides values at commas, which --{name} needs itself. Received: "
                 f"{name}={','.join(choices)}. Pass --{name} beside --grid, one sweep for each."
@@ -79,7 +80,7 @@ def read_point(values):
     Raises:
         UserError: no such flag, or a value or a combination that train.py refuses.
     """
-    unknown = sorted(set(values) - _known())
+    unknown = sorted(set(values) - set(TABLE))
     if unknown:
         raise UserError(
             f"--grid names flags of train.py, see train.py --help. Received: {', '.join(unknown)}."
@@ -99,7 +100,3 @@ def read_point(values):
     point = Point(values, settings)
     folder = f"{settings.output_dir}/{point.name}"
     return Point(values, dataclasses.replace(settings, output_dir=folder))
-
-
-def _known():
-    return {field.name for field in dataclasses.fields(TrainConfig)}

@@ -1,6 +1,7 @@
 """Where a network's first weights come from: TorchVision, or a run of one's own."""
 
 import pathlib
+import shlex
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from tfgates.data.preprocess import STATISTICS
 from tfgates.gated import features_and_decisions, gates, num_classes, num_gates
 from tfgates.graph.copying import named_layers
 from tfgates.graph.nodes import producer
+from tfgates.networks.applications import APPLICATIONS, load_application
 from tfgates.networks.pretrained import (
     load_imagenet,
     load_torchvision,
@@ -16,9 +18,11 @@ from tfgates.networks.pretrained import (
     summary,
 )
 from tfgates.runs.folder import RunFolder
+from tfgates.settings.network import KERAS as OF_KERAS
+from tfgates.settings.network import split
 
 IMAGENET = "imagenet"
-TORCHVISION = "torchvision:"
+TORCHVISION, KERAS = "torchvision:", "keras:"
 
 
 def initialize(network, value):
@@ -26,7 +30,7 @@ def initialize(network, value):
 
     Args:
         network: gated or not; may be one of several replicas, inside `strategy.scope()`.
-        value: "imagenet", "torchvision:PATH", or the path of a run folder.
+        value: "imagenet", "torchvision:PATH", "keras:PATH", or the path of a run folder.
 
     Returns:
         One sentence that says what was loaded and what stays fresh.
@@ -34,6 +38,9 @@ def initialize(network, value):
     Raises:
         UserError: another value, weights that cannot be read, or those of another network.
     """
+    if network.name in APPLICATIONS and (value == IMAGENET or value.startswith(KERAS)):
+        layers, classes = load_application(network, _keras_file(value))
+        return summary(network, f"{layers} layers of {value}", classes, len(gates(network)))
     if value == IMAGENET:
         return load_imagenet(network)
     if value.startswith(TORCHVISION):
@@ -41,17 +48,23 @@ def initialize(network, value):
     return _load_run(network, _run_folder(value))
 
 
-def check(value, network_name):
+def check(value, network):
     """Refuses a value that cannot fit, before anything is built or written.
 
     Args:
         value: see `initialize`.
-        network_name: a key of `tfgates.networks.NETWORKS`.
+        network: that of the flag --network.
 
     Raises:
         UserError: another value, no such file or folder, or a network without such weights.
     """
-    if value == IMAGENET or value.startswith(TORCHVISION):
+    kind, network_name = split(network)
+    if kind == OF_KERAS and (value == IMAGENET or value.startswith(KERAS)):
+        if value != IMAGENET and not pathlib.Path(_keras_file(value)).is_file():
+            raise UserError(
+                f"--init_from={value} names no file. Pass keras:PATH of a file of Keras's weights."
+            )
+    elif value == IMAGENET or value.startswith(TORCHVISION):
         require_resnet(network_name)
         path = _path(value)
         if value != IMAGENET and not path.is_file():
@@ -82,6 +95,12 @@ def pixel_statistics(value):
     return _run_folder(value).load_statistics()
 
 
+def _keras_file(value):
+    """Returns what Keras takes for its weights: "imagenet", or a path."""
+    path = value.removeprefix(KERAS)
+    return value if value == IMAGENET else str(pathlib.Path(path).expanduser())
+
+
 def _path(value):
     return pathlib.Path(value.removeprefix(TORCHVISION)).expanduser()
 
@@ -89,8 +108,9 @@ def _path(value):
 def _run_folder(value):
     if not value or not pathlib.Path(value).is_dir():
         raise UserError(
-            "`--init_from` is imagenet, torchvision:PATH of a .pth or .safetensors file, or the "
-            f"folder runs/NAME of a finished run. Received: {value!r}."
+            "`--init_from` is imagenet, torchvision:PATH of a .pth or .safetensors file, "
+            "keras:PATH of Keras's weights for --network=keras:NAME, or the folder runs/NAME of a "
+            f"finished run. Received: {value!r}."
         )
     return RunFolder(value)
 
@@ -116,7 +136,7 @@ def _load_run(network, run):
     ):
         raise UserError(
             f"{folder} is a pruned network, without some layers of {network.name}. Pass "
-            f"--network=run:{folder} instead of --init_from={folder}."
+            f"{shlex.quote(f'--network=run:{folder}')} instead of --init_from."
         )
     pairs = [
         pair for name in names for pair in zip(theirs[name].weights, own[name].weights, strict=True)

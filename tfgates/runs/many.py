@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 
+from tfgates.base.cores import CORES
 from tfgates.base.errors import UserError
 from tfgates.runs.folder import RunFolder
+from tfgates.settings import flagfile
 from tfgates.settings.config import TrainConfig
 
 TRAIN = pathlib.Path("train.py")
-CORES = len(os.sched_getaffinity(0))
 PAUSE = 0.2
 
 
@@ -81,8 +82,8 @@ def is_finished(settings):
     try:
         # A run that is trained longer keeps its old card until the new model is evaluated.
         evaluated = run.card.stat().st_mtime >= run.model.stat().st_mtime
-        return evaluated and run.flags.read_text() == settings.as_flagfile()
-    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
+        return evaluated and flagfile.read(run.flags) == (settings.as_texts(), [])
+    except (FileNotFoundError, NotADirectoryError, UserError):
         return False
 
 

@@ -11,6 +11,7 @@ from tfgates.graph.count import count, count_parameters
 from tfgates.graph.pruning import columns_of, one_sided
 from tfgates.report.compared import COMPARED
 from tfgates.report.run_card import of_run
+from tfgates.report.sweep import DIGEST
 from tfgates.runs.records import read_metrics
 
 # The share of images for which a gate may decide unlike the others and still be one-sided.
@@ -49,6 +50,7 @@ def describe(run, network, dataset, measured):
         "gates": num_gates(network),
         "gated_branches": [layer.name for layer, columns in columns_of(network) for _ in columns],
         "parameters": count_parameters(network),
+        DIGEST: run.digest,
         "macs": count(network, (size, size, 3)).ungated,
         "split": split,
         "results": results,

@@ -10,7 +10,8 @@ import numpy as np
 
 from tfgates.base.errors import UserError
 from tfgates.inference.passes import Result
-from tfgates.report.sweep import COLUMNS
+from tfgates.report.compared import evaluate
+from tfgates.report.sweep import COLUMNS, DIGEST
 from tfgates.training.callbacks import OF_GATE
 
 # What reading a file of the right form never raises.
@@ -89,19 +90,6 @@ class Record:
             sweep=read_sweep(run),
         )
 
-    def require_gates(self, num_gates):
-        """Refuses results of another network.
-
-        Raises:
-            UserError: metrics are of another number of gates.
-        """
-        found = num_gates if self.metrics is None else len(self.metrics.policies[0].gate_rates)
-        if found != num_gates:
-            raise UserError(
-                f"{self.name}/metrics.json is of a network with {found} gates, and model.keras has "
-                f"{num_gates}. Evaluate it: python -m tfgates.tools.evaluate --run={self.name}."
-            )
-
 
 def read_metrics(run):
     """Reads the results on the test images.
@@ -110,17 +98,32 @@ def read_metrics(run):
         run: `RunFolder`.
 
     Returns:
-        `Metrics`, or None where the run has not been evaluated.
+        `Metrics`, or None where the model has not been evaluated; results of another model are
+        left out, and a line says so.
 
     Raises:
         UserError: metrics.json is damaged.
     """
-    return _read(run.metrics, _metrics)
+    return _of_the_model(run, run.metrics, _metrics)
+
+
+def require_metrics(run):
+    """Reads the results on the test images, and refuses a run without those of its model.
+
+    Raises:
+        UserError: metrics.json is missing, of another model, or damaged.
+    """
+    metrics = read_metrics(run)
+    if metrics is None:
+        raise UserError(
+            f"{run.path} has no metrics.json of its model. This makes it: {evaluate(run.path)}"
+        )
+    return metrics
 
 
 def read_sweep(run):
     """Reads the thresholds, as `Result`s; see `read_metrics`."""
-    return _read(run.tau_table, _sweep)
+    return _of_the_model(run, run.tau_table, _sweep)
 
 
 def read_rates(run):
@@ -138,6 +141,19 @@ def read_rates(run):
     return _read(run.rates, _rates) or _read(run.log, _epochs)
 
 
+def _of_the_model(run, path, reader):
+    """Reads results that begin with the digest of their model; None where it is another one."""
+    digest, results = _read(path, reader) or (None, None)
+    if results is None or digest == run.digest:
+        return results
+    print(
+        f"Note: {path} is of another model than {run.model.name} and is left out. This measures "
+        f"it anew: {evaluate(run.path)}",
+        flush=True,
+    )
+    return None
+
+
 def _read(path, reader):
     if not path.exists():
         return None
@@ -147,8 +163,7 @@ def _read(path, reader):
     except (*DAMAGE, OSError, csv.Error) as error:
         raise UserError(
             f"{path} is damaged: {type(error).__name__}, {str(error)[:200]}. Make it anew: metrics "
-            f"and thresholds with python -m tfgates.tools.evaluate --run={path.parent}, logs by "
-            "training; or move it away."
+            f"and thresholds with {evaluate(path.parent)}, logs by training; or move it away."
         ) from error
 
 
@@ -157,7 +172,7 @@ def _metrics(file):
     policies = [_result(row) for row in found["policies"]]
     if len({len(one.gate_rates) for one in policies}) != 1:
         raise ValueError("the policies have unlike numbers of gates, or there are none")
-    return Metrics(
+    return found.get(DIGEST), Metrics(
         test_images=int(_number("test_images", found["test_images"])),
         target_rate=_number("target_rate", found["target_rate"]),
         ungated_macs=int(_number("ungated_macs", found["ungated_macs"])),
@@ -214,9 +229,11 @@ def _table(file, unit, column, prefix):
 
 def _sweep(file):
     found: list[Any] = []
+    digests = set()
     for row in csv.DictReader(file):
+        digests.add(row.get(DIGEST))
         numbers = {name: _number(name, float(row[name])) for name in ("tau", *COLUMNS)}
         found.append(Result(policy=f"{numbers.pop('tau'):g}", gate_rates=[], **numbers))
-    if not found:
-        raise ValueError("there is no threshold")
-    return found
+    if len(digests) != 1:
+        raise ValueError(f"the thresholds are of {len(digests)} models")
+    return digests.pop(), found

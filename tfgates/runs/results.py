@@ -49,6 +49,7 @@ def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
         write_json(
             run.metrics,
             {
+                sweep_report.DIGEST: run.digest,
                 "dataset": dataset.name,
                 "test_images": dataset.size("test"),
                 "target_rate": target_rate,
@@ -76,7 +77,7 @@ def sweep_run(run, network, dataset, preprocessing, taus):
     print()
     with progress(f"Thresholds on {size} validation images", "batches") as show:
         results = sweep_validation(network, dataset, preprocessing, taus, show)
-    sweep_report.write_csv(results, run.tau_table)
+    sweep_report.write_csv(results, run.tau_table, run.digest)
     name = str(run.path)
     picture = sweep_report.draw({name: results}, looks_of([name]))
     save_png(picture.figure, run.tau_picture)
@@ -141,8 +142,8 @@ def measured_at(run, tau):
         tau: in (0, 1).
 
     Returns:
-        dict of split, top1_error, top5_error, rate, macs and macs_share, or None where the run was
-        not evaluated at this threshold.
+        dict of split, top1_error, top5_error, rate, macs and macs_share, or None where the model
+        was not evaluated at this threshold.
 
     Raises:
         UserError: one of their files is damaged.

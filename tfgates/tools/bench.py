@@ -7,6 +7,7 @@ turn, beside the same network without gates as Keras itself exports it. Prints r
 time, which is what a busy server pays, and of wall time.
 """
 
+import shlex
 import tempfile
 
 import numpy as np
@@ -25,7 +26,7 @@ from tfgates.export.timing import (
     in_turn,
     without_gates,
 )
-from tfgates.pruning import merge_expected
+from tfgates.graph.pruning import expected
 from tfgates.report.timing import hardware, interleaved, ratio, table
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.results import open_data, validation_images
@@ -56,7 +57,7 @@ def main():
     logging.set_verbosity(logging.ERROR)
     run = RunFolder(RUN.value)
     _, labels, preprocessing = run.load_data()
-    network = merge_expected(run.load_classifier().network)
+    network = expected(run.load_classifier().network)
     batches = sorted({int(text) for text in BATCHES.value})
     dataset = open_data(run, DATA_DIR.value)
     images = validation_images(dataset, preprocessing, 2 * batches[-1])
@@ -132,10 +133,11 @@ def recommendation(ways, seconds):
     if skip is None:
         return "\nThe network without gates is the fastest here: its gates do not pay at this size."
     half = " --mixed_precision=bfloat16" if HALF.value == "bfloat16" else ""
-    tau = "" if TAU.value == TAU.default else f" --tau={TAU.value:g}"
+    tau = [] if TAU.value == TAU.default else [f"--tau={TAU.value:g}"]
+    tool = ["python", "-m", "tfgates.tools.export"]
     return (
         f"\nLeast process CPU time, {ratios[best]:.2f} of the network without gates:\n"
-        f"  python -m tfgates.tools.export --run={RUN.value} --skip={skip}{tau}\n"
+        f"  {shlex.join([*tool, f'--run={RUN.value}', f'--skip={skip}', *tau])}\n"
         f"  server flags: --tensorflow_intra_op_parallelism={intra} "
         f"--tensorflow_inter_op_parallelism={inter}{half}"
     )

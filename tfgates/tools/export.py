@@ -17,7 +17,7 @@ from tfgates.export import card, warmup
 from tfgates.export.decode import DECODERS
 from tfgates.export.publish import megabytes, publish
 from tfgates.export.savedmodel import WEIGHTS, ServedModel, is_threshold
-from tfgates.export.skipping import SKIPS
+from tfgates.export.skipping import DEVICES, SKIPS
 from tfgates.gated import num_classes, num_gates
 from tfgates.graph.pruning import expected
 from tfgates.inference.budget import best_within, frontier
@@ -44,8 +44,15 @@ SKIP = flags.DEFINE_enum(
     "auto",
     ["auto", *SKIPS],
     "loop: image by image, best for large blocks; gather: block by block, best for small ones; "
-    "none: compute closed blocks all the same; auto: loop or gather by the size of the blocks. "
+    "none: compute closed blocks all the same; auto: by --device and the size of the blocks. "
     "python -m tfgates.tools.bench measures them.",
+)
+DEVICE = flags.DEFINE_enum(
+    "device",
+    "cpu",
+    DEVICES,
+    "What serves the model, which --skip=auto asks for. Of gpu it takes none: an accelerator waits "
+    "for a decision longer than for the block, as far as is known; it is not yet measured.",
 )
 WEIGHTS_IN = flags.DEFINE_enum(
     "weights", "const", WEIGHTS, "const: fastest; variables: less memory, slower."
@@ -88,9 +95,9 @@ def main():
     if BUDGET_MACS.value is None and BUDGET_MS.value is None:
         export(runs[0], TAU.value, measured_at(runs[0], TAU.value))
     else:
-        chosen = choose(runs)
+        run, chosen = choose(runs)
         measured = {column: getattr(chosen.result, column) for column in COLUMNS}
-        export(RunFolder(chosen.run), chosen.tau, {"split": "validation", **measured})
+        export(run, chosen.tau, {"split": "validation", **measured})
 
 
 def check_budget(runs):
@@ -114,7 +121,7 @@ def check_budget(runs):
 
 
 def choose(runs):
-    """Returns the best `Candidate` within the budget; prints and writes the frontier.
+    """Returns the best `Candidate` within the budget and its run; prints, writes the frontier.
 
     Raises:
         UserError: the cheapest candidate is not within the budget.
@@ -125,7 +132,8 @@ def choose(runs):
         # The session that is timed is TensorFlow's old one, and says so each time.
         logging.set_verbosity(logging.ERROR)
         limit, name, unit = BUDGET_MS.value, "budget_ms", "milliseconds"
-        options = {"skip": SKIP.value, "weights": WEIGHTS_IN.value, "decode": DECODE.value}
+        options = {"skip": SKIP.value, "device": DEVICE.value}
+        options |= {"weights": WEIGHTS_IN.value, "decode": DECODE.value}
         candidates = selection.timed(candidates, runs, DATA_DIR.value, **options)
     found, chosen = frontier(candidates), best_within(candidates, limit)
     print(f"\n{frontier_report.as_text(found, chosen)}\n", flush=True)
@@ -137,11 +145,12 @@ def choose(runs):
             f"{cheapest.result.top1_error:.2f} % error. Pass a greater budget, or a run that was "
             "trained with a lower --target_rate."
         )
-    run = RunFolder(chosen.run)
+    # The folder that was measured: it refuses a model that took the place of the first meanwhile.
+    run = next(one for one in runs if str(one.path) == chosen.run)
     frontier_report.write_csv(candidates, found, chosen, run.budget_table)
     frontier_report.draw(candidates, found, chosen, limit, run.budget_picture)
     print(f"Written: {run.budget_table}, {run.budget_picture}", flush=True)
-    return chosen
+    return run, chosen
 
 
 def export(run, tau, measured):
@@ -171,6 +180,7 @@ def export(run, tau, measured):
         tau=tau,
         top_k=TOP_K.value,
         skip=SKIP.value,
+        device=DEVICE.value,
         weights=WEIGHTS_IN.value,
         decode=DECODE.value,
         fixed=fixed,

@@ -20,7 +20,7 @@ from tfgates.gates import GATES
 from tfgates.graph.branches import branches
 from tfgates.graph.count import count, count_parameters
 from tfgates.graph.gating import gate
-from tfgates.graph.pruning import of_shape
+from tfgates.graph.rebuilding import of_shape
 from tfgates.networks.applications import APPLICATIONS, application
 from tfgates.networks.own import load_model
 from tfgates.report import chain

@@ -8,12 +8,14 @@ further. Independent gates, which decide alike for all images, go altogether.
 """
 
 import dataclasses
+import shlex
 
 import numpy as np
 from absl import flags, logging
 
 from tfgates.base import command
 from tfgates.base.errors import UserError
+from tfgates.base.lock import locked
 from tfgates.base.progress import progress
 from tfgates.data import datasets
 from tfgates.data.batches import calibration_batches
@@ -27,8 +29,7 @@ from tfgates.runs.folder import RunFolder
 from tfgates.runs.from_run import gate_kind
 from tfgates.runs.model_card import write_card
 from tfgates.runs.results import open_data
-from tfgates.settings.flags import OF_RUN
-from tfgates.settings.target_flags import BELONGS
+from tfgates.settings.flags import belonging_to
 from tfgates.training.classifier import GatedClassifier
 
 RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
@@ -52,7 +53,7 @@ flags.register_validator(
 
 CALIBRATION = 10_000
 # What the network has brought along, and what belongs to the course of a longer training.
-DROPPED = ("init_from", "fresh_weights", "statistics", "warmup_epochs", *BELONGS)
+DROPPED = ("init_from", "fresh_weights", "statistics", "warmup_epochs", *belonging_to("gate"))
 
 
 def main():
@@ -78,12 +79,13 @@ def main():
     left = [rate for gate, rate in enumerate(rates) if gate not in fixed]
     # What runs today shall run after more training.
     target_rate = round(float(np.mean(left)), 4) if left else 1.0
-    save(pruned_run, run, pruned, dataset, preprocessing, target_rate)
-    print(f"\n{what_went(trained, fixed)}\n", flush=True)
-    text, measured = compare(network, pruned, dataset, preprocessing, TAU.value)
-    policy = f"threshold {TAU.value:g}" if num_gates(pruned) else "no gates"
-    measured = dataclasses.replace(measured, policy=policy)
-    write_card(pruned_run, pruned, dataset, ("validation", [measured]))
+    with locked(pruned_run.path):
+        save(pruned_run, run, pruned, dataset, preprocessing, target_rate)
+        print(f"\n{what_went(trained, fixed)}\n", flush=True)
+        text, measured = compare(network, pruned, dataset, preprocessing, TAU.value)
+        policy = f"threshold {TAU.value:g}" if num_gates(pruned) else "no gates"
+        measured = dataclasses.replace(measured, policy=policy)
+        write_card(pruned_run, pruned, dataset, ("validation", [measured]))
     print(f"\n{text}\n")
     print(f"Run folder: {pruned_run.path}. To train it further:\n  {to_train_further(pruned_run)}")
 
@@ -120,7 +122,6 @@ def nothing_left(rates):
 
 def save(folder, run, network, dataset, preprocessing, target_rate):
     """Writes the run folder: the model last, so that a folder with one is whole."""
-    folder.lock()
     folder.write_data(dataset, preprocessing, run.load_statistics())
     settings = {
         "dataset": dataset.name,
@@ -128,7 +129,7 @@ def save(folder, run, network, dataset, preprocessing, target_rate):
         "resize": preprocessing.resize,
         **{name: value for name, value in run.load_flags().items() if name not in DROPPED},
         "output_dir": folder.path,
-        "network": f"{OF_RUN}{folder.path}",
+        "network": f"run:{folder.path}",
         "gate": gate_kind(network),
         "target_rate": target_rate,
     }
@@ -167,10 +168,9 @@ def what_went(network, fixed):
 def to_train_further(run):
     """Returns a command that trains a pruned run at a low learning rate."""
     tuned = run.path.with_name(f"{run.path.name.removesuffix('-pruned')}-tuned")
-    return (
-        f"python train.py --flagfile={run.flags} --output_dir={tuned} --epochs=2 "
-        "--decay_epochs=1 --learning_rate=0.01"
-    )
+    folders = f"--flagfile={run.flags}", f"--output_dir={tuned}"
+    course = "--epochs=2", "--decay_epochs=1", "--learning_rate=0.01"
+    return shlex.join(["python", "train.py", *folders, *course])
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from tfgates.report.runs import as_text, figures, summary, write_csv
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.grid import read_grid
 from tfgates.runs.many import seconds, train_all
-from tfgates.runs.records import read_metrics
+from tfgates.runs.records import require_metrics
 
 tfgates.settings.flags.define_flags()
 flags.adopt_module_key_flags(tfgates.settings.flags)
@@ -85,15 +85,10 @@ def row(point):
     """Returns the row of a finished run: folder, values of its flags, figures, times.
 
     Raises:
-        UserError: its metrics.json is missing or damaged.
+        UserError: its metrics.json is missing, of another model, or damaged.
     """
     folder = point.settings.output_dir
-    metrics = read_metrics(RunFolder(folder))
-    if metrics is None:
-        raise UserError(
-            f"{folder} has lost its metrics.json. Make it anew: python -m tfgates.tools.evaluate "
-            f"--run={folder}."
-        )
+    metrics = require_metrics(RunFolder(folder))
     cpu, wall = seconds(folder)
     return {
         "run": folder,

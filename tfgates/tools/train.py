@@ -5,7 +5,9 @@
 The same command on an existing run folder resumes it after its last finished epoch.
 """
 
+import contextlib
 import os
+import shlex
 import sys
 import warnings
 
@@ -16,16 +18,18 @@ from absl import flags
 import tfgates.settings.flags
 from tfgates.base import command
 from tfgates.base.errors import UserError
+from tfgates.base.lock import locked
 from tfgates.data import batches, datasets
 from tfgates.data.preprocess import Preprocessing
 from tfgates.report.pictures import rates_over_epochs
 from tfgates.runs import from_run, init_from
 from tfgates.runs.build import build_classifier, choose_statistics
-from tfgates.runs.finish import finish, training_batches
+from tfgates.runs.finish import best_weights, finish, training_batches
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.results import EVALUATION_BATCH
+from tfgates.settings import flagfile
 from tfgates.settings.config import TrainConfig
-from tfgates.settings.flags import OF_RUN
+from tfgates.settings.network import RUN, split
 from tfgates.training import checkpoint
 from tfgates.training.callbacks import (
     EpochRates,
@@ -45,38 +49,33 @@ flags.adopt_module_key_flags(tfgates.settings.flags)
 
 def main():
     settings = TrainConfig.from_flags()
-    strategy = make_strategy(settings.strategy, settings.replicas)
-    keras.utils.set_random_seed(settings.seed)
-    keras.config.set_dtype_policy(settings.precision)
-    if settings.deterministic:
-        tf.config.experimental.enable_op_determinism()
-
+    strategy = set_up(settings)
     dataset = datasets.open_dataset(settings.dataset, settings.data_dir)
     steps = steps_of_an_epoch(settings, dataset, strategy.num_replicas_in_sync)
-    if settings.network.startswith(OF_RUN):
+    if split(settings.network)[0] == RUN:
         from_run.check(settings, len(dataset.labels))
-    claimed = claim_run(settings, is_chief(strategy))
-    with datasets.readable(dataset), one_writer(strategy, claimed.path) as folder:
+    there = RunFolder(settings.output_dir)
+    # Of several workers the chief alone writes there.
+    lock = locked(there.path) if is_chief(strategy) else contextlib.nullcontext()
+    with lock, datasets.readable(dataset), one_writer(strategy, there.path) as folder:
         run = RunFolder(folder)
+        check_folder(there, settings)
         preprocessing = Preprocessing(settings.image_size, settings.resize)
-        if checkpoint.files(claimed.checkpoints):
-            claimed.require_same_data(dataset, preprocessing)
-            statistics = claimed.load_statistics()
-        else:
-            datasets.require_images(dataset)
-            statistics = choose_statistics(settings, dataset, preprocessing)
-            run.write_data(dataset, preprocessing, statistics)
+        resumes = bool(checkpoint.files(there.checkpoints))
+        statistics = check_data(there, settings, dataset, preprocessing)
         with strategy.scope():
             classifier = build_classifier(settings, len(dataset.labels), steps, statistics)
-            first_epoch = checkpoint.restore(claimed.checkpoints, classifier)
-            if settings.init_from and not first_epoch:
-                print(init_from.initialize(classifier.network, settings.init_from), flush=True)
+            first_epoch = begin(settings, classifier, there)
         check_agreement(
             strategy,
             f"{settings.as_flagfile()}{steps} steps from epoch {first_epoch}, checkpoint "
-            f"{checkpoint.checksum(claimed.checkpoints, first_epoch)}, {dataset.name}, "
+            f"{checkpoint.checksum(there.checkpoints, first_epoch)}, {dataset.name}, "
             f"{dataset.fingerprint}, statistics {statistics}",
         )
+        # Nothing is written before this line, and nothing refuses the run after it.
+        flagfile.write(run.flags, settings)
+        if not resumes:
+            run.write_data(dataset, preprocessing, statistics)
         if first_epoch < settings.epochs:
             fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch)
         else:
@@ -85,6 +84,31 @@ def main():
         if is_chief(strategy):
             finish(settings, dataset, preprocessing, run)
             print(f"Run folder: {run.path}{os.sep}")
+
+
+def set_up(settings):
+    """Sets devices, seeds and precision; returns the strategy.
+
+    Raises:
+        UserError: another number of replicas than the flags are for.
+    """
+    strategy = make_strategy(settings.strategy, settings.replicas)
+    replicas = strategy.num_replicas_in_sync
+    if settings.jit and replicas > 1:
+        raise UserError(
+            f"--jit belongs to one replica: XLA cannot compile a step of several. Received: --jit "
+            f"with {replicas} replicas. Leave it out, or pass --strategy=one."
+        )
+    if not settings.sync_batch_norm and replicas == 1:
+        raise UserError(
+            "--sync_batch_norm=false belongs to several replicas: here one has the whole batch. "
+            "Leave it out, or pass --strategy=mirrored with --replicas."
+        )
+    keras.utils.set_random_seed(settings.seed)
+    keras.config.set_dtype_policy(settings.precision)
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    return strategy
 
 
 def steps_of_an_epoch(settings, dataset, replicas):
@@ -103,12 +127,8 @@ def steps_of_an_epoch(settings, dataset, replicas):
     return settings.steps_per_epoch or images // settings.batch_size
 
 
-def claim_run(settings, chief):
-    """Returns the run folder, new or of the same run, and refuses one that is further on.
-
-    Only the chief writes its flags there.
-    """
-    run = RunFolder(settings.output_dir)
+def check_folder(run, settings):
+    """Refuses a run folder that the run cannot begin in, or go on in."""
     finished = max(checkpoint.files(run.checkpoints), default=0)
     if finished > settings.epochs:
         raise UserError(
@@ -116,16 +136,41 @@ def claim_run(settings, chief):
             "Choose another --output_dir, or as many epochs or more."
         )
     if run.model.exists() and not finished:
+        further = shlex.quote(f"--network=run:{run.path}")
         raise UserError(
             f"{run.path} holds a finished model without a checkpoint to go on from. Received: "
-            f"--output_dir={run.path}. Choose another; --network=run:{run.path} trains it further."
+            f"--output_dir={run.path}. Choose another; {further} trains it further."
         )
+    if finished and run.flags.exists():
+        flagfile.require_same(run.flags, settings)
     if settings.init_from and not finished:
         init_from.check(settings.init_from, settings.network)
-    if chief:
-        run.lock()
-        settings.claim(run.flags, resumes=finished > 0)
-    return run
+
+
+def check_data(run, settings, dataset, preprocessing):
+    """Returns the mean and std of pixels, and refuses data that is not that of a run to resume."""
+    if checkpoint.files(run.checkpoints):
+        run.require_same_data(dataset, preprocessing)
+        return run.load_statistics()
+    datasets.require_images(dataset)
+    return choose_statistics(settings, dataset, preprocessing)
+
+
+def begin(settings, classifier, run):
+    """Gives a classifier the weights that it begins with, or goes on from.
+
+    Returns:
+        The number of epochs that are finished.
+
+    Raises:
+        UserError: they are damaged, lost, or those of another network.
+    """
+    first_epoch = checkpoint.restore(run.checkpoints, classifier)
+    if settings.init_from and not first_epoch:
+        print(init_from.initialize(classifier.network, settings.init_from), flush=True)
+    if first_epoch == settings.epochs and settings.keep == "best":
+        best_weights(run)
+    return first_epoch
 
 
 def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):

@@ -95,18 +95,41 @@ class EpochSchedule(keras.callbacks.Callback):
 class StopAtDivergence(keras.callbacks.Callback):
     """Ends a run whose loss is no longer a number; its last checkpoint stays.
 
+    The loss after a step is the mean over the epoch so far, so that one which is no number stays
+    none. It is looked at every few steps, as a look waits for the device, and at the last step of
+    an epoch; what its last update has done shows in the loss of the validation. Stands before
+    `Checkpoint`, which writes no epoch that has diverged.
+
+    Args:
+        every: steps from one look to the next.
+
     Raises:
         UserError: the loss is infinite or not a number.
     """
+
+    def __init__(self, every=50):
+        super().__init__()
+        self.every = every
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch + 1
 
     def on_train_batch_end(self, batch, logs=None):
-        if not math.isfinite(float(logs["loss"])):
+        step = batch + 1
+        if step % self.every == 0 or step == self.params["steps"]:
+            self._check("loss", logs["loss"], f"by step {step}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        for name in ("loss", "val_loss"):
+            if name in logs:
+                self._check(name, logs[name], "at the end")
+
+    def _check(self, name, value, when):
+        value = float(value)
+        if not math.isfinite(value):
             raise UserError(
-                f"The loss became {float(logs['loss'])} in epoch {self.epoch}, step {batch + 1}: "
-                "the training diverged. Pass a lower --learning_rate, with another --output_dir."
+                f"The {name} became {value} {when} of epoch {self.epoch}: the training diverged. "
+                "Pass a lower --learning_rate, with another --output_dir."
             )
 
 

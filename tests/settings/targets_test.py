@@ -11,7 +11,7 @@ from tfgates.schedules import (
     MovingAverage,
     Schedule,
 )
-from tfgates.settings import target_flags
+from tfgates.settings import targets
 
 ANNEALED = ("--target_schedule=annealed", "--target_rate=0.8")
 
@@ -40,12 +40,12 @@ ANNEALED = ("--target_schedule=annealed", "--target_rate=0.8")
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_the_schedule_of_the_flags(arguments, expected):
-    assert target_flags.schedule(train_settings(*arguments)) == expected
+    assert targets.schedule(train_settings(*arguments)) == expected
 
 
 def test_gates_of_stochastic_depth_are_at_their_targets():
     settings = train_settings("--gate=stochastic_depth", "--network=cifar_resnet8")
-    assert target_flags.gate_targets(settings) == pytest.approx([5 / 6, 4 / 6, 0.5])
+    assert targets.gate_targets(settings, 3) == pytest.approx([5 / 6, 4 / 6, 0.5])
 
 
 REFUSED = [
@@ -95,4 +95,4 @@ def test_flags_that_make_no_sense_together_are_refused_by_name(arguments, words)
 
 def test_without_gates_the_recipe_of_a_gated_network_holds():
     settings = train_settings("--flagfile=flags/demo.cfg", "--gate=none")
-    assert target_flags.schedule(settings) == Schedule()
+    assert targets.schedule(settings) == Schedule()

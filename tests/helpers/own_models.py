@@ -1,8 +1,12 @@
 """Models of one's own, small, for everything that looks at a functional model."""
 
 import keras
+import numpy as np
 from keras import layers as L
 from keras import ops
+
+from tfgates.gated import gates, logits_and_decisions, num_gates
+from tfgates.policies import Sample
 
 CLASSES = 10
 
@@ -121,3 +125,60 @@ OWN = {
     build.__name__: build
     for build in (residual_cnn, any_size, nested, reused, custom, table, transformer, dense)
 }
+
+
+def randomized(model, seed=0):
+    """Gives a model the weights of a trained one: biases, moved batch norms, gates that differ."""
+    rng = np.random.default_rng(seed)
+    for weight in model.weights:
+        kind = weight.path.rsplit("/", 1)[-1]
+        if "off_on" in weight.path:
+            weight.assign(rng.normal(0, 1.5, weight.shape))
+        elif kind in ("moving_mean", "beta", "bias", "offset"):
+            weight.assign(rng.normal(0, 0.2, weight.shape))
+        elif kind in ("moving_variance", "gamma"):
+            weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+    return model
+
+
+def inputs_of(model, count=4, size=8, seed=1):
+    """Returns normal random numbers that a model takes; `size` stands for sizes that vary."""
+    shape = [size if axis is None else axis for axis in model.inputs[0].shape[1:]]
+    return np.random.default_rng(seed).normal(size=(count, *shape)).astype("float32")
+
+
+def some_decisions(model, count=4, seed=2):
+    """Returns random decisions of its gates, bool [B, G]."""
+    return np.random.default_rng(seed).random((count, num_gates(model))) < 0.5
+
+
+def deciding(model, decisions):
+    """Returns a policy under which the gates of a model decide so, bool [B, G]."""
+    draws, first = {}, 0
+    for layer in gates(model):
+        noise = np.where(decisions[:, first : first + layer.groups], 1e6, -1e6)
+        draws[layer.name] = ops.convert_to_tensor(noise, "float32")
+        first += layer.groups
+    return Sample(draws=draws)
+
+
+def answers(model, inputs, policy=None):
+    """Returns the logits and the decisions of a model, NumPy arrays."""
+    outputs = model(inputs, training=False, **({} if policy is None else {"policy": policy}))
+    return tuple(map(np.asarray, logits_and_decisions(outputs)))
+
+
+def assert_same(received, expected, tolerance=1e-5):
+    """Compares answers; the logits to a part of the largest one."""
+    for one in (received, expected):
+        assert np.isfinite(one[0]).all()
+    np.testing.assert_allclose(
+        received[0], expected[0], rtol=0, atol=tolerance * np.abs(expected[0]).max()
+    )
+    np.testing.assert_array_equal(received[1], expected[1])
+
+
+def saved_and_loaded(model, folder):
+    """Returns a model that went through a `.keras` file."""
+    model.save(folder / "model.keras")
+    return keras.saving.load_model(folder / "model.keras")

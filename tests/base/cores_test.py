@@ -1,0 +1,28 @@
+"""The cores are those that the process may use, as under taskset or in a container."""
+
+import textwrap
+
+from examples import run_script
+
+ON_ONE = """
+    import os
+    import sys
+
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    sys.path.insert(0, "serving")
+    import batching
+    import model
+
+    from tfgates import speed
+    from tfgates.report import timing
+    from tfgates.runs import many
+
+    print(batching.Batching().threads, model.session_config().inter_op_parallelism_threads)
+    print(speed.WIDE, many.CORES, timing.hardware().split(" of ")[0])
+"""
+
+
+def test_a_process_on_one_core_counts_one():
+    ran = run_script("-c", textwrap.dedent(ON_ONE))
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == ["1 1", "(1, 1) 1 1 core"]

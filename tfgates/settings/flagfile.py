@@ -1,0 +1,66 @@
+"""flags.cfg: the flag file of a run folder, which repeats its run."""
+
+from tfgates.base.errors import UserError
+from tfgates.base.files import replacing
+from tfgates.settings.flag import as_text
+from tfgates.settings.flags import TABLE
+
+
+def write(path, settings):
+    """Writes the flags of a `TrainConfig`."""
+    with replacing(path) as file:
+        file.write(settings.as_flagfile())
+
+
+def read(path):
+    """Reads what `write` has written, perhaps that of an older version.
+
+    Args:
+        path: `pathlib.Path` of the file.
+
+    Returns:
+        The texts of all flags by name, in which one that the file lacks has its default; and a list
+        of the lines that are no known --NAME=VALUE.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    texts = {name: as_text(flag.value()) for name, flag in TABLE.items()}
+    unknown = []
+    try:
+        lines = path.read_text().split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path} cannot be read: {str(error)[:200]}. Restore it, or name another folder."
+        ) from error
+    for line in lines:
+        name, given, text = line.partition("=")
+        if given and name.startswith("--") and name[2:] in TABLE:
+            texts[name[2:]] = text
+        elif line.strip() and not line.startswith("#"):
+            unknown.append(line)
+    return texts, unknown
+
+
+def require_same(path, settings):
+    """Refuses to go on with a run of other flags, but for those that may change.
+
+    Args:
+        path: `pathlib.Path` of its flag file.
+        settings: `TrainConfig`.
+
+    Raises:
+        UserError: another flag, an unknown one, or a file that cannot be read.
+    """
+    before, unknown = read(path)
+    if unknown:
+        raise UserError(
+            f"{path} is made of flags that this tfgates knows, as --NAME=VALUE. Received: "
+            f"{', '.join(unknown)}. Remove it to go on without, or choose another --output_dir."
+        )
+    for name, text in settings.as_texts().items():
+        if not TABLE[name].resumes and before[name] != text:
+            raise UserError(
+                f"{path.parent} holds a run with --{name}={before[name]}, and this one has "
+                f"--{name}={text}. Choose another --output_dir, or remove that folder."
+            )

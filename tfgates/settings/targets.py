@@ -1,0 +1,98 @@
+"""What the flags of a training run say of its target."""
+
+from tfgates.base.errors import UserError
+from tfgates.gates import linear_decay
+from tfgates.schedules import (
+    Annealed,
+    Constant,
+    ExponentialMovingAverage,
+    MovingAverage,
+    Schedule,
+    annealing_stages,
+)
+
+
+def schedule(settings):
+    """Returns the `Schedule` of the flags."""
+    target = TARGET_SCHEDULES[settings.target_schedule](settings)
+    return Schedule(target, settings.relax_epochs, settings.sample_epochs)
+
+
+def stages(settings):
+    """Returns the targets of annealing, the first and each after it."""
+    return settings.anneal_targets or annealing_stages(settings.target_rate, settings.anneal_step)
+
+
+TARGET_SCHEDULES = {
+    "constant": lambda settings: Constant(),
+    "annealed": lambda settings: Annealed(stages(settings), settings.anneal_epochs),
+    "moving_average": lambda settings: MovingAverage(settings.target_window),
+    "exponential_moving_average": lambda settings: ExponentialMovingAverage(
+        settings.target_momentum
+    ),
+}
+
+
+def always_open(settings):
+    """Returns the indices of the blocks that get no gate: those with target 1 in block_targets."""
+    return tuple(
+        index
+        for index, target in enumerate(settings.block_targets)
+        if target != "t" and float(target) == 1
+    )
+
+
+def gate_targets(settings, gates):
+    """Returns the target rate of all gates, or a list of one for each of them.
+
+    Args:
+        settings: `TrainConfig`.
+        gates: their number.
+    """
+    if settings.gate == "stochastic_depth":
+        # What is not learned is at its target.
+        return linear_decay(gates, settings.last_probability)
+    if not settings.block_targets:
+        return settings.target_rate
+    opened = always_open(settings)
+    return [
+        settings.target_rate if target == "t" else float(target)
+        for index, target in enumerate(settings.block_targets)
+        if index not in opened
+    ]
+
+
+def read_block_targets(texts):
+    """Reads --block_targets.
+
+    Raises:
+        UserError: one is neither a rate nor t.
+    """
+    for text in texts:
+        if text != "t" and _rate(text) is None:
+            raise UserError(
+                "--block_targets are rates in [0, 1], or t for --target_rate, as 1,1,0.8,t,t. "
+                f"Received: {text!r}."
+            )
+    return tuple(texts)
+
+
+def read_anneal_targets(texts):
+    """Reads --anneal_targets.
+
+    Raises:
+        UserError: one is no rate.
+    """
+    for text in texts:
+        if _rate(text) is None:
+            raise UserError(
+                f"--anneal_targets are rates in [0, 1], as 1,0.95,0.9,0.85,0.8. Received: {text!r}."
+            )
+    return tuple(map(float, texts))
+
+
+def _rate(text):
+    try:
+        return float(text) if 0 <= float(text) <= 1 else None
+    except ValueError:
+        return None
