@@ -14,7 +14,7 @@ import tfgates
 from tfgates.gated import Decisions
 from tfgates.gates import DependentGate, FixedGate, IndependentGate
 from tfgates.graph.channels import PlaceGroups
-from tfgates.graph.pruning import Zeros
+from tfgates.graph.decided import Zeros
 from tfgates.noise import LogisticNoise
 from tfgates.policies import Expected
 from tfgates.training.classifier import GatedClassifier
