@@ -138,7 +138,7 @@ REFUSED = {
         r"logits \[B, K\].*\(None, 16, 16, 3\)",
     ),
     "stochastic depth": (
-        lambda: gated(cifar_resnet(8, 10, input_shape=(16, 16, 3)), "fixed"),
+        lambda: gated(cifar_resnet(8, 10, input_shape=(16, 16, 3)), "stochastic_depth"),
         r"gate of block_00 is not learned.*expected\(network\)",
     ),
 }
@@ -153,7 +153,7 @@ def test_what_cannot_be_served_is_refused_in_one_line(kind):
 
 
 def test_stochastic_depth_is_served_as_its_expectation():
-    network = gated(cifar_resnet(8, 10, input_shape=(16, 16, 3)), "fixed", seed=1)
+    network = gated(cifar_resnet(8, 10, input_shape=(16, 16, 3)), "stochastic_depth", seed=1)
     model = ServedModel(expected(network), PREPROCESSING, LABELS, top_k=10)
     assert_scores(model, keras.ops.softmax(network(images())["logits"]).numpy())
 
