@@ -14,7 +14,6 @@ from tfgates.gated import Gated, Network, num_gates
 from tfgates.gates import DependentGate
 from tfgates.graph.count import count
 from tfgates.graph.gating import gate
-from tfgates.graph.pruning import expected
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Threshold
 
@@ -138,7 +137,7 @@ REFUSED = {
         r"logits \[B, K\].*\(None, 16, 16, 3\)",
     ),
     "stochastic depth": (
-        lambda: gated(cifar_resnet(8, 10, input_shape=(16, 16, 3)), "fixed"),
+        lambda: gated(cifar_resnet(8, 10, input_shape=(16, 16, 3)), "stochastic_depth"),
         r"gate of block_00 is not learned.*expected\(network\)",
     ),
 }
@@ -153,7 +152,7 @@ def test_what_cannot_be_served_is_refused_in_one_line(kind):
 
 
 def test_stochastic_depth_is_served_as_its_expectation():
-    network = gated(cifar_resnet(8, 10, input_shape=(16, 16, 3)), "fixed", seed=1)
+    network = gated(cifar_resnet(8, 10, input_shape=(16, 16, 3)), "stochastic_depth", seed=1)
     model = ServedModel(expected(network), PREPROCESSING, LABELS, top_k=10)
     assert_scores(model, keras.ops.softmax(network(images())["logits"]).numpy())
 
