@@ -26,12 +26,7 @@ CLASSES = 10
 def export(case, folder):
     """Exports a network with random weights, and warm-up requests; returns the version's path."""
     name, size = case.split(":")[0], int(case.split(":")[1])
-<<<<<<< HEAD
     network = tfgates.gate(NETWORKS[name](CLASSES, input_shape=(size, size, 3)), seed=1)
-=======
-    plain = NETWORKS[name](CLASSES, input_shape=(size, size, 3))
-    network = tfgates.gate(plain, "dependent", seed=1)
->>>>>>> wt-c
     labels = [f"class {index}" for index in range(CLASSES)]
     model = ServedModel(network, Preprocessing(size), labels)
     return publish(model, folder, extras={warmup.FILE: warmup.requests(size, tau=0.5)})

@@ -153,7 +153,7 @@ def test_what_cannot_be_served_is_refused_in_one_line(kind):
 
 def test_stochastic_depth_is_served_as_its_expectation():
     network = gated(cifar_resnet(8, 10, input_shape=(16, 16, 3)), "stochastic_depth", seed=1)
-    model = ServedModel(expected(network), PREPROCESSING, LABELS, top_k=10)
+    model = ServedModel(network, PREPROCESSING, LABELS, top_k=10)
     assert_scores(model, keras.ops.softmax(network(images())["logits"]).numpy())
 
 
