@@ -29,7 +29,7 @@ from tfgates.data.preprocess import Preprocessing
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel
 from tfgates.export.timing import SIDE_BY_SIDE, Served
-from tfgates.gated import gates
+from tfgates.network import gates
 from tfgates.networks import NETWORKS
 from tfgates.report.timing import hardware, interleaved, ratio, table
 

@@ -28,8 +28,8 @@ from benchmarks.graphs import Graphs, is_network
 from tfgates.base import command
 from tfgates.export.skipping import SKIPS, best_skip
 from tfgates.export.timing import SIDE_BY_SIDE, WIDE, Served
-from tfgates.gated import num_gates
 from tfgates.graph.pruning import prune
+from tfgates.network import num_gates
 from tfgates.report.timing import hardware, interleaved, ratio, table
 
 NETWORK_SIZES = flags.DEFINE_list(

@@ -4,13 +4,14 @@ import importlib
 
 import keras
 
-from tfgates.gated import Gated, Network
+from tfgates.gated import Gated
 from tfgates.gates import DependentGate, FixedGate, IndependentGate
 from tfgates.graph.branches import branches
 from tfgates.graph.count import count
 from tfgates.graph.gating import gate
 from tfgates.graph.pruning import prune
 from tfgates.losses import per_batch, per_gate
+from tfgates.network import Network
 from tfgates.networks import NETWORKS
 from tfgates.policies import AlwaysOpen, Expected, Sample, Threshold
 from tfgates.schedules import Schedule

@@ -39,7 +39,7 @@ def reached(rates, parents):
     Args:
         rates: [G], the mean of each decision over all images.
         parents: for each gate the index of the one around it, or None, see
-            `tfgates.gated.parents`.
+            `tfgates.network.parents`.
 
     Returns:
         Rates [G], in [0, 1]; 0 where no image comes.

@@ -77,7 +77,7 @@ class Target:
         """Returns the indices of its decisions.
 
         Args:
-            columns: slices by name of a gate, see `tfgates.gated.columns`.
+            columns: slices by name of a gate, see `tfgates.network.columns`.
 
         Raises:
             ValueError: a pattern that fits no gate; rates or weights of another number.

@@ -13,7 +13,7 @@ from processes import forked
 from tfgates.base.errors import UserError
 from tfgates.data import datasets
 from tfgates.data.preprocess import RESIZES, Preprocessing, decode
-from tfgates.gated import num_gates
+from tfgates.network import num_gates
 from tfgates.runs.folder import RunFolder
 
 PHOTO = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)

@@ -12,8 +12,8 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 from tfgates.export import skipping
 from tfgates.export.arms import Arms
 from tfgates.export.interpreter import Graph
-from tfgates.gated import num_gates
 from tfgates.graph.count import count
+from tfgates.network import num_gates
 from tfgates.policies import Threshold
 
 pytest_plugins = ["export_fixtures"]

@@ -8,7 +8,7 @@ import tensorflow as tf
 from examples import own_lines
 from processes import forked
 
-from tfgates.gated import gates
+from tfgates.network import gates
 
 EXPORT = ("-m", "tfgates.tools.export")
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from functional_models import MODELS, SHAPE, Thresholds, randomized
 
 from tfgates.export.skipping import SKIPS, serve
-from tfgates.gated import num_gates
+from tfgates.network import num_gates
 
 IMAGES = 12
 

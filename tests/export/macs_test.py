@@ -12,10 +12,11 @@ from functional_models import CLASSES, MODELS
 from tfgates.data.preprocess import Preprocessing
 from tfgates.export import card
 from tfgates.export.savedmodel import ServedModel
-from tfgates.gated import Gated, gates
+from tfgates.gated import Gated
 from tfgates.graph.count import count
 from tfgates.graph.macs import multiply_adds, of_gate
 from tfgates.graph.nodes import nodes
+from tfgates.network import gates
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.report.export_card import of_export
 

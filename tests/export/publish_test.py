@@ -17,9 +17,9 @@ from tfgates.base.errors import UserError
 from tfgates.export import card, warmup
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel
-from tfgates.gated import gates
 from tfgates.graph.count import count
 from tfgates.graph.macs import of_gate
+from tfgates.network import gates
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.networks.resnet import resnet
 from tfgates.report.export_card import of_export

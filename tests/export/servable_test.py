@@ -10,10 +10,11 @@ from keras import layers as L
 from tfgates.data.preprocess import Preprocessing
 from tfgates.export.savedmodel import ServedModel
 from tfgates.export.skipping import SKIPS, best_skip
-from tfgates.gated import Gated, Network, num_gates
+from tfgates.gated import Gated
 from tfgates.gates import DependentGate
 from tfgates.graph.count import count
 from tfgates.graph.gating import gate
+from tfgates.network import Network, num_gates
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Threshold
 

@@ -9,7 +9,7 @@ from functional_models import Thresholds
 from benchmarks.graphs import Graphs
 from benchmarks.skipping import Case
 from tfgates.export.timing import SIDE_BY_SIDE, WIDE, Served
-from tfgates.gated import num_gates
+from tfgates.network import num_gates
 from tfgates.policies import AlwaysOpen
 
 

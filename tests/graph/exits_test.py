@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers as L
 from own_models import answers, assert_same, deciding, inputs_of, randomized, saved_and_loaded
 
-from tfgates.gated import Gated, Network, columns, gates, num_gates
+from tfgates.gated import Gated
 from tfgates.gates import DependentGate, FixedGate
 from tfgates.graph.copying import named_layers
 from tfgates.graph.count import count
@@ -17,6 +17,7 @@ from tfgates.graph.folding import fold
 from tfgates.graph.nodes import nodes
 from tfgates.graph.pruning import expected, prune
 from tfgates.graph.sinking import sink
+from tfgates.network import Network, columns, gates, num_gates
 from tfgates.policies import AlwaysOpen, Expected, Threshold
 
 # The decisions of the first exit and of the second one, which counts where the first goes on.

@@ -17,13 +17,14 @@ from own_models import (
 )
 
 import tfgates
-from tfgates.gated import Gated, Network, gates, joined
+from tfgates.gated import Gated, joined
 from tfgates.gates import DependentGate
 from tfgates.graph.folding import fold
 from tfgates.graph.gating import gate
 from tfgates.graph.nodes import graph_of, nodes
 from tfgates.graph.pruning import prune
 from tfgates.graph.sinking import sink
+from tfgates.network import Network, gates
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Expected
 

@@ -21,11 +21,11 @@ from own_models import (
 )
 
 import tfgates
-from tfgates.gated import columns, gates, num_gates, take_policy
 from tfgates.gates import DependentGate, IndependentGate
 from tfgates.graph.branches import branches
 from tfgates.graph.gating import gate, noise_streams, without_softmax
 from tfgates.graph.nodes import nodes
+from tfgates.network import columns, gates, num_gates, take_policy
 from tfgates.policies import AlwaysOpen, Expected, Sample, Threshold
 
 

@@ -19,12 +19,13 @@ from own_models import (
     some_decisions,
 )
 
-from tfgates.gated import Gated, Network, columns, gates, joined, num_gates
+from tfgates.gated import Gated, joined
 from tfgates.gates import DependentGate, FixedGate, IndependentGate
 from tfgates.graph.branches import branches
 from tfgates.graph.count import count
 from tfgates.graph.gating import gate
 from tfgates.graph.pruning import expected, fully_decided, one_sided, prune, thresholded
+from tfgates.network import Network, columns, gates, num_gates
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import AlwaysOpen, Expected, Threshold
 

@@ -17,9 +17,9 @@ import tfgates
 import tfgates.settings.flags
 from tfgates.data import datasets
 from tfgates.data.preprocess import Preprocessing
-from tfgates.gated import gates, take_policy
 from tfgates.gates import DependentGate, FixedGate, linear_decay
 from tfgates.graph.nodes import nodes
+from tfgates.network import gates, take_policy
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Threshold
 from tfgates.settings.config import TrainConfig

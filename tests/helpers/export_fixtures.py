@@ -10,7 +10,7 @@ from examples import PREPROCESSING, STATISTICS, gated, open_half, randomize, rea
 
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel
-from tfgates.gated import logits_and_decisions
+from tfgates.network import logits_and_decisions
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Threshold
 

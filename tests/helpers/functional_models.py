@@ -6,8 +6,9 @@ import tensorflow as tf
 from keras import layers as L
 from keras import ops
 
-from tfgates.gated import Gated, Network, columns, joined
+from tfgates.gated import Gated, joined
 from tfgates.gates import DependentGate, IndependentGate
+from tfgates.network import Network, columns
 
 SHAPE = (8, 8, 3)
 CLASSES = 5

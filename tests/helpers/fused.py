@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.graphs import Graphs
-from tfgates.gated import num_gates
+from tfgates.network import num_gates
 
 
 def executed(path, inputs):

@@ -5,7 +5,7 @@ import numpy as np
 from keras import layers as L
 from keras import ops
 
-from tfgates.gated import gates, logits_and_decisions, num_gates
+from tfgates.network import gates, logits_and_decisions, num_gates
 from tfgates.policies import Sample
 
 CLASSES = 10

@@ -3,10 +3,10 @@
 import numpy as np
 from examples import PREPROCESSING, real_images, small_network
 
-from tfgates.gated import num_gates
 from tfgates.graph.count import count
 from tfgates.inference.by_class import class_means, specialization
 from tfgates.inference.passes import Result
+from tfgates.network import num_gates
 from tfgates.report.sections import build
 from tfgates.report.style import Picture
 from tfgates.runs.inside import Inside, Photo

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfgates.gated import gates
+from tfgates.network import gates
 from tfgates.runs.folder import RunFolder
 from tfgates.training.classifier import GatedClassifier
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 import tfgates
-from tfgates.gated import columns, gates
+from tfgates.network import columns, gates
 from tfgates.noise import LogisticNoise
 
 STEPS, IMAGES, GATES = 4, 16, 3

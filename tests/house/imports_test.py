@@ -15,6 +15,7 @@ LAYERS = [
     {"noise", "norms", "losses", "schedules", "data", "policies", "graph.nodes"},
     {"gates", "targets", "graph.macs"},
     {"gated"},
+    {"network"},
     {"graph"},
     {"networks"},
     {"training", "inference", "export", "report"},

@@ -8,9 +8,9 @@ import pytest
 from examples import own_lines
 from processes import forked
 
-from tfgates.gated import gates
 from tfgates.inference.budget import Candidate, best_within, frontier
 from tfgates.inference.passes import Result
+from tfgates.network import gates
 from tfgates.runs.folder import RunFolder
 
 EXPORT = ("-m", "tfgates.tools.export")

@@ -8,10 +8,10 @@ import tensorflow as tf
 from examples import randomize, set_odds, small_network
 
 import tfgates
-from tfgates.gated import logits_and_decisions
 from tfgates.graph.count import count
 from tfgates.inference.evaluate import evaluate, sweep
 from tfgates.inference.passes import Answers, Tally, averaged, summarize, voted
+from tfgates.network import logits_and_decisions
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import AlwaysOpen, Threshold
 from tfgates.report import tables

@@ -9,8 +9,8 @@ from examples import PREPROCESSING
 from report_fixtures import SHAPE, pictures
 
 from tfgates.data import datasets
-from tfgates.gated import logits_and_decisions
 from tfgates.inference.by_class import class_means, extremes, specialization
+from tfgates.network import logits_and_decisions
 from tfgates.policies import Threshold
 from tfgates.report.page import as_html
 from tfgates.report.sections import build

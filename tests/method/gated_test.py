@@ -8,8 +8,8 @@ import tensorflow as tf
 from examples import exits_network, node_of, randomize, set_odds, small_network
 
 import tfgates
-from tfgates.gated import gates, take_policy
 from tfgates.gates import DependentGate, FixedGate, IndependentGate
+from tfgates.network import gates, take_policy
 from tfgates.policies import AlwaysOpen, Expected, Sample, Threshold
 
 POLICIES = [Sample(), Threshold(), AlwaysOpen(), Expected()]

@@ -17,10 +17,10 @@ from examples import (
 import tfgates
 from tfgates.base.errors import UserError
 from tfgates.export.savedmodel import ServedModel
-from tfgates.gated import gates, logits_and_decisions, num_gates
 from tfgates.graph.channels import PlaceGroups
 from tfgates.graph.count import count
 from tfgates.graph.pruning import columns_of, fully_decided, prune, thresholded
+from tfgates.network import gates, logits_and_decisions, num_gates
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.networks.resnet import resnet
 from tfgates.policies import AlwaysOpen, Sample, Threshold

@@ -7,8 +7,8 @@ import tensorflow as tf
 from examples import features_before, node_of, randomize, small_network
 
 import tfgates
-from tfgates.gated import gates, logits_and_decisions, num_gates
 from tfgates.graph.count import count
+from tfgates.network import gates, logits_and_decisions, num_gates
 from tfgates.networks import NETWORKS, NUM_BLOCKS
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.networks.resnet import resnet

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfgates
-from tfgates.gated import gates
+from tfgates.network import gates
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.noise import LogisticNoise
 

@@ -7,8 +7,8 @@ import tensorflow as tf
 from examples import exits_network, small_network
 
 import tfgates
-from tfgates.gated import columns, decision_names, parents, take_policy
 from tfgates.losses import per_batch, per_gate, reached
+from tfgates.network import columns, decision_names, parents, take_policy
 from tfgates.policies import AlwaysOpen, Threshold
 from tfgates.targets import Target
 

@@ -14,8 +14,8 @@ from torch_files import images, resnet_weights, write_zip
 
 import tfgates
 from tfgates.base.errors import UserError
-from tfgates.gated import logits_and_decisions
 from tfgates.graph.copying import named_layers
+from tfgates.network import logits_and_decisions
 from tfgates.networks import NETWORKS, pretrained
 from tfgates.policies import AlwaysOpen
 from tfgates.runs.init_from import initialize

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from report_fixtures import LABELS, SHAPE, inside, made_up_page, pictures, record
 
-from tfgates.gated import gates, num_gates
 from tfgates.graph.count import count
 from tfgates.graph.macs import of_gate
+from tfgates.network import gates, num_gates
 from tfgates.report.chain import links
 from tfgates.report.final_rates import final_rates
 from tfgates.report.labels import place

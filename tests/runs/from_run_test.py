@@ -9,9 +9,9 @@ from saved import run
 
 import tfgates
 from tfgates.base.errors import UserError
-from tfgates.gated import gates, logits_and_decisions
 from tfgates.graph.copying import named_layers
 from tfgates.graph.pruning import prune
+from tfgates.network import gates, logits_and_decisions
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Threshold
 from tfgates.runs import from_run

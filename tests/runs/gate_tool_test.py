@@ -10,7 +10,7 @@ import pytest
 from examples import own_lines
 from processes import forked
 
-from tfgates.gated import Network, gates
+from tfgates.network import Network, gates
 from tfgates.policies import AlwaysOpen
 
 GATE = ("-m", "tfgates.tools.gate")

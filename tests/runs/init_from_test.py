@@ -9,8 +9,8 @@ from saved import assert_unchanged, gate_weights, run, values
 
 import tfgates
 from tfgates.base.errors import UserError
-from tfgates.gated import logits_and_decisions
 from tfgates.graph.copying import named_layers
+from tfgates.network import logits_and_decisions
 from tfgates.networks import NETWORKS
 from tfgates.policies import AlwaysOpen
 from tfgates.runs.folder import RunFolder

@@ -11,8 +11,8 @@ from processes import forked
 
 from tfgates.base.errors import UserError
 from tfgates.data.preprocess import STATISTICS as KNOWN
-from tfgates.gated import gates, logits_and_decisions, num_gates
 from tfgates.graph.copying import named_layers
+from tfgates.network import gates, logits_and_decisions, num_gates
 from tfgates.policies import AlwaysOpen
 from tfgates.runs import init_from
 from tfgates.runs.folder import RunFolder

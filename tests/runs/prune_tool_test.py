@@ -19,8 +19,8 @@ from examples import (
 from processes import forked
 
 import tfgates
-from tfgates.gated import gates, logits_and_decisions, num_gates
 from tfgates.graph.branches import paths
+from tfgates.network import gates, logits_and_decisions, num_gates
 from tfgates.policies import Threshold
 from tfgates.runs.folder import RunFolder
 from tfgates.settings.flags import TABLE

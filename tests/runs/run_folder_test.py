@@ -13,7 +13,7 @@ from examples import own_lines, small_network
 from processes import forked
 
 from tfgates.base.errors import UserError
-from tfgates.gated import gates
+from tfgates.network import gates
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.records import Record
 from tfgates.training.classifier import GatedClassifier

@@ -9,8 +9,8 @@ from trained import batches, compiled, largest_difference, trained_weights
 
 import tfgates
 from tfgates.data.preprocess import Preprocessing
-from tfgates.gated import gates
 from tfgates.losses import per_batch
+from tfgates.network import gates
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import AlwaysOpen, Threshold
 from tfgates.targets import Target

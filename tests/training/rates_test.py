@@ -9,7 +9,7 @@ import tensorflow as tf
 from examples import exits_network, randomize, set_odds, small_network
 from trained import batches, compiled
 
-from tfgates.gated import gates
+from tfgates.network import gates
 from tfgates.policies import Expected, Threshold, log_odds
 from tfgates.targets import Target
 from tfgates.training.callbacks import EpochRates, RateLog

@@ -8,8 +8,8 @@ from examples import randomize, small_network, train_settings
 from trained import batches, compiled
 
 from tfgates import losses
-from tfgates.gated import gates
 from tfgates.graph.nodes import layers_inside
+from tfgates.network import gates
 from tfgates.policies import Expected
 from tfgates.settings import targets
 from tfgates.targets import Target

@@ -11,7 +11,7 @@ from examples import own_lines
 from processes import Script, forked
 from runs_alike import contents, results
 
-from tfgates.gated import num_gates
+from tfgates.network import num_gates
 from tfgates.report import sweep
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.records import read_metrics, read_sweep

@@ -7,7 +7,7 @@ from examples import small_network
 from trained import batches, compiled
 
 import tfgates
-from tfgates.gated import columns, gates
+from tfgates.network import columns, gates
 from tfgates.noise import LogisticNoise
 from tfgates.policies import Sample
 

@@ -27,7 +27,7 @@ class Graph:
         model: of `sink(fold(...))`.
         run: what runs the arms of a gate: a function of `Arms`, inputs, averages, log_odds, and
             its decisions bool [B], that returns a list as that of the arms.
-        columns: of the decisions, by name of a `Gated` layer, as of `tfgates.gated.columns`.
+        columns: of the decisions, by name of a `Gated` layer, as of `tfgates.network.columns`.
         place: function of a weight, a NumPy array, that returns what the graph reads.
         averaged: whether the averages of the features are wanted too.
 

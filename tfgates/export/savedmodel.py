@@ -6,9 +6,9 @@ import tensorflow as tf
 from tfgates.export.decode import DECODERS, GOOD, MAX_PIXELS, TOO_LARGE, UNREADABLE
 from tfgates.export.servable import servable
 from tfgates.export.skipping import DEVICES, SKIPS, as_run, best_skip, serve
-from tfgates.gated import num_classes, num_gates
 from tfgates.graph.count import count
 from tfgates.graph.pruning import fully_decided, prune, thresholded
+from tfgates.network import num_classes, num_gates
 from tfgates.policies import Threshold, log_odds
 
 OK = "OK"

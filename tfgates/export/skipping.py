@@ -6,10 +6,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfgates.export.interpreter import Graph
-from tfgates.gated import columns, gates, num_classes, num_gates
 from tfgates.graph.count import count
 from tfgates.graph.folding import fold
 from tfgates.graph.sinking import sink
+from tfgates.network import columns, gates, num_classes, num_gates
 
 PARALLEL_IMAGES = 32
 # Multiply-adds of a branch from which the loop is the faster one; benchmarks/results/skipping.md.

@@ -7,8 +7,9 @@ import keras
 import tensorflow as tf
 
 from tfgates.base.cores import CORES
-from tfgates.gated import features_and_decisions, num_gates
+from tfgates.gated import features_and_decisions
 from tfgates.graph.pruning import prune
+from tfgates.network import num_gates
 
 # (threads inside an operation, operations side by side): what suits one image after the other,
 # and what suits images side by side.

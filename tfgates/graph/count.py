@@ -5,11 +5,12 @@ import math
 
 import numpy as np
 
-from tfgates.gated import Gated, gates
+from tfgates.gated import Gated
 from tfgates.graph.channels import SEPARABLE, slicing_readers, writers
 from tfgates.graph.macs import multiply_adds, of_gate
 from tfgates.graph.nodes import graph_of, nodes, readers
 from tfgates.graph.rebuilding import of_shape
+from tfgates.network import gates
 
 
 @dataclasses.dataclass(frozen=True)

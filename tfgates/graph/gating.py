@@ -5,7 +5,7 @@ import fnmatch
 import keras
 import numpy as np
 
-from tfgates.gated import Gated, Network, joined
+from tfgates.gated import Gated, joined
 from tfgates.gates import GATES
 from tfgates.graph.branches import branches, flat
 from tfgates.graph.filters import inner_filters
@@ -19,6 +19,7 @@ from tfgates.graph.nodes import (
     repeat,
     rerun,
 )
+from tfgates.network import Network
 
 # What a gate decides on: a branch; groups of the channels that it makes; or of the channels before
 # its last layer with a kernel, which no shortcut leads around (section S2.3).

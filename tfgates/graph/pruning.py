@@ -3,9 +3,9 @@
 import numpy as np
 from keras import ops
 
-from tfgates.gated import gates
 from tfgates.graph.decided import Decided
 from tfgates.graph.rebuilding import rebuilt
+from tfgates.network import gates
 
 
 def prune(model, fixed):

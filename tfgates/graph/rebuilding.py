@@ -2,8 +2,9 @@
 
 import keras
 
-from tfgates.gated import Gated, Network, features_and_decisions
+from tfgates.gated import Gated, features_and_decisions
 from tfgates.graph.nodes import inputs_like, only, rerun
+from tfgates.network import Network
 
 
 def rebuilt(model, replace=lambda node, value: None, shapes=None, dtypes=None):

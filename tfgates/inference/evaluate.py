@@ -7,9 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfgates.gated import logits_and_decisions, num_gates, usual_policy
 from tfgates.graph.count import count
 from tfgates.inference.passes import Answers, averaged, summarize, voted
+from tfgates.network import logits_and_decisions, num_gates, usual_policy
 from tfgates.policies import AlwaysOpen, Expected, Sample, Threshold
 
 PASSES = 5

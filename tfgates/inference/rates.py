@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfgates.gated import logits_and_decisions, num_gates
+from tfgates.network import logits_and_decisions, num_gates
 from tfgates.policies import Threshold
 
 

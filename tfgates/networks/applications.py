@@ -7,12 +7,12 @@ from keras import layers as L
 from keras import ops
 
 from tfgates.base.errors import UserError
-from tfgates.gated import num_classes
 from tfgates.gates import full_precision
 from tfgates.graph.branches import flat
 from tfgates.graph.copying import named_layers
 from tfgates.graph.gating import without_softmax
 from tfgates.graph.nodes import producer, rerun
+from tfgates.network import num_classes
 from tfgates.networks.residual import standardization
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from tfgates.base.errors import UserError
-from tfgates.gated import gates, num_classes
 from tfgates.graph.copying import named_layers
+from tfgates.network import gates, num_classes
 from tfgates.networks.resnet import DEPTHS
 from tfgates.networks.torch_file import read_tensors
 

@@ -1,7 +1,7 @@
 """The head of a page: what was trained, and the figures that matter most."""
 
-from tfgates.gated import has_learned_gates
 from tfgates.graph.count import count_parameters
+from tfgates.network import has_learned_gates
 from tfgates.report.pictures import BETWEEN, kinds
 
 # Flags that say what was trained, in the words of the paper; empty and "none" ones are left out.

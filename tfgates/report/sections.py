@@ -2,7 +2,7 @@
 
 import shlex
 
-from tfgates.gated import num_gates
+from tfgates.network import num_gates
 from tfgates.report import chain, classes, headline
 from tfgates.report.class_words import class_table, most_special
 from tfgates.report.compared import costs, not_evaluated, results

@@ -4,8 +4,8 @@ import keras
 
 from tfgates.base.progress import progress
 from tfgates.data.preprocess import STATISTICS, STATISTICS_SAMPLE, measure
-from tfgates.gated import num_gates
 from tfgates.graph.count import count
+from tfgates.network import num_gates
 from tfgates.runs import from_run, init_from
 from tfgates.runs.network import build_network
 from tfgates.settings import targets

@@ -8,8 +8,8 @@ from tfgates.base.progress import progress
 from tfgates.export.publish import megabytes, publish
 from tfgates.export.savedmodel import ServedModel
 from tfgates.export.timing import WIDE, Served, in_turn, without_gates
-from tfgates.gated import num_gates
 from tfgates.graph.count import count_parameters
+from tfgates.network import num_gates
 from tfgates.report.timing import interleaved, ratio, table
 from tfgates.runs.results import sweep_validation, validation_images
 

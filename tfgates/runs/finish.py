@@ -4,7 +4,7 @@ from tfgates.base.errors import UserError
 from tfgates.base.progress import progress
 from tfgates.data import batches
 from tfgates.data.augment import Augmentation
-from tfgates.gated import num_gates
+from tfgates.network import num_gates
 from tfgates.report.pictures import rates_over_training, target_of_rates
 from tfgates.report.style import save_png
 from tfgates.runs.model_card import write_card

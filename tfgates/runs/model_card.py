@@ -5,10 +5,10 @@ import json
 
 import tfgates
 from tfgates.base.files import replacing
-from tfgates.gated import num_gates
 from tfgates.graph.branches import paths
 from tfgates.graph.count import count, count_parameters
 from tfgates.graph.pruning import columns_of, one_sided
+from tfgates.network import num_gates
 from tfgates.report.compared import COMPARED
 from tfgates.report.run_card import of_run
 from tfgates.report.sweep import DIGEST

@@ -8,10 +8,10 @@ from tfgates.base.errors import UserError
 from tfgates.base.files import write_json
 from tfgates.base.progress import progress
 from tfgates.data import batches, datasets
-from tfgates.gated import has_learned_gates, num_gates
 from tfgates.graph.count import count
 from tfgates.graph.pruning import one_sided
 from tfgates.inference.evaluate import evaluate, sweep
+from tfgates.network import has_learned_gates, num_gates
 from tfgates.report import sweep as sweep_report
 from tfgates.report import tables
 from tfgates.report.compared import COMPARED

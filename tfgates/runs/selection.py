@@ -14,9 +14,9 @@ from tfgates.data.preprocess import Preprocessing
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel
 from tfgates.export.timing import WIDE, Served
-from tfgates.gated import num_gates
 from tfgates.graph.pruning import expected, thresholded
 from tfgates.inference.budget import Candidate
+from tfgates.network import num_gates
 from tfgates.policies import Threshold
 from tfgates.report.timing import interleaved
 from tfgates.runs.results import open_data, sweep_validation

@@ -13,7 +13,7 @@ from tfgates.base import command
 from tfgates.base.errors import UserError
 from tfgates.data import datasets
 from tfgates.export.savedmodel import is_threshold
-from tfgates.gated import has_learned_gates
+from tfgates.network import has_learned_gates
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.model_card import write_card
 from tfgates.runs.results import evaluate_run, open_data, sweep_run

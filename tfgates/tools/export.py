@@ -18,9 +18,9 @@ from tfgates.export.decode import DECODERS
 from tfgates.export.publish import megabytes, publish
 from tfgates.export.savedmodel import WEIGHTS, ServedModel, is_threshold
 from tfgates.export.skipping import DEVICES, SKIPS
-from tfgates.gated import num_classes, num_gates
 from tfgates.graph.pruning import expected
 from tfgates.inference.budget import best_within, frontier
+from tfgates.network import num_classes, num_gates
 from tfgates.report import frontier as frontier_report
 from tfgates.report.export_card import of_export
 from tfgates.report.sweep import COLUMNS

@@ -15,12 +15,12 @@ from absl import flags
 from tfgates.base import command
 from tfgates.base.code import import_file
 from tfgates.base.errors import UserError
-from tfgates.gated import num_gates
 from tfgates.gates import GATES
 from tfgates.graph.branches import branches
 from tfgates.graph.count import count, count_parameters
 from tfgates.graph.gating import gate
 from tfgates.graph.rebuilding import of_shape
+from tfgates.network import num_gates
 from tfgates.networks.applications import APPLICATIONS, application
 from tfgates.networks.own import load_model
 from tfgates.report import chain

@@ -20,9 +20,9 @@ from tfgates.base.progress import progress
 from tfgates.data import datasets
 from tfgates.data.batches import calibration_batches
 from tfgates.export.savedmodel import is_threshold
-from tfgates.gated import num_gates
 from tfgates.graph.pruning import columns_of, expected, fully_decided, one_sided, prune
 from tfgates.inference.rates import thresholded_rates
+from tfgates.network import num_gates
 from tfgates.report.tables import gate_bars
 from tfgates.runs.comparison import compare
 from tfgates.runs.folder import RunFolder

@@ -15,7 +15,7 @@ from tfgates.base import command
 from tfgates.base.errors import UserError
 from tfgates.base.progress import progress
 from tfgates.data import datasets
-from tfgates.gated import has_learned_gates
+from tfgates.network import has_learned_gates
 from tfgates.report.page import write
 from tfgates.report.sections import build
 from tfgates.runs.folder import RunFolder

@@ -7,7 +7,7 @@ import keras
 
 from tfgates.base.errors import UserError
 from tfgates.base.files import replacing
-from tfgates.gated import decision_names
+from tfgates.network import decision_names
 
 # Of the entries of a log, what the names of the gates come after.
 OF_GATE = "gate/"

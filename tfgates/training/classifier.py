@@ -4,16 +4,10 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgates.gated import (
-    Gated,
-    columns,
-    logits_and_decisions,
-    num_gates,
-    parents,
-    take_policy,
-)
+from tfgates.gated import Gated
 from tfgates.graph.nodes import graph_of, layers_inside
 from tfgates.losses import reached, weight_penalty
+from tfgates.network import columns, logits_and_decisions, num_gates, parents, take_policy
 from tfgates.noise import LogisticNoise
 from tfgates.policies import Sample
 from tfgates.schedules import Schedule

@@ -34,7 +34,7 @@ class GateRates(keras.metrics.Metric):
 
     Args:
         parents: for each of the G gates the index of the one around it, or None, see
-            `tfgates.gated.parents`.
+            `tfgates.network.parents`.
         gate_weights: [G], of which the greater count for more in a second mean; or None.
 
     Returns, from `result`: a dict of "rate", the mean over all gates, or 1 where there are none;

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from tfgates.gated import columns, num_gates
+from tfgates.network import columns, num_gates
 
 
 class Targets:
@@ -93,7 +93,7 @@ class Followed:
 
     Args:
         target: `tfgates.targets.Target`.
-        columns: slices by name of a gate, see `tfgates.gated.columns`.
+        columns: slices by name of a gate, see `tfgates.network.columns`.
         num_gates: number of all decisions of the network, G.
 
     Attributes:

@@ -10,7 +10,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams import api as hparams
 
 from tfgates.base.files import put_in_place
-from tfgates.gated import num_gates
+from tfgates.network import num_gates
 from tfgates.training.callbacks import OF_GATE
 
 FILES = "events.out.tfevents.*"
