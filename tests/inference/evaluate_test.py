@@ -177,7 +177,8 @@ def test_the_table_has_a_row_for_each_policy(results):
 
 
 def test_bars_are_as_long_as_the_rates():
-    lines = tables.gate_bars([0.0, 0.5, 1.0]).splitlines()
+    lines = tables.gate_bars([0.0, 0.5, 1.0], ["stem", "block_2", "rest"]).splitlines()
+    assert [line.split()[-2:] for line in lines][1] == ["0.500", "block_2"]
     assert [line.count("█") for line in lines] == [0, 12, 24]
     assert [line.count("░") for line in lines] == [24, 12, 0]
 

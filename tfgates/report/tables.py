@@ -33,19 +33,20 @@ def cells(result):
     ]
 
 
-def gate_bars(rates):
+def gate_bars(rates, names):
     """Draws the rate of each gate as a bar.
 
     Args:
         rates: [G], in [0, 1].
+        names: of the gates, [G].
 
     Returns:
         Text, a line for each gate; empty without gates.
     """
     lines = []
-    for gate, rate in enumerate(rates):
+    for gate, (rate, name) in enumerate(zip(rates, names, strict=True)):
         bar = "█" * round(BAR * rate)
-        lines.append(f"gate {gate:02d}  {bar:░<{BAR}}  {rate:.3f}")
+        lines.append(f"gate {gate:02d}  {bar:░<{BAR}}  {rate:.3f}  {name}")
     return "\n".join(lines)
 
 

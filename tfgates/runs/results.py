@@ -11,7 +11,7 @@ from tfgates.data import batches, datasets
 from tfgates.graph.count import count
 from tfgates.graph.pruning import one_sided
 from tfgates.inference.evaluate import evaluate, sweep
-from tfgates.network import has_learned_gates, num_gates
+from tfgates.network import decision_names, has_learned_gates, num_gates
 from tfgates.report import sweep as sweep_report
 from tfgates.report import tables
 from tfgates.report.compared import COMPARED
@@ -44,7 +44,7 @@ def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
         target = target_of_rates(flags, target_rate)
         aim = "" if target is None else f" (target {target:g})"
         print(f"Rate of each gate, {results[0].policy}{aim}:")
-        print(tables.gate_bars(results[0].gate_rates))
+        print(tables.gate_bars(results[0].gate_rates, decision_names(network)))
     if split == "test":
         write_json(
             run.metrics,

@@ -22,7 +22,7 @@ from tfgates.data.batches import calibration_batches
 from tfgates.export.savedmodel import is_threshold
 from tfgates.graph.pruning import columns_of, expected, fully_decided, one_sided, prune
 from tfgates.inference.rates import thresholded_rates
-from tfgates.network import num_gates
+from tfgates.network import decision_names, num_gates
 from tfgates.report.tables import gate_bars
 from tfgates.runs.comparison import compare
 from tfgates.runs.folder import RunFolder
@@ -103,7 +103,7 @@ def measure(network, dataset, preprocessing):
     images = calibration_batches(dataset, preprocessing, count)
     with datasets.readable(dataset), progress("Measuring the gates", "images", count) as show:
         rates = thresholded_rates(network, images, TAU.value, show)
-    print(gate_bars(rates), flush=True)
+    print(gate_bars(rates, decision_names(network)), flush=True)
     return rates
 
 
