@@ -83,7 +83,7 @@ CASES = {
     "LogisticNoise": Case(lambda: LogisticNoise(5), ((),), full=(0,), draws=True),
     "Decisions": Case(Decisions, ((2,), (3,)), full=(0,)),
     "PlaceGroups": Case(lambda: PlaceGroups([True, False, True])),
-    "Zeros": Case(lambda: Zeros(5)),
+    "Zeros": Case(lambda: Zeros((None, None, 5))),
     "Network": Case(small_network, ((8, 8, 3),), full=(0, 1)),
     "Network, exits": Case(exits_network, ((8, 8, 3),), full=(0,)),
     "GatedClassifier": Case(
