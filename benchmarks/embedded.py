@@ -11,6 +11,7 @@ import psutil
 import tensorflow as tf
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
+import tfgates
 from tfgates.base.errors import UserError
 from tfgates.data.preprocess import Preprocessing
 from tfgates.export import warmup
@@ -25,7 +26,7 @@ CLASSES = 10
 def export(case, folder):
     """Exports a network with random weights, and warm-up requests; returns the version's path."""
     name, size = case.split(":")[0], int(case.split(":")[1])
-    network = NETWORKS[name](CLASSES, gate="dependent", seed=1, input_shape=(size, size, 3))
+    network = tfgates.gate(NETWORKS[name](CLASSES, input_shape=(size, size, 3)), seed=1)
     labels = [f"class {index}" for index in range(CLASSES)]
     model = ServedModel(network, Preprocessing(size), labels)
     return publish(model, folder, extras={warmup.FILE: warmup.requests(size, tau=0.5)})

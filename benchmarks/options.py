@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
+import tfgates
 from benchmarks import checks
 from benchmarks.embedded import jpegs
 from benchmarks.graphs import randomized
@@ -28,6 +29,7 @@ from tfgates.data.preprocess import Preprocessing
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel
 from tfgates.export.timing import SIDE_BY_SIDE, Served
+from tfgates.gated import gates
 from tfgates.networks import NETWORKS
 from tfgates.report.timing import hardware, interleaved, ratio, table
 
@@ -52,10 +54,11 @@ OPTIONS: dict[str, dict] = {
 def export(folder):
     """Exports the network with each of the options; returns paths by their names."""
     name, size = NETWORK.value.split(":")
-    network = randomized(NETWORKS[name](CLASSES, seed=1, input_shape=(int(size), int(size), 3)))
-    gates = [block.gate for block in network.blocks]
-    for gate, opened in COLLAPSED.items():
-        gates[gate].off_on.bias.assign([0.0, 1e6 if opened else -1e6])
+    plain = NETWORKS[name](CLASSES, input_shape=(int(size), int(size), 3))
+    network = randomized(tfgates.gate(plain, "dependent", seed=1))
+    layers = gates(network)
+    for index, opened in COLLAPSED.items():
+        layers[index].gate.off_on.bias.assign([0.0, 1e6 if opened else -1e6])
     labels = [f"class {index}" for index in range(CLASSES)]
     return {
         name: publish(

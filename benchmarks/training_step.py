@@ -3,8 +3,8 @@
     python -m benchmarks.training_step
     python -m benchmarks.training_step --cases=cifar_resnet20:32:128 --variants=all
 
-A case is NETWORK:PIXELS:BATCH. Each row is the ratio to the plain network in the same setting, its
-steps interleaved with those of the others: median and quartiles of process CPU time.
+A case is NETWORK:PIXELS:BATCH. Each row is the ratio to the plain functional model in the same
+setting, its steps interleaved with those of the others: median and quartiles of process CPU time.
 """
 
 import datetime
@@ -18,11 +18,11 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
+import tfgates
 from benchmarks import checks
 from tfgates.base import command
 from tfgates.networks import NETWORKS
 from tfgates.report.timing import hardware, interleaved, ratio, table
-from tfgates.training.classifier import GatedClassifier
 
 CASES = flags.DEFINE_list(
     "cases", ["cifar_resnet20:32:128", "cifar_resnet110:32:128", "resnet50:64:32"], "What is timed."
@@ -61,10 +61,11 @@ def make_step(case, gate, xla, replicas):
         )
     keras.utils.set_random_seed(1)
     with strategy.scope():
-        network = NETWORKS[name](
-            CLASSES, gate=gate, seed=1, input_shape=(size, size, 3), synchronized=replicas > 1
-        )
-        classifier = GatedClassifier(network, weight_decay=1e-4)
+        network = NETWORKS[name](CLASSES, (size, size, 3), synchronized=replicas > 1)
+        if gate != "none":
+            options = {"synchronized": replicas > 1} if gate == "dependent" else {}
+            network = tfgates.gate(network, gate, seed=1, **options)
+        classifier = tfgates.GatedClassifier(network, weight_decay=1e-4, seed=1)
         classifier.compile(
             keras.optimizers.SGD(0.01, momentum=0.9),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -13,12 +13,12 @@ ON_ONE = """
     import batching
     import model
 
-    from tfgates import speed
+    from tfgates.export import timing as served
     from tfgates.report import timing
     from tfgates.runs import many
 
     print(batching.Batching().threads, model.session_config().inter_op_parallelism_threads)
-    print(speed.WIDE, many.CORES, timing.hardware().split(" of ")[0])
+    print(served.WIDE, many.CORES, timing.hardware().split(" of ")[0])
 """
 
 

@@ -12,7 +12,7 @@ from examples import small_network
 
 from tfgates.base import progress
 from tfgates.inference.evaluate import evaluate, sweep
-from tfgates.pruning import thresholded_rates
+from tfgates.inference.rates import thresholded_rates
 from tfgates.report.timing import interleaved
 
 

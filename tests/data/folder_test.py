@@ -13,6 +13,7 @@ from processes import forked
 from tfgates.base.errors import UserError
 from tfgates.data import datasets
 from tfgates.data.preprocess import RESIZES, Preprocessing, decode
+from tfgates.gated import num_gates
 from tfgates.runs.folder import RunFolder
 
 PHOTO = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
@@ -204,7 +205,7 @@ def test_the_recipe_of_imagenet_from_pictures_to_the_client(pictures, tmp_path):
     assert data["preprocessing"] == {"size": 64, "resize": "shorter_side"}
     assert data["mean"] == [0.485, 0.456, 0.406]
     assert run.load_data()[2] == Preprocessing(64, "shorter_side")
-    assert run.load_classifier().network.num_gates == 8
+    assert num_gates(run.load_classifier().network) == 8
     exported = forked("-m", "tfgates.tools.export", f"--run={run.path}")
     assert exported.returncode == 0, exported.stderr
     shown = forked("serving/demo.py", f"--run={run.path}")

@@ -10,7 +10,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from tfgates.export import skipping
-from tfgates.export.interpreter import Arms, Graph
+from tfgates.export.arms import Arms
+from tfgates.export.interpreter import Graph
 from tfgates.gated import num_gates
 from tfgates.graph.count import count
 from tfgates.policies import Threshold

@@ -117,6 +117,6 @@ def test_the_card_says_what_is_run():
     assert about["macs"] == {"full": full, "always": whole, "branches": [0, 0, 0]}
     assert about["measured"] == {**measured, "macs": whole, "macs_share": whole / full}
     assert f"{whole / 1e6:,.2f} M at least, {full / 1e6:,.2f} M with every" in of_export(about)
-    assert f"{whole / 1e6:,.2f} M, 100.0 % of every block" in of_export(about)
+    assert f"{whole / 1e6:,.2f} M, 100.0 % of every branch" in of_export(about)
     about = card.describe(served("branches", skip="loop"), network, trained, measured)
     assert about["measured"] == measured

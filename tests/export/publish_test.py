@@ -109,9 +109,9 @@ def test_the_model_card_is_filled_in(published, network):
     counted = count(network)
     assert "3, of which 0 are open and 1 closed for good" in text
     least = (counted.always + sum(macs_of_live_gates(network))) / 1e6
-    assert f"{least:,.2f} M at least, {counted.ungated / 1e6:,.2f} M with every block" in text
+    assert f"{least:,.2f} M at least, {counted.ungated / 1e6:,.2f} M with every branch" in text
     assert "11.75 %, 0.35 % on the test images" in text
-    assert "6.20 M, 50.0 % of every block" in text
+    assert "6.20 M, 50.0 % of every branch" in text
     assert "{" not in text
 
 

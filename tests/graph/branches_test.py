@@ -7,7 +7,7 @@ from keras import ops
 from own_models import OWN, dense, residual_cnn, reused
 
 import tfgates
-from tfgates.graph.branches import branches
+from tfgates.graph.branches import branches, paths
 
 # By model: its branches, their multiply-adds, and whether what leads around is the identity.
 FOUND = {
@@ -235,3 +235,12 @@ def test_the_table():
         "2 branches, 83.3 % of the multiply-adds",
         "free    none: its sides have no multiply-adds",
     ]
+
+
+@pytest.mark.parametrize("gated", ["branches", "output_filters", "inner_filters"])
+def test_the_paths_of_a_gated_model_are_those_of_the_plain_one(gated):
+    plain = residual_cnn()
+    network = tfgates.gate(plain, "independent", "down", gated=gated, groups=2)
+    found, expected = paths(network), branches(plain)
+    assert [one.macs for one in found] == [one.macs for one in expected]
+    assert [one.identity for one in found] == [False, True]

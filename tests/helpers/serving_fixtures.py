@@ -29,6 +29,7 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest
 from watcher import Watcher
 
+import tfgates
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel
 from tfgates.networks.cifar_resnet import cifar_resnet
@@ -82,9 +83,9 @@ def version(tmp_path_factory):
     """Path of an exported model whose gates open for half of the images of `jpegs(40)` each."""
     keras.utils.set_random_seed(11)
     rng = np.random.default_rng(11)
-    network = cifar_resnet(8, num_classes=10, gate="dependent", seed=1, statistics=STATISTICS)
+    network = tfgates.gate(cifar_resnet(8, 10, statistics=STATISTICS), seed=1)
     open_half(network, tf.stack([PREPROCESSING(image) for image in jpegs(40)]), seed=11)
-    kernel = network.head.layers[-1].kernel
+    kernel = network.get_layer("classifier").kernel
     kernel.assign(rng.normal(0, 1, kernel.shape))
     model = ServedModel(network, PREPROCESSING, [f"class {index}" for index in range(10)])
     return publish(model, tmp_path_factory.mktemp("export"))

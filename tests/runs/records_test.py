@@ -8,8 +8,8 @@ import pytest
 from examples import small_network
 from report_fixtures import SHAPE, record
 
-from tfgates import costs
 from tfgates.base.errors import UserError
+from tfgates.graph.count import count
 from tfgates.report import sweep
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.records import Record, read_metrics, read_sweep, require_metrics
@@ -18,7 +18,7 @@ from tfgates.runs.results import measured_at
 
 @pytest.fixture
 def made_up():
-    cost = costs.count(small_network(size=32), SHAPE)
+    cost = count(small_network(size=32), SHAPE)
     return record("runs/one", cost, [0.0, 1.0, 0.4])
 
 

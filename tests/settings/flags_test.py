@@ -112,8 +112,7 @@ def test_settings_are_values_that_do_not_change():
 )
 def test_a_network_is_a_name_or_a_kind_and_a_value(value, expected):
     assert network.split(value) == expected
-    assert network.is_known(value) == (expected[0] in (None, "run"))
-    assert network.is_of_run(value) == (expected[0] == "run")
+    assert network.is_known(value) == (expected[0] in (None, "keras", "model", "run"))
 
 
 @pytest.mark.parametrize(

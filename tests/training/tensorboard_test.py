@@ -95,8 +95,8 @@ def test_a_plain_network_has_no_gates_to_show(training, tmp_path):
     ((_, value),) = found["test", "macs_share"]
     assert scalar(value) == 1.0
     card = run.card.read_text()
-    assert "a plain network in which every block is always run" in card
-    assert "None: every block is run for every image." in card
+    assert "a plain network in which every branch is always run" in card
+    assert "None: every branch is run for every image." in card
     assert "\n| no gates " in card
     assert "collapsed" not in card
 

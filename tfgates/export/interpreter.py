@@ -12,11 +12,12 @@ import numpy as np
 import tensorflow as tf
 from keras import layers as L
 
-from tfgates.export.native import as_it_is, average, dense, native
+from tfgates.export.arms import Arms
+from tfgates.export.native import average, dense, native
+from tfgates.export.stateless import as_it_is
 from tfgates.gated import Gated, features_and_decisions
 from tfgates.graph.folding import fold
-from tfgates.graph.macs import multiply_adds
-from tfgates.graph.nodes import arguments, graph_of, nodes, readers
+from tfgates.graph.nodes import arguments, graph_of, nodes, readers, reads_only_tensors
 
 
 class Graph:
@@ -120,9 +121,10 @@ class Graph:
             ]
 
             def of_averages(scope):
-                return functools.reduce(
-                    lambda x, layer: layer(tf.nn.relu(x)), others, first(scope.average(source))
-                )
+                x = first(scope.average(source))
+                for product in others:
+                    x = product(tf.nn.relu(x))
+                return x
 
             return of_averages
         inner = graph_of(gate)
@@ -168,48 +170,6 @@ class Scope:
         return self.log_odds if self.log_odds.shape[1] == 1 else self.log_odds[:, columns]
 
 
-class Arms:
-    """Both arms of a gate, as functions of inputs, averages and log_odds.
-
-    Each returns a list: features, their averages where those are read behind the gate, and the
-    decisions inside where there are any, which are false in a closed arm.
-
-    Args:
-        then: `Graph`.
-        otherwise: `Graph`; None gives zeros.
-        inside: number of decisions inside of `then`.
-        shape: of the features of an image.
-
-    Attributes:
-        closing_computes: whether the closed arm has multiply-adds.
-    """
-
-    def __init__(self, then, otherwise, inside, shape):
-        self.then, self.otherwise, self.inside = then, otherwise, inside
-        self.shapes = [shape, shape[-1:]] if then.averaged else [shape]
-        self.closing_computes = otherwise is not None and any(
-            map(multiply_adds, nodes(otherwise.model))
-        )
-
-    def open(self, inputs, averages, log_odds):
-        features, decisions, means = self.then(inputs, averages, log_odds)
-        return [part for part in (features, means, decisions) if part is not None]
-
-    def close(self, inputs, averages, log_odds):
-        count = inputs[0].shape[0] or tf.shape(inputs[0])[0]
-        zeros = self.nothing(count)
-        if self.otherwise is None:
-            return zeros
-        features, _, means = self.otherwise(inputs, averages, log_odds)
-        ran = [features] if means is None else [features, means]
-        return [*ran, *zeros[len(ran) :]]
-
-    def nothing(self, count):
-        """Returns zeros in the shapes of an arm."""
-        zeros = [tf.zeros([count, *shape]) for shape in self.shapes]
-        return [*zeros, tf.zeros([count, self.inside], tf.bool)] if self.inside else zeros
-
-
 def _decide(layer, logits, log_odds):
     opened = logits > log_odds
     if not layer.keep_one:
@@ -229,12 +189,17 @@ def _zeros_of_convolutions(model):
     reading, found = readers(model), {}
     for node in nodes(model):
         after = reading[id(node.outputs[0])]
-        if type(node.operation) is L.ZeroPadding2D and len(after) == 1 and after[0]:
-            layer = after[0].operation
-            # A depthwise one cannot, see `tfgates.export.native`.
-            if type(layer) is L.Conv2D and layer.padding == "valid" and layer.groups == 1:
-                found[id(after[0])] = node
+        if type(node.operation) is L.ZeroPadding2D and len(after) == 1 and _can_pad(after[0]):
+            found[id(after[0])] = node
     return found
+
+
+def _can_pad(node):
+    # A depthwise one cannot, see `tfgates.export.native`.
+    if node is None or type(node.operation) is not L.Conv2D or not reads_only_tensors(node):
+        return False
+    layer = node.operation
+    return (layer.padding, layer.groups, layer.data_format) == ("valid", 1, "channels_last")
 
 
 def _pools_globally(layer):

@@ -1,6 +1,6 @@
-"""Layers as operations on constants: in the form that TensorFlow fuses, else as they are.
+"""The layers that TensorFlow fuses, as operations on constants in the form in which it does.
 
-Weights are constants of the graph by default, which oneDNN prepares once instead of at every call.
+oneDNN prepares constant weights once instead of at every call.
 """
 
 import functools
@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras.ops import convert_to_numpy
 
+from tfgates.export.stateless import as_it_is
 from tfgates.graph.nodes import reads_only_tensors
 from tfgates.norms import scale_and_shift
 
@@ -35,31 +36,6 @@ def native(node, place, paddings=None):
     return rule(node, place) if paddings is None else rule(node, place, paddings)
 
 
-def as_it_is(layer, place):
-    """Returns a Keras layer, or an operation, as a function on constants.
-
-    Raises, when called:
-        TypeError: the layer cannot be part of a TensorFlow graph.
-    """
-    placed = [
-        (weight, place(convert_to_numpy(weight))) for weight in getattr(layer, "variables", ())
-    ]
-
-    def run(*args, **kwargs):
-        constants = [(weight, tf.convert_to_tensor(value)) for weight, value in placed]
-        try:
-            with keras.StatelessScope(constants):
-                outputs = layer(*args, **kwargs)
-        except Exception as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise TypeError(
-                f"{type(layer).__name__} {layer.name!r} cannot be exported: {reason}"
-            ) from error
-        return keras.tree.map_structure(_in_full, outputs)
-
-    return run
-
-
 def average(features):
     """Averages [B, ..., C] over all axes between to [B, C]."""
     if features.shape.rank == 4:
@@ -73,11 +49,6 @@ def average(features):
 def dense(kernel, bias):
     """Returns the function x [B, in] -> x @ kernel + bias."""
     return lambda x: tf.nn.bias_add(tf.matmul(x, kernel), bias)
-
-
-def _in_full(tensor):
-    """Everything is computed in float32, whatever precision a layer was trained in."""
-    return tf.cast(tensor, tf.float32) if tensor.dtype.is_floating else tensor
 
 
 def _convolution(node, place, paddings=None):

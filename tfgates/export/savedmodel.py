@@ -6,7 +6,7 @@ import tensorflow as tf
 from tfgates.export.decode import DECODERS, GOOD, MAX_PIXELS, TOO_LARGE, UNREADABLE
 from tfgates.export.servable import servable
 from tfgates.export.skipping import DEVICES, SKIPS, as_run, best_skip, serve
-from tfgates.gated import features_and_decisions, num_gates
+from tfgates.gated import num_classes, num_gates
 from tfgates.graph.count import count
 from tfgates.graph.pruning import fully_decided, prune, thresholded
 from tfgates.policies import Threshold, log_odds
@@ -88,7 +88,7 @@ class ServedModel(tf.Module):
             if value not in known:
                 raise ValueError(f"`{name}` is one of {', '.join(known)}. Received: {value!r}.")
         network = servable(network, preprocessing.size)
-        classes = features_and_decisions(network)[0].shape[-1]
+        classes = num_classes(network)
         if len(labels) != classes:
             raise ValueError(
                 f"`labels` are as many as classes, {classes}. Received: {len(labels)}."
@@ -112,7 +112,8 @@ class ServedModel(tf.Module):
         vector = tf.TensorSpec([None], tf.float32)
         texts = tf.TensorSpec([None], tf.string)
         # One concrete function, shared by all signatures: the weights stand in the file once.
-        self._answer = tf.function(self._answer_images).get_concrete_function(images, vector, texts)
+        answer = tf.function(self._answer_images, autograph=False)
+        self._answer = answer.get_concrete_function(images, vector, texts)
 
     def signatures(self):
         """Returns the signatures by name, each a concrete function."""

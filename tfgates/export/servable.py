@@ -1,8 +1,9 @@
 """What can be served: a functional model, images of one size -> class logits."""
 
-from tfgates.gated import features_and_decisions, gates
+from tfgates.gated import features_and_decisions
 from tfgates.graph.gating import without_softmax
 from tfgates.graph.nodes import graph_of, producer
+from tfgates.graph.pruning import expected
 from tfgates.graph.rebuilding import of_shape
 
 
@@ -11,7 +12,8 @@ def servable(network, size):
 
     Args:
         network: built `Network` or another functional model: RGB images -> logits [B, K]. A softmax
-            at the end of one without gates is left out: scores are one already.
+            at the end of one without gates is left out: scores are one already. Branches of
+            stochastic depth are scaled by their probabilities, not skipped.
         size: height and width of the images in pixels.
 
     Returns:
@@ -27,7 +29,7 @@ def servable(network, size):
             f"{type(network).__name__} {getattr(network, 'name', network)!r}."
         )
     _require_images(model, size)
-    _require_decisions(model)
+    model = expected(model)
     if not isinstance(model.output, dict):
         model = without_softmax(model)
     _require_logits(model)
@@ -45,15 +47,6 @@ def _require_images(model, size):
             f"{model.name} is served images of {size} x {size} x 3, as its preprocessing makes "
             f"them. Received: a network of inputs {', '.join(str(shape[1:]) for shape in shapes)}."
         )
-
-
-def _require_decisions(model):
-    for layer in gates(model):
-        if not getattr(layer.gate, "learned", True):
-            raise ValueError(
-                f"The gate of {layer.name} is not learned: branches of stochastic depth are "
-                "exported scaled, not skipped. Pass tfgates.graph.pruning.expected(network)."
-            )
 
 
 def _require_logits(model):

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgates.export.interpreter import Graph
-from tfgates.gated import columns, features_and_decisions, gates, num_gates
+from tfgates.gated import columns, gates, num_classes, num_gates
 from tfgates.graph.count import count
 from tfgates.graph.folding import fold
 from tfgates.graph.sinking import sink
@@ -40,7 +40,7 @@ def serve(model, skip="loop", place=np.asarray):
     """
     over_images, over_arms = SKIPS[skip]
     graph = Graph(sink(fold(model)), over_arms, columns(model), place)
-    classes, gates = features_and_decisions(model)[0].shape[-1], num_gates(model)
+    num_logits, num_decisions = num_classes(model), num_gates(model)
 
     def classify(images, log_odds):
         logits, decisions, _ = graph([images], [None], log_odds)
@@ -49,7 +49,7 @@ def serve(model, skip="loop", place=np.asarray):
         return tf.nn.softmax(logits), decisions
 
     def nothing(*shape):
-        return tf.zeros([*shape, classes]), tf.zeros([*shape, gates], tf.bool)
+        return tf.zeros([*shape, num_logits]), tf.zeros([*shape, num_decisions], tf.bool)
 
     def run(images, log_odds, valid):
         if log_odds.shape.rank == 1:
@@ -70,14 +70,10 @@ def loop(classify, nothing, images, log_odds, valid):
 
         return tf.cond(is_valid, answer, nothing)
 
-    shapes = [part.shape for part in nothing()]
     return tf.map_fn(
         one_image,
         (images, log_odds, valid),
-        fn_output_signature=(
-            tf.TensorSpec(shapes[0], tf.float32),
-            tf.TensorSpec(shapes[1], tf.bool),
-        ),
+        fn_output_signature=tuple(tf.TensorSpec(part.shape, part.dtype) for part in nothing()),
         parallel_iterations=PARALLEL_IMAGES,
     )
 
@@ -91,10 +87,10 @@ def together(classify, nothing, images, log_odds, valid):
         probabilities, decisions = classify(
             tf.gather_nd(images, indices), tf.gather_nd(log_odds, indices)
         )
-        classes, gates = probabilities.shape[1], decisions.shape[1]
+        classes = probabilities.shape[1]
         # As one, because a scatter of no columns is refused.
         rows = tf.concat([probabilities, tf.cast(decisions, tf.float32)], 1)
-        rows = tf.scatter_nd(indices, rows, [count, classes + gates])
+        rows = tf.scatter_nd(indices, rows, [count, rows.shape[1]])
         return rows[:, :classes], rows[:, classes:] > 0
 
     # A convolution of no images has a wrong shape in oneDNN.

@@ -173,11 +173,11 @@ def _side(join, parts, order, reading, makers, calls):
 def _path(end, order, reading, makers):
     """Returns the one tensor that a side starts from, and the nodes whose results reach only it."""
     last = makers.get(id(end))
-    if last is None or sum(len(reading.get(id(tensor), ())) for tensor in last.outputs) != 1:
+    if last is None or sum(len(reading.get(id(tensor), ())) for tensor in _results(last)) != 1:
         raise _NoBranchError("what it joins is read elsewhere too")
     inside = {id(last): last}
     for node in reversed(order[: order.index(last)]):
-        uses = [use for tensor in node.outputs for use in reading.get(id(tensor), ())]
+        uses = [use for tensor in _results(node) for use in reading.get(id(tensor), ())]
         if all(id(use) in inside for use in uses):
             inside[id(node)] = node
     entering = [tensor for node in inside.values() for tensor in node.input_tensors]
@@ -185,6 +185,11 @@ def _path(end, order, reading, makers):
     if len(starts) != 1:
         raise _NoBranchError(f"a side starts from {len(starts)} tensors, not from one")
     return next(iter(starts.values())), tuple(reversed(inside.values()))
+
+
+def _results(node):
+    """What a call makes, but for the decisions of a gate, which leave the model beside it."""
+    return node.outputs[:1] if isinstance(node.operation, Gated) else node.outputs
 
 
 def _require(kind, start, other, inside, makers, calls):

@@ -7,7 +7,7 @@ from tfgates.graph.nodes import arguments, graph_of, listed
 from tfgates.graph.rebuilding import rebuilt
 
 
-def copied(model, configure=lambda layer, config: config, *, seeds=None, fresh=False):
+def copied(model, configure=lambda layer, config: config, *, seeds=None, fresh=False, dtypes=None):
     """Returns a model of new layers, which shares no weight with the old one.
 
     Args:
@@ -16,6 +16,7 @@ def copied(model, configure=lambda layer, config: config, *, seeds=None, fresh=F
         seeds: iterator of seeds for the noise of its gates, in the order of `gates`; None keeps
             those they have.
         fresh: keep the weights that the new layers begin with, instead of those of the old ones.
+        dtypes: of its inputs; None: those of the model.
 
     Returns:
         A model of the same kind and name, whose noise has not been drawn from.
@@ -28,12 +29,12 @@ def copied(model, configure=lambda layer, config: config, *, seeds=None, fresh=F
             made[id(layer)] = type(layer).from_config(config)
         return made[id(layer)]
 
-    def gated(layer):
+    def gated(layer, inputs):
         seed = layer.noise.seed if seeds is None else next(seeds)
         of_layers = graph_of(layer.gate) is None
         gate = renewed(layer.gate) if of_layers else copied(layer.gate, configure, fresh=fresh)
         arms = [
-            arm and copied(arm, configure, seeds=seeds, fresh=fresh)
+            arm and copied(arm, configure, seeds=seeds, fresh=fresh, dtypes=inputs)
             for arm in (layer.then, layer.otherwise)
         ]
         return Gated(arms[0], gate, arms[1], layer.keep_one, seed, name=layer.name)
@@ -43,7 +44,8 @@ def copied(model, configure=lambda layer, config: config, *, seeds=None, fresh=F
         if not isinstance(layer, keras.layers.Layer) or graph_of(layer) is not None:
             return None
         args, kwargs = arguments(node, value)
-        new = gated(layer) if isinstance(layer, Gated) else renewed(layer)
+        inputs = [value[id(tensor)].dtype for tensor in node.input_tensors]
+        new = gated(layer, inputs) if isinstance(layer, Gated) else renewed(layer)
         outputs = new(*args, **kwargs)
         if not fresh:
             pairs = [(layer, new)]
@@ -53,7 +55,7 @@ def copied(model, configure=lambda layer, config: config, *, seeds=None, fresh=F
                 copy.set_weights(old.get_weights())
         return listed(outputs)
 
-    return rebuilt(model, replace)
+    return rebuilt(model, replace, dtypes=dtypes)
 
 
 def named_layers(model):

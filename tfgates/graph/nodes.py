@@ -94,11 +94,13 @@ def arguments(node, value):
     return node.arguments.fill_in(value)
 
 
-def inputs_like(model, shapes=None):
-    """Returns new inputs of the dtypes and names of those of a model, and of their shapes."""
+def inputs_like(model, shapes=None, dtypes=None):
+    """Returns new inputs of the names of those of a model, and of their shapes and dtypes."""
+    shapes = shapes or [tensor.shape for tensor in model.inputs]
+    dtypes = dtypes or [tensor.dtype for tensor in model.inputs]
     return [
-        keras.Input(batch_shape=shape or tensor.shape, dtype=tensor.dtype, name=tensor.name)
-        for tensor, shape in zip(model.inputs, shapes or [None] * len(model.inputs), strict=True)
+        keras.Input(batch_shape=shape, dtype=dtype, name=tensor.name)
+        for tensor, shape, dtype in zip(model.inputs, shapes, dtypes, strict=True)
     ]
 
 

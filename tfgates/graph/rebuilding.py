@@ -6,15 +6,16 @@ from tfgates.gated import Gated, Network, features_and_decisions
 from tfgates.graph.nodes import inputs_like, only, rerun
 
 
-def rebuilt(model, replace=lambda node, value: None, shapes=None):
+def rebuilt(model, replace=lambda node, value: None, shapes=None, dtypes=None):
     """Returns a model of the same inputs and outputs with some calls replaced, see `rerun`.
 
     Args:
         model: functional model, or one inside of a `Gated` layer.
         replace: as of `rerun`; decisions that it makes None go.
         shapes: other shapes of its inputs, that of the batch included; None: the same.
+        dtypes: other dtypes of its inputs; None: the same.
     """
-    inputs = inputs_like(model, shapes)
+    inputs = inputs_like(model, shapes, dtypes)
     value = rerun(model, inputs, replace)
     features, decisions = (
         tensor if tensor is None else value[id(tensor)] for tensor in features_and_decisions(model)

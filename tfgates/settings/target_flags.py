@@ -29,7 +29,7 @@ TARGET = (
         [],
         "A target rate for each block, separated by commas; t is --target_rate, and a block with "
         "target 1 is always open and has no gate. Empty: --target_rate for every block.",
-        belongs={**LEARNED, "gated": ("blocks",)},
+        belongs={**LEARNED, "gated": ("branches",)},
         read=read_block_targets,
     ),
     Flag(

@@ -17,7 +17,7 @@ from tfgates.export import card, warmup
 from tfgates.export.decode import DECODERS
 from tfgates.export.publish import megabytes, publish
 from tfgates.export.savedmodel import WEIGHTS, ServedModel, is_threshold
-from tfgates.export.skipping import SKIPS
+from tfgates.export.skipping import DEVICES, SKIPS
 from tfgates.gated import num_classes, num_gates
 from tfgates.graph.pruning import expected
 from tfgates.inference.budget import best_within, frontier
@@ -44,8 +44,15 @@ SKIP = flags.DEFINE_enum(
     "auto",
     ["auto", *SKIPS],
     "loop: image by image, best for large blocks; gather: block by block, best for small ones; "
-    "none: compute closed blocks all the same; auto: loop or gather by the size of the blocks. "
+    "none: compute closed blocks all the same; auto: by --device and the size of the blocks. "
     "python -m tfgates.tools.bench measures them.",
+)
+DEVICE = flags.DEFINE_enum(
+    "device",
+    "cpu",
+    DEVICES,
+    "What serves the model, which --skip=auto asks for. Of gpu it takes none: an accelerator waits "
+    "for a decision longer than for the block, as far as is known; it is not yet measured.",
 )
 WEIGHTS_IN = flags.DEFINE_enum(
     "weights", "const", WEIGHTS, "const: fastest; variables: less memory, slower."
@@ -125,7 +132,8 @@ def choose(runs):
         # The session that is timed is TensorFlow's old one, and says so each time.
         logging.set_verbosity(logging.ERROR)
         limit, name, unit = BUDGET_MS.value, "budget_ms", "milliseconds"
-        options = {"skip": SKIP.value, "weights": WEIGHTS_IN.value, "decode": DECODE.value}
+        options = {"skip": SKIP.value, "device": DEVICE.value}
+        options |= {"weights": WEIGHTS_IN.value, "decode": DECODE.value}
         candidates = selection.timed(candidates, runs, DATA_DIR.value, **options)
     found, chosen = frontier(candidates), best_within(candidates, limit)
     print(f"\n{frontier_report.as_text(found, chosen)}\n", flush=True)
@@ -172,6 +180,7 @@ def export(run, tau, measured):
         tau=tau,
         top_k=TOP_K.value,
         skip=SKIP.value,
+        device=DEVICE.value,
         weights=WEIGHTS_IN.value,
         decode=DECODE.value,
         fixed=fixed,

@@ -45,7 +45,7 @@ def test_the_schedule_of_the_flags(arguments, expected):
 
 def test_gates_of_stochastic_depth_are_at_their_targets():
     settings = train_settings("--gate=stochastic_depth", "--network=cifar_resnet8")
-    assert targets.gate_targets(settings) == pytest.approx([5 / 6, 4 / 6, 0.5])
+    assert targets.gate_targets(settings, 3) == pytest.approx([5 / 6, 4 / 6, 0.5])
 
 
 REFUSED = [
