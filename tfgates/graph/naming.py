@@ -3,7 +3,7 @@
 import itertools
 import re
 
-ENDINGS = ("_add", "_concat", "_sum")
+ENDINGS = ("_add", "_concat", "_sum", "_out")
 
 
 def names_taken(operations):
