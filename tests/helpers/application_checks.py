@@ -15,12 +15,12 @@ from own_models import (
     some_decisions,
 )
 
-from tfgates.gated import gates, num_gates
 from tfgates.graph.branches import branches
 from tfgates.graph.folding import fold
 from tfgates.graph.gating import gate
 from tfgates.graph.pruning import prune
 from tfgates.graph.sinking import sink
+from tfgates.network import gates, num_gates
 from tfgates.networks.applications import APPLICATIONS, on_pixels
 from tfgates.policies import AlwaysOpen
 
