@@ -13,7 +13,6 @@ BROUGHT = {
     MODEL: {"init_from": "weights"},
     RUN: {
         "init_from": "weights",
-        "code": "layers",
         "block_targets": "gates",
         "gated": "gates",
         "where": "gates",
