@@ -127,5 +127,9 @@ def test_a_model_with_layers_of_ones_own_is_trained_pruned_and_served(tmp_path, 
     ):
         done = forked("-m", f"tfgates.tools.{tool}", f"--run={run.path}", *options)
         assert done.returncode == 0, (tool, own_lines(done.stderr))
+    further = forked(
+        "train.py", f"--flagfile={run.path}-pruned/flags.cfg", f"--output_dir={tmp_path / 'tuned'}"
+    )
+    assert further.returncode == 0, own_lines(further.stderr)
     about = json.loads((run.export / "1/assets.extra/tfgates.json").read_text())
     assert (about["network"], about["gates"]) == ("custom", 1)
