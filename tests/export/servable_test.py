@@ -137,10 +137,6 @@ REFUSED = {
         lambda: keras.Model(one := keras.Input((16, 16, 3)), L.Conv2D(3, 1)(one)),
         r"logits \[B, K\].*\(None, 16, 16, 3\)",
     ),
-    "stochastic depth": (
-        lambda: gated(cifar_resnet(8, 10, input_shape=(16, 16, 3)), "stochastic_depth"),
-        r"gate of block_00 is not learned.*expected\(network\)",
-    ),
 }
 
 

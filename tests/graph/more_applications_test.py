@@ -32,7 +32,7 @@ def test_a_network_by_name():
     network = application("MobileNetV3Small", 7, (32, 32, 3), synchronized=True)
     assert (network.name, network.input.name) == ("MobileNetV3Small", "images")
     assert network.output_shape == (None, 7)
-    assert network.layers[-1].activation is keras.activations.linear
+    assert network.get_layer("classifier").activation is keras.activations.linear
     norms = [one for one in network.layers if isinstance(one, keras.layers.BatchNormalization)]
     assert norms
     assert all(one.synchronized for one in norms)

@@ -215,7 +215,7 @@ def test_noise_of_gated_blocks_stays_what_it_was():
         (["--gated=inner_filters", "--gate=stochastic_depth"], "--gated belongs to --gate"),
         (
             ["--gated=output_filters", "--block_targets=t,t,0.5"],
-            "--block_targets belongs to --gated=blocks",
+            "--block_targets belongs to --gated=branches",
         ),
     ],
 )
