@@ -186,4 +186,5 @@ def test_independent_gates_go_altogether(copied_run, gated, odds, became):
     expected, _ = logits_and_decisions(network(IMAGES, policy=Threshold(0.6)))
     pruned = small.load_classifier().network
     assert num_gates(pruned) == 0
-    np.testing.assert_allclose(pruned(IMAGES), expected, rtol=1e-5, atol=1e-5)
+    largest = np.abs(expected).max()
+    np.testing.assert_allclose(pruned(IMAGES), expected, rtol=0, atol=2e-5 * largest)
