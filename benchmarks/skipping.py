@@ -26,7 +26,7 @@ from absl import flags
 from benchmarks import checks, runtimes
 from benchmarks.graphs import Graphs, is_network
 from tfgates.base import command
-from tfgates.export.skipping import SKIPS, best_skip
+from tfgates.export.skipping import as_run, best_skip
 from tfgates.export.timing import SIDE_BY_SIDE, WIDE, Served
 from tfgates.graph.pruning import prune
 from tfgates.network import num_gates
@@ -59,7 +59,7 @@ class Case:
 
     Args:
         run: function of images, and of log_odds where there is a rate.
-        macs: multiply-adds of an image; None where decisions say it.
+        macs: multiply-adds of an image; None where they depend on the decisions.
         rate: share of the gates that are forced open; None where none is forced.
     """
 
@@ -93,7 +93,8 @@ class Case:
         decisions = np.concatenate(self.decisions)
         if not np.array_equal(decisions, np.concatenate(self.forced)):
             raise RuntimeError("The decisions are not those that were forced: a gate met a NaN.")
-        return f"{decisions.mean():.3f}", counted.executed(decisions).mean()
+        macs = counted.executed(decisions).mean() if self.macs is None else self.macs
+        return f"{decisions.mean():.3f}", macs
 
 
 def unforced(served, macs):
@@ -132,11 +133,13 @@ def float32_cases(graphs):
         Served(pruned, WIDE),
         counted.ungated - sum(counted.removable[gate] for gate in closed),
     )
-    for skip in SKIPS:
+    for skip in ("loop", "gather"):
         served = Served(graphs.skipping(network, skip, skip=skip), THREADS[skip])
-        # What is not skipped takes as long at every rate.
-        for rate in RATES.value[:1] if skip == "none" else RATES.value:
+        for rate in RATES.value:
             cases[f"{skip}, rate {rate}"] = Case(served, rate=float(rate))
+    served = Served(graphs.skipping(network, "none", skip="none"), THREADS["none"])
+    # Whatever is decided, all of it runs.
+    cases["none"] = Case(served, as_run(counted, network, "none").executed([0] * gates), rate=0.5)
     return cases
 
 

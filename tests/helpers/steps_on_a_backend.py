@@ -17,6 +17,7 @@ STEPS, IMAGES, GATES = 4, 16, 3
 
 
 def small_network():
+    keras.utils.set_random_seed(1)
     plain = tfgates.NETWORKS["cifar_resnet8"](10, (8, 8, 3))
     return tfgates.gate(plain, seed=1)
 
@@ -27,8 +28,8 @@ def given(network):
     weights = {f"weight_{index}": one for index, one in enumerate(network.get_weights())}
     return {
         **weights,
-        "images": rng.normal(size=(STEPS, IMAGES, 8, 8, 3)).astype("float32"),
-        "labels": rng.integers(0, 10, (STEPS, IMAGES)),
+        "images": rng.normal(size=(IMAGES, 8, 8, 3)).astype("float32"),
+        "labels": rng.integers(0, 10, IMAGES),
         "draws": rng.logistic(size=(STEPS, IMAGES, GATES)).astype("float32"),
     }
 
@@ -54,8 +55,8 @@ def train(network, data):
     trainable = [one.value for one in network.trainable_variables]
     fixed = [one.value for one in network.non_trainable_variables]
     losses, first = [], None
-    for batch in zip(data["images"], data["labels"], data["draws"], strict=True):
-        (value, fixed), gradients = step(trainable, fixed, *batch)
+    for one in data["draws"]:
+        (value, fixed), gradients = step(trainable, fixed, data["images"], data["labels"], one)
         trainable = [one - 0.05 * slope for one, slope in zip(trainable, gradients, strict=True)]
         losses.append(float(value))
         first = first or [ops.convert_to_numpy(one) for one in gradients]

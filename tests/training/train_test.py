@@ -57,10 +57,10 @@ def test_the_validation_accuracy_is_that_of_the_saved_model(train, small_set):
     records = list(open_dataset(name, str(small_set)).records("validation"))
     assert len(records) % 2 == 1
     images = np.stack([preprocessing(image) for image, _ in records])
-    logits, decisions = network(images, policy=Threshold(0.5))
-    right = np.argmax(logits, axis=1) == np.array([int(label) for _, label in records])
+    outputs = network(images, policy=Threshold(0.5))
+    right = np.argmax(outputs["logits"], axis=1) == np.array([int(label) for _, label in records])
     assert row["val_accuracy"] == pytest.approx(right.mean())
-    assert row["val_rate"] == pytest.approx(np.mean(decisions))
+    assert row["val_rate"] == pytest.approx(np.mean(outputs["decisions"]))
 
 
 def test_the_strong_recipe_mixes_images_in_mixed_precision(training, tmp_path):
