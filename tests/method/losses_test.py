@@ -1,11 +1,13 @@
 """Target losses against their equations, written out over gates and images."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfgates.losses import (
     PENALTIES,
+    SmoothedCrossentropy,
     constant_quadratic,
     per_batch,
     per_gate,
@@ -91,3 +93,16 @@ def test_gradient_of_the_weight_penalty_is_the_weights():
     assert penalty == 7.0
     for gradient, weight in zip(tape.gradient(penalty, weights), weights, strict=True):
         np.testing.assert_array_equal(gradient, weight)
+
+
+def test_a_share_of_each_label_is_spread_over_all_classes():
+    rng = np.random.default_rng(1)
+    logits, labels = rng.normal(size=(6, 4)), rng.integers(0, 4, 6)
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    shares = 0.9 * np.eye(4)[labels] + 0.1 / 4
+    expected = -(shares * log_p).sum(axis=1).mean()
+    loss = SmoothedCrossentropy(0.1)
+    np.testing.assert_allclose(loss(labels, logits), expected, rtol=1e-6)
+    of_shares = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
+    np.testing.assert_allclose(of_shares(np.eye(4)[labels], logits), expected, rtol=1e-6)
+    assert SmoothedCrossentropy.from_config(loss.get_config()).smoothing == 0.1

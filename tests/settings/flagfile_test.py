@@ -41,6 +41,14 @@ def test_the_default_of_a_flag_that_it_lacks_is_compared(path):
         flagfile.require_same(path, train_settings("--target_rate=0.4"))
 
 
+def test_a_course_over_all_epochs_is_not_made_longer(path):
+    cosine = ("--learning_rate_schedule=cosine", "--epochs=6")
+    flagfile.write(path, train_settings(*cosine))
+    flagfile.require_same(path, train_settings(*cosine))
+    with pytest.raises(UserError, match=r"--epochs=6, over which .*=cosine .*--epochs=7"):
+        flagfile.require_same(path, train_settings(*cosine, "--epochs=7"))
+
+
 @pytest.mark.parametrize("line", ["--colour=red", "--target_ra", "--deterministic", "gate=none"])
 def test_a_line_of_no_flag_is_named(path, line):
     path.write_text(f"# Old.\n\n{line}\n{path.read_text()}")

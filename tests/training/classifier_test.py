@@ -134,6 +134,7 @@ def test_the_per_batch_loss_alone_reaches_the_target_rate(target):
         ({"gate_weights": [1, 2]}, "each of the 3 gates"),
         ({"weight_decay": float("nan")}, "weight_decay.*nan"),
         ({"decayed": "biases"}, "all or kernels.*biases"),
+        ({"gate_learning_rate_factor": 0}, "gate_learning_rate_factor=0"),
         ({"targets": [Target(gates="exit")]}, "'exit', which fits none of block_00"),
         ({"targets": [Target()], "target_rate": 0.4}, "both.*rate=0.4"),
     ],

@@ -5,13 +5,14 @@ import keras
 from tfgates.base.progress import progress
 from tfgates.data.preprocess import STATISTICS, STATISTICS_SAMPLE, measure
 from tfgates.graph.count import count
+from tfgates.losses import SmoothedCrossentropy
 from tfgates.network import num_gates
 from tfgates.runs import from_run, init_from
 from tfgates.runs.network import build_network
 from tfgates.settings import targets
 from tfgates.settings.network import KERAS, RUN, split
 from tfgates.training.classifier import GatedClassifier
-from tfgates.training.schedule import StepDecay
+from tfgates.training.schedule import CosineDecay, StepDecay
 
 
 def choose_statistics(settings, dataset, preprocessing):
@@ -46,23 +47,35 @@ def build_classifier(settings, num_classes, steps, statistics):
         schedule=targets.schedule(settings),
         weight_decay=settings.weight_decay,
         decayed=settings.decayed,
+        decay_gates=settings.decay_gates,
+        gate_learning_rate_factor=settings.gate_learning_rate_factor,
         seed=settings.seed,
     )
-    schedule = StepDecay(
-        settings.initial_learning_rate,
-        [epoch * steps for epoch in settings.decay_epochs],
-        settings.warmup_epochs * steps,
-    )
-    crossentropy = (
-        keras.losses.SparseCategoricalCrossentropy
-        if settings.mix == "none"
-        else keras.losses.CategoricalCrossentropy
-    )
     classifier.compile(
-        optimizer=keras.optimizers.SGD(schedule, momentum=settings.momentum),
-        loss=crossentropy(from_logits=True),
+        optimizer=keras.optimizers.SGD(
+            learning_rate(settings, steps), settings.momentum, settings.nesterov
+        ),
+        loss=crossentropy(settings),
         # Weighted, so that the fillers of the last evaluation batch do not count.
         weighted_metrics=["accuracy"],
         jit_compile=settings.jit,
     )
     return classifier
+
+
+def learning_rate(settings, steps):
+    """Returns the learning rate over the steps, of which an epoch has so many."""
+    first, warmup = settings.initial_learning_rate, settings.warmup_epochs * steps
+    if settings.learning_rate_schedule == "cosine":
+        return CosineDecay(first, settings.epochs * steps, warmup)
+    return StepDecay(first, [epoch * steps for epoch in settings.decay_epochs], warmup)
+
+
+def crossentropy(settings):
+    """Returns the loss of the labels, class numbers or, of mixed images, shares of the classes."""
+    smoothing = settings.label_smoothing
+    if settings.mix != "none":
+        return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
+    if smoothing:
+        return SmoothedCrossentropy(smoothing)
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -42,12 +42,20 @@ def check(settings):
         )
     _check_belongs(settings)
     _check_target(settings)
-    if settings.warmup_epochs and settings.warmup_epochs >= min(
-        (settings.epochs, *settings.decay_epochs)
-    ):
+    _check_optimizer(settings)
+
+
+def _check_optimizer(settings):
+    steps = settings.decay_epochs if settings.learning_rate_schedule == "steps" else ()
+    if settings.warmup_epochs and settings.warmup_epochs >= min((settings.epochs, *steps)):
         raise UserError(
             "--warmup_epochs ends before the last epoch and before the first of "
             f"--decay_epochs. Received: --warmup_epochs={settings.warmup_epochs}."
+        )
+    if settings.nesterov and not settings.momentum:
+        raise UserError(
+            "--nesterov belongs to a --momentum above 0. Received: --nesterov with --momentum=0. "
+            "Leave one of them out."
         )
 
 

@@ -33,6 +33,12 @@ class TrainConfig(_Values):
         """The learning rate after the warm-up: with linear scaling that of a batch of 256."""
         return self.learning_rate * (self.batch_size / 256 if self.linear_scaling else 1)
 
+    @property
+    def spans_epochs(self):
+        """Names the flags whose course ends with the last epoch: it is another for more epochs."""
+        cosine = self.learning_rate_schedule == "cosine"
+        return ["--learning_rate_schedule=cosine"] if cosine else []
+
     def as_texts(self):
         """Returns the values by name, as they stand in a flag file."""
         return {name: as_text(getattr(self, name)) for name in TABLE}

@@ -6,7 +6,7 @@ from keras import ops
 
 from tfgates.gated import Gated
 from tfgates.graph.nodes import graph_of, layers_inside
-from tfgates.losses import reached, weight_penalty
+from tfgates.losses import reached
 from tfgates.network import columns, logits_and_decisions, num_gates, parents, take_policy
 from tfgates.noise import LogisticNoise
 from tfgates.policies import Sample
@@ -14,6 +14,7 @@ from tfgates.schedules import Schedule
 from tfgates.targets import Target
 from tfgates.training.rates import GateRates, global_rates
 from tfgates.training.targets import Targets
+from tfgates.training.updates import Updates
 from tfgates.training.workers import FitOverWorkers
 
 
@@ -35,8 +36,7 @@ class GatedClassifier(FitOverWorkers):
         target_weight: its `weight` (lambda).
         target_penalty: its `penalty`.
         gate_weights: its `weights`, [G].
-        weight_decay: factor of the penalty on the weights, not negative.
-        decayed: "all" trainable weights, or "kernels": not those of batch norm, biases, log-odds.
+        weight_decay, decayed, decay_gates, gate_learning_rate_factor: see `Updates`.
         schedule: its `schedule`, which `EpochSchedule` follows. Not saved, as train_policy.
         train_policy: policy of the gates in training; None samples them, of noise that is drawn
             for all gates at once.
@@ -64,6 +64,8 @@ class GatedClassifier(FitOverWorkers):
         gate_weights=None,
         weight_decay=0.0,
         decayed="all",
+        decay_gates=True,
+        gate_learning_rate_factor=1.0,
         schedule=None,
         train_policy=None,
         seed=None,
@@ -75,10 +77,6 @@ class GatedClassifier(FitOverWorkers):
                 "GatedClassifier trains on TensorFlow. Received: KERAS_BACKEND="
                 f"{keras.backend.backend()}. There `Target.loss` goes into a step of one's own."
             )
-        if decayed not in ("all", "kernels"):
-            raise ValueError(f"`decayed` is all or kernels. Received: {decayed!r}.")
-        if not weight_decay >= 0:
-            raise ValueError(f"`weight_decay` is not negative. Received: {weight_decay}.")
         one = Target(
             target_rate,
             target_loss,
@@ -98,8 +96,9 @@ class GatedClassifier(FitOverWorkers):
         self.built = True
         self.targets = [one] if targets is None else list(targets)
         self.target = Targets(self.targets, network)
-        self.weight_decay = weight_decay
-        self.decayed = decayed
+        self.updates = Updates(
+            network, weight_decay, decayed, decay_gates, gate_learning_rate_factor
+        )
         self.train_policy = train_policy
         self.noise = LogisticNoise(seed, name="noise")
         self._columns, self._parents = columns(network), parents(network)
@@ -132,10 +131,11 @@ class GatedClassifier(FitOverWorkers):
             target_loss = self.target.loss(rates)
             # Keras sums gradients over replicas and has scaled its own loss for that.
             replicas = self.distribute_strategy.num_replicas_in_sync
-            total = loss + (target_loss + self._weight_penalty()) / replicas
+            total = loss + (target_loss + self.updates.penalty(self.trainable_variables)) / replicas
             scaled = self.optimizer.scale_loss(total)
-        gradients = tape.gradient(scaled, self.trainable_variables)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        variables = self.trainable_variables
+        gradients = self.updates.gradients(tape.gradient(scaled, variables), variables)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         logs = self._track(images, labels, weights, logits, decisions, loss, target_loss)
         target_rate = self.target.mean()
         self.target.observe(rates)
@@ -153,14 +153,6 @@ class GatedClassifier(FitOverWorkers):
         if not self._columns:
             return decisions[0]
         return reached(global_rates(decisions, weights), self._parents)
-
-    def _weight_penalty(self):
-        if not self.weight_decay:
-            return 0.0
-        weights = self.trainable_variables
-        if self.decayed == "kernels":
-            weights = [weight for weight in weights if weight.name == "kernel"]
-        return self.weight_decay * weight_penalty(weights)
 
     def _track(self, images, labels, weights, logits, decisions, loss, target_loss):
         size = ops.cast(ops.shape(logits)[0], loss.dtype)
@@ -188,8 +180,7 @@ class GatedClassifier(FitOverWorkers):
             **super().get_config(),
             "network": keras.saving.serialize_keras_object(self.network),
             "targets": [keras.saving.serialize_keras_object(one) for one in self.targets],
-            "weight_decay": self.weight_decay,
-            "decayed": self.decayed,
+            **self.updates.get_config(),
             "seed": self.noise.seed,
         }
 
