@@ -21,7 +21,7 @@ LAYERS = [
     {"training", "inference", "export", "report"},
     {"settings"},
     {"runs.folder", "runs.records"},
-    {"runs.results", "runs.init_from", "runs.from_run"},
+    {"runs.results", "runs.init_from", "runs.from_run", "runs.teacher"},
     {"runs.model_card", "runs.grid", "runs.many", "runs.network"},
     {"runs.build", "runs.finish", "runs.comparison", "runs.selection", "runs.inside"},
     {"tools"},

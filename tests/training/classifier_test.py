@@ -18,10 +18,10 @@ from tfgates.training import classifier as classifier_module
 from tfgates.training.classifier import GatedClassifier
 
 
-@pytest.mark.parametrize("target_loss", ["per_batch", "per_gate"])
-def test_two_replicas_equal_one(mirrored, target_loss, monkeypatch):
-    one, log_of_one = trained_weights(tf.distribute.get_strategy(), target_loss)
-    two, log_of_two = trained_weights(mirrored, target_loss)
+@pytest.mark.parametrize(("target_loss", "teacher"), [("per_batch", None), ("per_gate", "self")])
+def test_two_replicas_equal_one(mirrored, target_loss, teacher, monkeypatch):
+    one, log_of_one = trained_weights(tf.distribute.get_strategy(), target_loss, teacher=teacher)
+    two, log_of_two = trained_weights(mirrored, target_loss, teacher=teacher)
     assert largest_difference(one, two) < 1e-10
     for name in ("loss", "accuracy", "rate", "gate/block_00"):
         np.testing.assert_allclose(log_of_two[name], log_of_one[name], rtol=1e-6)
@@ -30,7 +30,7 @@ def test_two_replicas_equal_one(mirrored, target_loss, monkeypatch):
         return tf.reduce_mean(decisions, axis=0)
 
     monkeypatch.setattr(classifier_module, "global_rates", rates_of_the_replica)
-    naive, _ = trained_weights(mirrored, target_loss)
+    naive, _ = trained_weights(mirrored, target_loss, teacher=teacher)
     assert largest_difference(one, naive) > 1e-6
 
 

@@ -7,7 +7,7 @@ from tfgates.data.preprocess import STATISTICS, STATISTICS_SAMPLE, measure
 from tfgates.graph.count import count
 from tfgates.losses import SmoothedCrossentropy
 from tfgates.network import num_gates
-from tfgates.runs import from_run, init_from
+from tfgates.runs import from_run, init_from, teacher
 from tfgates.runs.network import build_network
 from tfgates.settings import targets
 from tfgates.settings.network import KERAS, RUN, split
@@ -44,6 +44,9 @@ def build_classifier(settings, num_classes, steps, statistics):
         target_weight=0 if settings.gate == "stochastic_depth" else settings.target_weight,
         target_penalty=settings.target_penalty,
         gate_weights=removable if settings.target_unit == "multiply_adds" else None,
+        teacher=teacher.load(settings, num_classes),
+        teacher_weight=settings.teacher_weight,
+        teacher_temperature=settings.teacher_temperature,
         schedule=targets.schedule(settings),
         weight_decay=settings.weight_decay,
         decayed=settings.decayed,

@@ -6,6 +6,7 @@ from tfgates.settings.flag import as_text
 from tfgates.settings.flags import TABLE
 from tfgates.settings.network import KERAS, MODEL, RUN, split
 from tfgates.settings.targets import always_open, stages
+from tfgates.training.teacher import SELF
 
 # By the kind of a network, flags of what it brings itself.
 BROUGHT = {
@@ -43,6 +44,7 @@ def check(settings):
     _check_belongs(settings)
     _check_target(settings)
     _check_optimizer(settings)
+    _check_teacher(settings)
 
 
 def _check_optimizer(settings):
@@ -56,6 +58,21 @@ def _check_optimizer(settings):
         raise UserError(
             "--nesterov belongs to a --momentum above 0. Received: --nesterov with --momentum=0. "
             "Leave one of them out."
+        )
+
+
+def _check_teacher(settings):
+    for name in ("teacher_weight", "teacher_temperature"):
+        value = getattr(settings, name)
+        if not settings.teacher and value != TABLE[name].value():
+            raise UserError(
+                f"--{name} belongs to --teacher. Received: --{name}={as_text(value)} without. "
+                "Leave it out, or pass --teacher."
+            )
+    if settings.teacher == SELF and settings.gate == "none":
+        raise UserError(
+            "--teacher=self are the answers with every gate open, and --gate=none has no gate. "
+            "Pass --teacher=run:PATH, or leave it out."
         )
 
 

@@ -131,12 +131,4 @@ OPTIMIZER = (
         "Whether the weights of the gates decay as the others do.",
         belongs=LEARNED,
     ),
-    Flag(
-        "label_smoothing",
-        "float",
-        0.0,
-        "Share of each label that is spread over all classes; 0: none.",
-        valid=lambda value: 0 <= value < 1,
-        rule="is a share in [0, 1), as 0.1",
-    ),
 )

@@ -22,7 +22,7 @@ from tfgates.base.lock import locked
 from tfgates.data import batches, datasets
 from tfgates.data.preprocess import Preprocessing
 from tfgates.report.pictures import rates_over_epochs
-from tfgates.runs import from_run, init_from
+from tfgates.runs import from_run, init_from, teacher
 from tfgates.runs.build import build_classifier, choose_statistics
 from tfgates.runs.finish import best_weights, finish, training_batches
 from tfgates.runs.folder import RunFolder
@@ -54,6 +54,7 @@ def main():
     steps = steps_of_an_epoch(settings, dataset, strategy.num_replicas_in_sync)
     if split(settings.network)[0] == RUN:
         from_run.check(settings, len(dataset.labels))
+    teacher.check(settings, dataset)
     there = RunFolder(settings.output_dir)
     # Of several workers the chief alone writes there.
     lock = locked(there.path) if is_chief(strategy) else contextlib.nullcontext()

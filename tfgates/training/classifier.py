@@ -4,16 +4,21 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgates.gated import Gated
-from tfgates.graph.nodes import graph_of, layers_inside
 from tfgates.losses import reached
-from tfgates.network import columns, logits_and_decisions, num_gates, parents, take_policy
+from tfgates.network import (
+    columns,
+    logits_and_decisions,
+    parents,
+    require_functional,
+    take_policy,
+)
 from tfgates.noise import LogisticNoise
 from tfgates.policies import Sample
 from tfgates.schedules import Schedule
 from tfgates.targets import Target
 from tfgates.training.rates import GateRates, global_rates
 from tfgates.training.targets import Targets
+from tfgates.training.teacher import Teacher
 from tfgates.training.updates import Updates
 from tfgates.training.workers import FitOverWorkers
 
@@ -37,6 +42,8 @@ class GatedClassifier(FitOverWorkers):
         target_penalty: its `penalty`.
         gate_weights: its `weights`, [G].
         weight_decay, decayed, decay_gates, gate_learning_rate_factor: see `Updates`.
+        teacher: functional model, images -> logits, whose answers are learned beside the labels, or
+            "self"; with teacher_weight and teacher_temperature, see `Teacher`. Not saved.
         schedule: its `schedule`, which `EpochSchedule` follows. Not saved, as train_policy.
         train_policy: policy of the gates in training; None samples them, of noise that is drawn
             for all gates at once.
@@ -66,6 +73,9 @@ class GatedClassifier(FitOverWorkers):
         decayed="all",
         decay_gates=True,
         gate_learning_rate_factor=1.0,
+        teacher=None,
+        teacher_weight=0.5,
+        teacher_temperature=4.0,
         schedule=None,
         train_policy=None,
         seed=None,
@@ -90,7 +100,7 @@ class GatedClassifier(FitOverWorkers):
                 "`targets` says of each target what target_rate and the like say of a single one. "
                 f"Received: both, {one}. Leave one of them out."
             )
-        _require_functional(network)
+        require_functional(network)
         self.network = take_policy(network)
         # The steps call the network, never this model, so that Keras would not notice.
         self.built = True
@@ -98,6 +108,11 @@ class GatedClassifier(FitOverWorkers):
         self.target = Targets(self.targets, network)
         self.updates = Updates(
             network, weight_decay, decayed, decay_gates, gate_learning_rate_factor
+        )
+        self.teacher = (
+            None
+            if teacher is None
+            else Teacher(teacher, network, teacher_weight, teacher_temperature)
         )
         self.train_policy = train_policy
         self.noise = LogisticNoise(seed, name="noise")
@@ -123,14 +138,17 @@ class GatedClassifier(FitOverWorkers):
 
     def train_step(self, data):
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        answers = self.teacher(images) if self.teacher else None
         with tf.GradientTape() as tape:
             outputs = self.network(images, policy=self.policy_of_step(images), training=True)
             logits, decisions = logits_and_decisions(outputs)
             loss = self.compute_loss(images, labels, logits, weights)
+            if self.teacher:
+                loss = self.teacher.loss(loss, answers, logits, weights, replicas)
             rates = self._rates(decisions, weights)
             target_loss = self.target.loss(rates)
             # Keras sums gradients over replicas and has scaled its own loss for that.
-            replicas = self.distribute_strategy.num_replicas_in_sync
             total = loss + (target_loss + self.updates.penalty(self.trainable_variables)) / replicas
             scaled = self.optimizer.scale_loss(total)
         variables = self.trainable_variables
@@ -190,18 +208,3 @@ class GatedClassifier(FitOverWorkers):
         config["network"] = deserialize(config["network"])
         config["targets"] = [deserialize(one) for one in config["targets"]]
         return cls(**config)
-
-
-def _require_functional(network):
-    """Refuses a network whose decisions cannot be seen."""
-    if graph_of(network) is None:
-        raise ValueError(
-            "`network` is a functional model, keras.Model(inputs, outputs) of a keras.Input. "
-            f"Received: {type(network).__name__} {getattr(network, 'name', network)!r}, whose "
-            "calls cannot be seen. Build it that way."
-        )
-    if not num_gates(network) and any(isinstance(one, Gated) for one in layers_inside(network)):
-        raise ValueError(
-            f"{network.name} has gates and does not return their decisions. Build it with outputs "
-            '{"logits": ..., "decisions": ...}.'
-        )
