@@ -1,6 +1,7 @@
 """The flags of what comes after the last epoch, and of the machine."""
 
 from tfgates.settings.flag import MANY, Flag
+from tfgates.settings.network_flags import LEARNED
 
 END = (
     Flag(
@@ -20,6 +21,15 @@ END = (
         "Images of such a batch.",
         valid=lambda value: 2 <= value <= MANY,
         rule="is at least 2",
+        resumes=True,
+    ),
+    Flag(
+        "calibrate",
+        "boolean",
+        False,
+        "After training, shift the log-odds of all gates by one number, with which the threshold "
+        "0.5 runs the share --target_rate on the validation images.",
+        belongs=LEARNED,
         resumes=True,
     ),
     Flag(
