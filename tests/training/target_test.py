@@ -165,3 +165,13 @@ def test_a_resumed_run_goes_on_with_its_schedules(training, tmp_path):
     targets = [row.split(",") for row in whole.log.read_text().splitlines()]
     column = targets[0].index("target_rate")
     assert [float(row[column]) for row in targets[1:]] == pytest.approx([1, 0.8, 0.5, 0.5])
+
+
+def test_the_temperature_is_that_of_the_epoch():
+    schedule = Schedule(temperatures=(5.0, 0.2), epochs=3)
+    classifier = compiled(small_network(), schedule=schedule)
+    for epoch, temperature in ((0, 5.0), (1, 1.0), (2, 0.2)):
+        classifier.target.begin_epoch(epoch)
+        policy = classifier.policy_of_step(tf.zeros((2, 8, 8, 3)))
+        assert float(policy.temperature) == pytest.approx(temperature)
+    assert compiled(small_network()).target.temperature is None

@@ -35,9 +35,11 @@ class TrainConfig(_Values):
 
     @property
     def spans_epochs(self):
-        """Names the flags whose course ends with the last epoch: it is another for more epochs."""
-        cosine = self.learning_rate_schedule == "cosine"
-        return ["--learning_rate_schedule=cosine"] if cosine else []
+        """Names a flag whose course ends with the last epoch, so that more epochs change it."""
+        first, last = self.gate_temperature
+        if first != last:
+            return "--gate_temperature"
+        return "--learning_rate_schedule" if self.learning_rate_schedule == "cosine" else None
 
     def as_texts(self):
         """Returns the values by name, as they stand in a flag file."""

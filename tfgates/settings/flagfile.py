@@ -67,7 +67,7 @@ def require_same(path, settings):
     if settings.spans_epochs and before["epochs"] != as_text(settings.epochs):
         raise UserError(
             f"{path.parent} holds a run of --epochs={before['epochs']}, over which "
-            f"{settings.spans_epochs[0]} has run its course. Received: "
+            f"{settings.spans_epochs} runs its course. Received: "
             f"--epochs={settings.epochs}. Choose another --output_dir, or pass "
             f"--epochs={before['epochs']}."
         )

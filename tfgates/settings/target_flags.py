@@ -3,7 +3,12 @@
 from tfgates.losses import PENALTIES, TARGET_LOSSES
 from tfgates.settings.flag import MANY, Flag
 from tfgates.settings.network_flags import LEARNED
-from tfgates.settings.targets import TARGET_SCHEDULES, read_anneal_targets, read_block_targets
+from tfgates.settings.targets import (
+    TARGET_SCHEDULES,
+    read_anneal_targets,
+    read_block_targets,
+    read_temperatures,
+)
 
 ANNEALED = {"target_schedule": ("annealed",)}
 
@@ -130,5 +135,14 @@ SCHEDULE = (
         valid=lambda value: 0 <= value <= MANY,
         rule="is 0 or a number of epochs, as 30",
         belongs=LEARNED,
+    ),
+    Flag(
+        "gate_temperature",
+        "list",
+        ["1", "1"],
+        "Temperature of the relaxed sample, whose gradient the gates learn by: in the first epoch, "
+        "and in the last one, to which it goes by the same factor each epoch.",
+        belongs=LEARNED,
+        read=read_temperatures,
     ),
 )

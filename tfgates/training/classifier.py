@@ -134,7 +134,10 @@ class GatedClassifier(FitOverWorkers):
         draws = self.noise(ops.zeros((count, len(self._parents))))
         if self.target.noise_scale is not None:
             draws = draws * ops.cast(self.target.noise_scale, draws.dtype)
-        return Sample(draws={name: draws[:, part] for name, part in self._columns.items()})
+        return Sample(
+            temperature=1.0 if self.target.temperature is None else self.target.temperature,
+            draws={name: draws[:, part] for name, part in self._columns.items()},
+        )
 
     def train_step(self, data):
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)

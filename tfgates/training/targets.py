@@ -24,6 +24,8 @@ class Targets:
     Attributes:
         noise_scale: variable [G], the factor of the noise of each gate; None where that is 1
             throughout.
+        temperature: variable, that of the relaxed sample, the lowest that a schedule asks for; None
+            where it is 1 throughout.
         weights: NumPy [G] of the weights of all gates, 0 of those that have none; None without any.
 
     Raises:
@@ -41,8 +43,11 @@ class Targets:
                 self.weights = np.zeros(total) if self.weights is None else self.weights
                 self.weights[one.columns] = one.target.weights
         self.noise_scale: Any = None
+        self.temperature: Any = None
         if any(one.target.schedule.sample_epochs for one in self._followed):
             self.noise_scale = _variable(np.ones(total))
+        if any(one.target.schedule.temperatures != (1, 1) for one in self._followed):
+            self.temperature = _variable(1.0)
         self.begin_epoch(0)
 
     @property
@@ -54,7 +59,7 @@ class Targets:
         return float(self._mean(finals))
 
     def begin_epoch(self, epoch):
-        """Sets targets, losses and noise to those of an epoch, counted from 0."""
+        """Sets targets, losses, noise and temperature to those of an epoch, counted from 0."""
         for one in self._followed:
             one.begin_epoch(epoch)
         if self.noise_scale is not None:
@@ -63,6 +68,10 @@ class Targets:
                 of_epoch = one.target.schedule.noise_scale(epoch)
                 scale[one.columns] = np.minimum(scale[one.columns], of_epoch)
             self.noise_scale.assign(scale)
+        if self.temperature is not None:
+            self.temperature.assign(
+                min(one.target.schedule.temperature(epoch) for one in self._followed)
+            )
 
     def loss(self, rates):
         """Returns the loss of the rates of a global batch, [G], a scalar."""
