@@ -12,8 +12,6 @@ import math
 import os
 import pathlib
 
-from absl import flags
-
 from tfgates.base.errors import UserError
 from tfgates.report.runs import summary, write_csv
 from tfgates.report.sweep import COLUMNS
@@ -141,9 +139,8 @@ def checksum(one):
     values = {
         name: list(map(str, value)) if isinstance(value, tuple) else value
         for name, value in dataclasses.asdict(one).items()
-        if name == "epochs" or not TABLE[name].resumes
+        if (name == "epochs" or not TABLE[name].resumes) and value != TABLE[name].value()
     }
-    values = {name: value for name, value in values.items() if value != flags.FLAGS[name].default}
     values |= {name: pathlib.Path(getattr(one, name)).name for name in PATHS if name in values}
     values["network"] = pathlib.Path(one.network).name
     return hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()[:12]

@@ -81,6 +81,7 @@ REFUSED = [
     ([*ANNEALED, "--anneal_targets=1,x"], ["--anneal_targets", "'x'"]),
     ([*ANNEALED, "--anneal_targets=1,0.8", "--anneal_step=0.1"], ["--anneal_step", "both"]),
     ([*ANNEALED, "--epochs=20"], ["after 20 epochs", "--epochs=20"]),
+    (["--target_weight=auto", "--gate=none"], ["--target_weight=auto", "--gate=none"]),
     (["--gate_temperature=5"], ["two numbers above 0", "Received: 5."]),
     (["--gate_temperature=5,0"], ["two numbers above 0", "5,0"]),
     (["--gate_temperature=5,1", "--gate=none"], ["--gate_temperature", "--gate=none"]),
@@ -104,3 +105,10 @@ def test_flags_that_make_no_sense_together_are_refused_by_name(arguments, words)
 def test_without_gates_the_recipe_of_a_gated_network_holds():
     settings = train_settings("--flagfile=flags/demo.cfg", "--gate=none")
     assert targets.schedule(settings) == Schedule(epochs=7)
+
+
+def test_a_weight_is_a_number_or_finds_itself():
+    assert [train_settings(f"--target_weight={text}").target_weight for text in ("4", "auto")] == [
+        4.0,
+        "auto",
+    ]

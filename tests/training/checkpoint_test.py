@@ -20,6 +20,7 @@ OWN_FLAGS = [
     "--epochs=5",
     "--mix=mixup",
     "--warmup_epochs=1",
+    "--target_weight=auto",
     "--decay_epochs=3",
     "--keep=best",
     "--recalibration_batches=2",

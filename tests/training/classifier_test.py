@@ -130,7 +130,7 @@ def test_the_per_batch_loss_alone_reaches_the_target_rate(target):
         ({"target_rate": 40}, "rate=40.*0.4"),
         ({"target_rate": [0.5, 0.5]}, r"each of the 3 gates.*\[0.5, 0.5\]"),
         ({"target_loss": "per_layer"}, "per_batch, per_gate.*per_layer"),
-        ({"target_weight": -1}, "weight=-1"),
+        ({"target_weight": -1}, "auto, or not negative.*weight=-1"),
         ({"gate_weights": [1, 2]}, "each of the 3 gates"),
         ({"weight_decay": float("nan")}, "weight_decay.*nan"),
         ({"decayed": "biases"}, "all or kernels.*biases"),

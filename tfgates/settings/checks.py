@@ -1,11 +1,13 @@
 """Which flags of a training run go together."""
 
 from tfgates.base.errors import UserError
+from tfgates.gates import GATES
 from tfgates.networks import NARROWEST, NUM_BLOCKS
 from tfgates.settings.flag import as_text
 from tfgates.settings.flags import TABLE
 from tfgates.settings.network import KERAS, MODEL, RUN, split
 from tfgates.settings.targets import always_open, stages
+from tfgates.targets import AUTO
 from tfgates.training.teacher import SELF
 
 # By the kind of a network, flags of what it brings itself.
@@ -146,6 +148,11 @@ def _check_blocks(settings):
 
 
 def _check_penalty(settings):
+    if settings.target_weight == AUTO and settings.gate not in GATES:
+        raise UserError(
+            "--target_weight=auto belongs to --gate=dependent or independent. Received: "
+            f"--gate={settings.gate}, whose rates nothing moves. Leave it out."
+        )
     # By name: to ask the penalty itself would start TensorFlow before the strategy is made.
     free = FREE_OF_PENALTY.get(settings.target_penalty)
     if settings.target_rate == free and settings.target_schedule == "constant":

@@ -10,6 +10,7 @@ from tfgates.schedules import (
     Schedule,
     annealing_stages,
 )
+from tfgates.targets import AUTO
 
 
 def schedule(settings):
@@ -113,6 +114,19 @@ def read_temperatures(texts):
             f"last, as 5,0.1. Received: {','.join(texts)}."
         )
     return found
+
+
+def read_weight(text):
+    """Reads --target_weight, a text that `is_weight`: a number, or "auto"."""
+    return text if text == AUTO else float(text)
+
+
+def is_weight(text):
+    """Whether a text is what --target_weight takes."""
+    try:
+        return text == AUTO or 0 <= float(text) <= 1e6
+    except ValueError:
+        return False
 
 
 def _rate(text):

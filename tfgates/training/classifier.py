@@ -38,7 +38,7 @@ class GatedClassifier(FitOverWorkers):
             and `schedule`.
         target_loss: "per_batch" or "per_gate", the `scope` of the one target.
         target_rate: its `rate`.
-        target_weight: its `weight` (lambda).
+        target_weight: its `weight` (lambda), or "auto".
         target_penalty: its `penalty`.
         gate_weights: its `weights`, [G].
         weight_decay, decayed, decay_gates, gate_learning_rate_factor: see `Updates`.
@@ -106,6 +106,8 @@ class GatedClassifier(FitOverWorkers):
         self.built = True
         self.targets = [one] if targets is None else list(targets)
         self.target = Targets(self.targets, network)
+        # Keras saves them with the model.
+        self.multipliers = self.target.multipliers
         self.updates = Updates(
             network, weight_decay, decayed, decay_gates, gate_learning_rate_factor
         )

@@ -8,13 +8,15 @@ import tensorflow as tf
 from keras import ops
 
 from tfgates.network import columns, num_gates
+from tfgates.targets import AUTO
 
 
 class Targets:
     """The targets of a `GatedClassifier` on the gates of its network.
 
-    What schedules change stands in variables. They are not saved: each epoch sets them anew. Make
-    it under the strategy of the model.
+    What schedules change stands in variables. They are not saved: each epoch sets them anew. The
+    multipliers of targets whose weight is "auto" are layers, which the classifier saves. Make it
+    under the strategy of the model.
 
     Args:
         targets: list of `tfgates.targets.Target`; a gate may be in several of them, whose losses
@@ -49,6 +51,11 @@ class Targets:
         if any(one.target.schedule.temperatures != (1, 1) for one in self._followed):
             self.temperature = _variable(1.0)
         self.begin_epoch(0)
+
+    @property
+    def multipliers(self):
+        """List of `Multiplier`, of the targets whose weight is "auto"."""
+        return [one.multiplier for one in self._followed if one.multiplier is not None]
 
     @property
     def final(self):
@@ -115,7 +122,11 @@ class Followed:
         self.columns = target.columns(columns)
         self.rates = np.broadcast_to(target.rate, (len(self.columns),))
         self._all = len(self.columns) == num_gates
+        self.multiplier = None
         if self.columns:
+            if target.weight == AUTO:
+                size = len(self.columns) if target.scope == "per_gate" else 1
+                self.multiplier = Multiplier(size)
             self._history = _variable(target.schedule.target.start(0, self.rates))
             self._share = _variable(1.0)
 
@@ -127,7 +138,8 @@ class Followed:
     def loss(self, rates):
         if not self.target.weight:
             return 0.0
-        return self.target.loss(self._own(rates), self._current(), self._share)
+        multiplier = None if self.multiplier is None else self.multiplier.value
+        return self.target.loss(self._own(rates), self._current(), self._share, multiplier)
 
     def mean(self):
         if self.target.weights is None:
@@ -137,6 +149,9 @@ class Followed:
 
     def observe(self, rates):
         rates = tf.cast(tf.stop_gradient(self._own(rates)), self._history.dtype)
+        if self.multiplier is not None:
+            excess = self.target.excess(rates, self._current())
+            self.multiplier.value.assign(self.target.follow(self.multiplier.value, excess))
         history = self._history.read_value()
         self._history.assign(self.target.schedule.target.update(history, rates))
 
@@ -145,6 +160,26 @@ class Followed:
 
     def _current(self):
         return tf.reduce_mean(self._history, axis=0)
+
+
+class Multiplier(keras.layers.Layer):
+    """The multiplier of a target whose weight is "auto": a weight, saved with the model.
+
+    Args:
+        size: 1 of a batch as a whole, or the number of gates.
+    """
+
+    def __init__(self, size, **kwargs):
+        super().__init__(**kwargs)
+        self.value = self.add_weight(
+            name="value",
+            shape=(size,),
+            initializer="zeros",
+            trainable=False,
+            # Every replica sees the same rates.
+            aggregation="only_first_replica",
+        )
+        self.built = True
 
 
 def _variable(value):
