@@ -13,6 +13,7 @@ from tfgates.network import gates
 from tfgates.policies import Expected
 from tfgates.settings import targets
 from tfgates.targets import Target
+from tfgates.training.classifier import GatedClassifier
 from tfgates.training.recalibrate import recalibrate
 from tfgates.training.schedule import StepDecay
 
@@ -64,6 +65,18 @@ def test_weight_decay_moves_each_weight_by_its_share(decayed):
     ):
         share = 0.1 * 0.1 * weight if decayed == "all" or one.name == "kernel" else 0 * weight
         np.testing.assert_allclose(one - other, share, atol=2e-6, err_msg=one.path)
+
+
+def test_both_kernels_of_a_separable_convolution_decay():
+    images = keras.Input((4, 4, 3))
+    features = keras.layers.SeparableConv2D(3, 3, padding="same")(images)
+    outputs = keras.layers.GlobalAveragePooling2D()(features)
+    network = randomize(keras.Model(images, outputs))
+    classifier = GatedClassifier(network, weight_decay=0.1, decayed="kernels")
+    kernels = [one for one in network.trainable_variables if one.name.endswith("_kernel")]
+    assert len(kernels) == 2
+    expected = 0.1 / 2 * sum(np.sum(np.square(one)) for one in kernels)
+    assert float(classifier._weight_penalty()) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("target_loss", ["per_gate", "per_batch"])

@@ -15,6 +15,7 @@ from absl import flags, logging
 
 from tfgates.base import command
 from tfgates.base.errors import UserError
+from tfgates.base.files import replacing
 from tfgates.base.lock import locked
 from tfgates.base.progress import progress
 from tfgates.data import datasets
@@ -135,7 +136,8 @@ def save(folder, run, network, dataset, preprocessing, target_rate):
     }
     if DATA_DIR.value is not None:
         settings["data_dir"] = DATA_DIR.value
-    folder.flags.write_text("".join(f"--{name}={value}\n" for name, value in settings.items()))
+    with replacing(folder.flags) as file:
+        file.writelines(f"--{name}={value}\n" for name, value in settings.items())
     folder.save_classifier(GatedClassifier(network, target_rate=target_rate), folder.model)
 
 

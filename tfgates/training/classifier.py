@@ -159,7 +159,8 @@ class GatedClassifier(FitOverWorkers):
             return 0.0
         weights = self.trainable_variables
         if self.decayed == "kernels":
-            weights = [weight for weight in weights if weight.name == "kernel"]
+            # Also the depthwise_kernel and pointwise_kernel of a separable convolution.
+            weights = [weight for weight in weights if weight.name.endswith("kernel")]
         return self.weight_decay * weight_penalty(weights)
 
     def _track(self, images, labels, weights, logits, decisions, loss, target_loss):
