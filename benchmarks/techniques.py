@@ -14,7 +14,7 @@ import tfgates.settings.flags
 from benchmarks.fashion_runs import settings, train
 from tfgates.base import command
 from tfgates.base.errors import UserError
-from tfgates.report.runs import figures
+from tfgates.report.sweep import figures
 from tfgates.report.timing import hardware, table
 
 tfgates.settings.flags.define_flags()

@@ -37,7 +37,9 @@ def record(name, cost, rates, gate="dependent", seed="1"):
         flags={"gate": gate, "network": "cifar_resnet8", "seed": seed},
         metrics=Metrics(10, 0.5, cost.ungated, results),
         rates=Rates("training step", steps, values),
-        sweep=[result(f"{tau}", [1 - tau] * len(rates), cost, 13 - tau) for tau in (0.2, 0.5, 0.8)],
+        thresholds=[
+            result(f"{tau}", [1 - tau] * len(rates), cost, 13 - tau) for tau in (0.2, 0.5, 0.8)
+        ],
     )
 
 

@@ -22,7 +22,7 @@ LAYERS = [
     {"settings"},
     {"runs.folder", "runs.records"},
     {"runs.results", "runs.init_from", "runs.from_run"},
-    {"runs.model_card", "runs.grid", "runs.many", "runs.network"},
+    {"runs.model_card", "runs.grid", "runs.sweep", "runs.network"},
     {"runs.build", "runs.finish", "runs.comparison", "runs.selection", "runs.inside"},
     {"tools"},
 ]

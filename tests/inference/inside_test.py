@@ -95,9 +95,9 @@ def test_the_rates_drawn_are_those_of_metrics_json(whole_run, looked_at):
 
 def test_what_is_missing_is_named_with_its_command(looked_at, whole_run):
     network, dataset, found = looked_at
-    bare = Record("runs/a b", {}, metrics=None, rates=None, sweep=None)
+    bare = Record("runs/a b", {}, metrics=None, rates=None, thresholds=None)
     html = as_html(build([bare], network, SHAPE, dataset.labels, found))
-    assert "tau.csv is missing" in html
+    assert "thresholds.csv is missing" in html
     assert "rates.csv or log.csv: it was lost" in html
     assert "flags.cfg is missing" in html
     assert html.count("tfgates.tools.evaluate --run=&#39;runs/a b&#39;") == 3

@@ -120,7 +120,7 @@ def test_a_model_with_layers_of_ones_own_is_trained_pruned_and_served(tmp_path, 
     assert trained.returncode == 0, trained.stderr
     assert num_gates(run.load_classifier().network) == 1
     for tool, *options in (
-        ("evaluate", "--taus=0.5"),
+        ("evaluate", "--thresholds=0.5"),
         ("prune", "--min_rate=0.5"),
         ("report",),
         ("export",),

@@ -86,7 +86,7 @@ def test_a_pruned_run(one_sided, pruned):
 def test_the_folder_works_with_the_tools(pruned):
     run, _ = pruned
     for tool, wanted in [
-        (("evaluate", "--taus=0.5"), "threshold 0.5"),
+        (("evaluate", "--thresholds=0.5"), "threshold 0.5"),
         (("export", "--top_k=3"), f"Exported {run.export / '1'} "),
         (("bench", "--rounds=2", "--calls=1", "--batches=2"), "--skip=gather"),
     ]:

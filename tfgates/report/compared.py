@@ -2,7 +2,7 @@
 
 import shlex
 
-from tfgates.report import sweep
+from tfgates.report import thresholds
 from tfgates.report.page import Missing, Table
 from tfgates.report.results_table import results_table
 from tfgates.report.style import looks_of
@@ -79,18 +79,18 @@ def costs(records):
     """Error against multiply-adds: policies on the test images, thresholds on the validation's."""
     looks = looks_of(one.name for one in records)
     runs = {one.name: one.metrics.policies for one in records if one.metrics is not None}
-    sweeps = {one.name: one.sweep for one in records if one.sweep is not None}
+    found = {one.name: one.thresholds for one in records if one.thresholds is not None}
     learned = [
         one
         for one in records
-        if one.sweep is None and one.flags.get("gate") not in ("none", "stochastic_depth")
+        if one.thresholds is None and one.flags.get("gate") not in ("none", "stochastic_depth")
     ]
     return [
         *([tradeoff(runs, looks)] if runs else [not_evaluated(records[0])]),
-        *([sweep.draw(sweeps, looks)] if sweeps else []),
+        *([thresholds.draw(found, looks)] if found else []),
         *(
             Missing(
-                f"{one.name} has no sweep of the threshold: tau.csv is missing or of another "
+                f"{one.name} has no thresholds: thresholds.csv is missing or of another "
                 "model. This makes it, where there are learned gates:",
                 evaluate(one.name),
             )

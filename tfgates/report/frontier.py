@@ -6,7 +6,7 @@ import tabulate
 
 from tfgates.base.files import replacing
 from tfgates.report.style import COLORS, INK, MARKERS, new_figure, save_png, styled
-from tfgates.report.sweep import COLUMNS
+from tfgates.report.thresholds import COLUMNS
 
 
 def as_text(candidates, chosen):

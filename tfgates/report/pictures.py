@@ -7,8 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tfgates.report.runs import is_collapsed
 from tfgates.report.style import BLUE, GREEN, GREY, INK, ORANGE, Picture, new_figure, styled
+from tfgates.report.sweep import is_collapsed
 
 OPEN, BETWEEN, CLOSED = "nearly always open", "in between", "nearly always closed"
 KIND_COLORS = {OPEN: BLUE, BETWEEN: GREEN, CLOSED: ORANGE}

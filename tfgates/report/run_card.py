@@ -5,7 +5,7 @@ import shlex
 import tabulate
 
 from tfgates.report import card, tables
-from tfgates.report.sweep import DIGEST
+from tfgates.report.thresholds import DIGEST
 
 NO_GATES = "An image classifier, a plain network in which every branch is always run"
 DECIDED = {None: "", True: "always open", False: "always closed"}

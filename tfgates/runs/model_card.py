@@ -11,7 +11,7 @@ from tfgates.graph.pruning import columns_of, one_sided
 from tfgates.network import num_gates
 from tfgates.report.compared import COMPARED
 from tfgates.report.run_card import of_run
-from tfgates.report.sweep import DIGEST
+from tfgates.report.thresholds import DIGEST
 from tfgates.runs.records import read_metrics
 
 # The share of images for which a gate may decide unlike the others and still be one-sided.

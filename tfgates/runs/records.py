@@ -11,7 +11,7 @@ import numpy as np
 from tfgates.base.errors import UserError
 from tfgates.inference.passes import Result
 from tfgates.report.compared import evaluate
-from tfgates.report.sweep import COLUMNS, DIGEST
+from tfgates.report.thresholds import COLUMNS, DIGEST
 from tfgates.training.callbacks import OF_GATE
 
 # What reading a file of the right form never raises.
@@ -59,14 +59,14 @@ class Record:
         flags: of the training, texts by name.
         metrics: `Metrics`.
         rates: `Rates`.
-        sweep: list of `Result` on the validation images, whose policies are thresholds.
+        thresholds: list of `Result` on the validation images, whose policies are thresholds.
     """
 
     name: str
     flags: dict[str, str]
     metrics: Metrics | None
     rates: Rates | None
-    sweep: list[Result] | None
+    thresholds: list[Result] | None
 
     @classmethod
     def read(cls, run):
@@ -87,7 +87,7 @@ class Record:
             flags=flags,
             metrics=read_metrics(run),
             rates=read_rates(run),
-            sweep=read_sweep(run),
+            thresholds=read_thresholds(run),
         )
 
 
@@ -121,9 +121,9 @@ def require_metrics(run):
     return metrics
 
 
-def read_sweep(run):
+def read_thresholds(run):
     """Reads the thresholds, as `Result`s; see `read_metrics`."""
-    return _of_the_model(run, run.tau_table, _sweep)
+    return _of_the_model(run, run.thresholds_table, _thresholds)
 
 
 def read_rates(run):
@@ -227,7 +227,7 @@ def _table(file, unit, column, prefix):
     return Rates(unit, positions, values)
 
 
-def _sweep(file):
+def _thresholds(file):
     found: list[Any] = []
     digests = set()
     for row in csv.DictReader(file):

@@ -10,14 +10,14 @@ from tfgates.base.progress import progress
 from tfgates.data import batches, datasets
 from tfgates.graph.count import count
 from tfgates.graph.pruning import one_sided
-from tfgates.inference.evaluate import evaluate, sweep
+from tfgates.inference.evaluate import evaluate, evaluate_thresholds
 from tfgates.network import decision_names, has_learned_gates, num_gates
-from tfgates.report import sweep as sweep_report
 from tfgates.report import tables
+from tfgates.report import thresholds as thresholds_report
 from tfgates.report.compared import COMPARED
 from tfgates.report.pictures import target_of_rates
 from tfgates.report.style import looks_of, save_png
-from tfgates.runs.records import read_metrics, read_sweep
+from tfgates.runs.records import read_metrics, read_thresholds
 from tfgates.training.tensorboard import write_hparams
 
 # Every number of replicas up to 8 divides it, or leaves each of them a share.
@@ -49,7 +49,7 @@ def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
         write_json(
             run.metrics,
             {
-                sweep_report.DIGEST: run.digest,
+                thresholds_report.DIGEST: run.digest,
                 "dataset": dataset.name,
                 "test_images": dataset.size("test"),
                 "target_rate": target_rate,
@@ -61,30 +61,31 @@ def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
             run.tensorboard / "test",
             str(run.path),
             {name: flags[name] for name in COMPARED if name in flags},
-            {name: getattr(results[0], name) for name in sweep_report.COLUMNS},
+            {name: getattr(results[0], name) for name in thresholds_report.COLUMNS},
         )
 
 
-def sweep_run(run, network, dataset, preprocessing, taus):
-    """Evaluates thresholds on the validation split; prints them, writes tau.csv and tau.png.
+def thresholds_of_run(run, network, dataset, preprocessing, taus):
+    """Evaluates thresholds on the validation split; prints them, writes a table and a picture.
 
     Raises:
         UserError: the network has no gates.
     """
     if not has_learned_gates(network):
-        raise UserError(f"{run.path} is a network without learned gates: no threshold to sweep.")
+        raise UserError(f"{run.path} is a network without learned gates: it has no thresholds.")
     size = dataset.size("validation")
     print()
     with progress(f"Thresholds on {size} validation images", "batches") as show:
-        results = sweep_validation(network, dataset, preprocessing, taus, show)
-    sweep_report.write_csv(results, run.tau_table, run.digest)
+        results = validation_thresholds(network, dataset, preprocessing, taus, show)
+    thresholds_report.write_csv(results, run.thresholds_table, run.digest)
     name = str(run.path)
-    picture = sweep_report.draw({name: results}, looks_of([name]))
-    save_png(picture.figure, run.tau_picture)
-    print(f"\n{tables.policies(results, 'tau')}\n\nWritten: {run.tau_table}, {run.tau_picture}")
+    picture = thresholds_report.draw({name: results}, looks_of([name]))
+    save_png(picture.figure, run.thresholds_picture)
+    print(f"\n{tables.policies(results, 'tau')}\n")
+    print(f"Written: {run.thresholds_table}, {run.thresholds_picture}")
 
 
-def sweep_validation(network, dataset, preprocessing, taus, show=None):
+def validation_thresholds(network, dataset, preprocessing, taus, show=None):
     """Evaluates thresholds on the validation split; one of a network without gates is any.
 
     Args:
@@ -99,7 +100,7 @@ def sweep_validation(network, dataset, preprocessing, taus, show=None):
     """
     with datasets.readable(dataset):
         images = evaluation_images(dataset, "validation", preprocessing)
-        return sweep(network, images, taus, show)
+        return evaluate_thresholds(network, images, taus, show)
 
 
 def validation_images(dataset, preprocessing, count):
@@ -154,14 +155,14 @@ def measured_at(run, tau):
         own = index == 0 and one.policy in ("no gates", "expected")
         if own or one.policy == f"threshold {tau:g}":
             return _measured("test", one)
-    for one in read_sweep(run) or ():
+    for one in read_thresholds(run) or ():
         if float(one.policy) == tau:
             return _measured("validation", one)
     return None
 
 
 def _measured(split, result):
-    return {"split": split, **{name: getattr(result, name) for name in sweep_report.COLUMNS}}
+    return {"split": split, **{name: getattr(result, name) for name in thresholds_report.COLUMNS}}
 
 
 def collapsed_gates(network, dataset, preprocessing, tau, share):
@@ -179,7 +180,7 @@ def collapsed_gates(network, dataset, preprocessing, tau, share):
     """
     size = dataset.size("validation")
     with progress(f"Rates on {size} validation images", "batches") as show:
-        (found,) = sweep_validation(network, dataset, preprocessing, [tau], show)
+        (found,) = validation_thresholds(network, dataset, preprocessing, [tau], show)
     return one_sided(found.gate_rates, 1 - share)
 
 

@@ -19,7 +19,7 @@ from tfgates.inference.budget import Candidate
 from tfgates.network import num_gates
 from tfgates.policies import Threshold
 from tfgates.report.timing import interleaved
-from tfgates.runs.results import open_data, sweep_validation
+from tfgates.runs.results import open_data, validation_thresholds
 
 TAUS = [percent / 100 for percent in range(5, 100, 5)]
 TIMED_IMAGES, ROUNDS = 32, 9
@@ -52,7 +52,9 @@ def measure(runs, data_dir=None):
         what = f"tau from {taus[0]:g} to {taus[-1]:g}" if gated else "without gates,"
         task = f"{run.path}: {what} on {dataset.size('validation')} validation images"
         with progress(task, "batches") as show:
-            results = sweep_validation(trained.network, dataset, trained.preprocessing, taus, show)
+            results = validation_thresholds(
+                trained.network, dataset, trained.preprocessing, taus, show
+            )
         candidates += [
             Candidate(str(run.path), tau, result) for tau, result in zip(taus, results, strict=True)
         ]

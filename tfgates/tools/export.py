@@ -23,7 +23,7 @@ from tfgates.inference.budget import best_within, frontier
 from tfgates.network import num_classes, num_gates
 from tfgates.report import frontier as frontier_report
 from tfgates.report.export_card import of_export
-from tfgates.report.sweep import COLUMNS
+from tfgates.report.thresholds import COLUMNS
 from tfgates.runs import selection
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.results import collapsed_gates, measured_at, open_data
