@@ -16,7 +16,7 @@ from absl import flags
 
 from tfgates.base.errors import UserError
 from tfgates.report.sweep import summary, write_csv
-from tfgates.report.thresholds import COLUMNS
+from tfgates.report.tables import COLUMNS
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.grid import read_point
 from tfgates.runs.records import require_metrics

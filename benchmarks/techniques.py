@@ -14,8 +14,8 @@ import tfgates.settings.flags
 from benchmarks.fashion_runs import settings, train
 from tfgates.base import command
 from tfgates.base.errors import UserError
+from tfgates.base.timing import hardware, table
 from tfgates.report.sweep import figures
-from tfgates.report.timing import hardware, table
 
 tfgates.settings.flags.define_flags()
 flags.adopt_module_key_flags(tfgates.settings.flags)

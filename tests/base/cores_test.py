@@ -14,7 +14,7 @@ ON_ONE = """
     import model
 
     from tfgates.export import timing as served
-    from tfgates.report import timing
+    from tfgates.base import timing
     from tfgates.runs import sweep
 
     print(batching.Batching().threads, model.session_config().inter_op_parallelism_threads)

@@ -11,9 +11,9 @@ import tensorflow as tf
 from examples import small_network
 
 from tfgates.base import progress
+from tfgates.base.timing import interleaved
 from tfgates.inference.evaluate import evaluate, evaluate_thresholds
 from tfgates.inference.rates import thresholded_rates
-from tfgates.report.timing import interleaved
 
 
 @contextlib.contextmanager

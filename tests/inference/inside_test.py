@@ -9,14 +9,13 @@ from examples import PREPROCESSING
 from report_fixtures import SHAPE, pictures
 
 from tfgates.data import datasets
-from tfgates.inference.by_class import class_means, extremes, specialization
+from tfgates.inference.inside import class_means, extremes, look_inside, specialization
 from tfgates.network import logits_and_decisions
 from tfgates.policies import Threshold
 from tfgates.report.page import as_html
-from tfgates.report.sections import build
-from tfgates.runs.inside import look_inside
+from tfgates.report.run_page import build
+from tfgates.runs.data import evaluation_images, open_data
 from tfgates.runs.records import Record
-from tfgates.runs.results import open_data
 
 
 def test_means_of_each_class_against_a_loop():
@@ -50,7 +49,13 @@ def looked_at(whole_run):
     _, _, preprocessing = run.load_data()
     network, dataset = run.load_classifier().network, open_data(run)
     with datasets.readable(dataset):
-        return network, dataset, look_inside(network, dataset, preprocessing)
+        return (
+            network,
+            dataset,
+            look_inside(
+                network, evaluation_images(dataset, "test", preprocessing), len(dataset.labels)
+            ),
+        )
 
 
 def test_looking_inside_against_a_loop(whole_run, looked_at):

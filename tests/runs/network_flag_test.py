@@ -15,8 +15,8 @@ from tfgates.graph.copying import named_layers
 from tfgates.network import gates, logits_and_decisions, num_gates
 from tfgates.policies import AlwaysOpen
 from tfgates.runs import init_from
+from tfgates.runs.build import build_network
 from tfgates.runs.folder import RunFolder
-from tfgates.runs.network import build_network
 
 PIXELS = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
 

@@ -1,7 +1,6 @@
 """What a run has recorded: read as it was written, refused by name where it is damaged."""
 
 import copy
-import dataclasses
 import json
 
 import pytest
@@ -10,10 +9,17 @@ from report_fixtures import SHAPE, record
 
 from tfgates.base.errors import UserError
 from tfgates.graph.count import count
-from tfgates.report import thresholds
+from tfgates.report.tables import COLUMNS
+from tfgates.runs.evaluate import measured_at
 from tfgates.runs.folder import RunFolder
-from tfgates.runs.records import Record, read_metrics, read_thresholds, require_metrics
-from tfgates.runs.results import measured_at
+from tfgates.runs.records import (
+    Record,
+    read_metrics,
+    read_thresholds,
+    require_metrics,
+    write_metrics,
+    write_thresholds,
+)
 
 
 @pytest.fixture
@@ -27,9 +33,8 @@ def run(made_up, tmp_path):
     """A run folder with metrics.json and thresholds.csv of its model."""
     folder = RunFolder(tmp_path)
     folder.model.write_text("a model")
-    metrics = {"model_sha256": folder.digest, **dataclasses.asdict(made_up.metrics)}
-    folder.metrics.write_text(json.dumps(metrics))
-    thresholds.write_csv(made_up.thresholds, folder.thresholds_table, folder.digest)
+    write_metrics(folder, "a data set", made_up.metrics)
+    write_thresholds(folder, made_up.thresholds)
     return folder
 
 
@@ -45,7 +50,7 @@ def test_what_was_measured_at_a_threshold(run, made_up):
     assert measured_at(run, 0.5)["split"] == "test"
     assert measured_at(run, 0.8) == {
         "split": "validation",
-        **{name: getattr(made_up.thresholds[2], name) for name in thresholds.COLUMNS},
+        **{name: getattr(made_up.thresholds[2], name) for name in COLUMNS},
     }
     assert measured_at(run, 0.7) is None
 

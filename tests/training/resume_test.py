@@ -12,10 +12,9 @@ from processes import Script, forked
 from runs_alike import contents, results
 
 from tfgates.network import num_gates
-from tfgates.report import thresholds
+from tfgates.runs.evaluate import measured_at
 from tfgates.runs.folder import RunFolder
-from tfgates.runs.records import read_metrics, read_thresholds
-from tfgates.runs.results import measured_at
+from tfgates.runs.records import read_metrics, read_thresholds, write_thresholds
 
 
 def wait_for_an_epoch(run, script):
@@ -72,7 +71,7 @@ def test_a_finished_run_is_evaluated_again(copied_run, training):
 
 def test_what_was_measured_before_a_longer_training_is_not_shown_after_it(copied_run, training):
     own = dataclasses.replace(read_metrics(copied_run).policies[0], policy="0.9")
-    thresholds.write_csv([own], copied_run.thresholds_table, copied_run.digest)
+    write_thresholds(copied_run, [own])
     assert measured_at(copied_run, 0.9)["split"] == "validation"
     longer = forked(*training(copied_run.path, "--epochs=4"))
     assert longer.returncode == 0, longer.stderr

@@ -6,10 +6,9 @@ import statistics
 import tabulate
 
 from tfgates.base.files import replacing
-from tfgates.report.thresholds import COLUMNS
+from tfgates.report.collapsed import is_collapsed
+from tfgates.report.tables import COLUMNS
 
-# Rates that the paper calls collapsed: nearly always closed, nearly always open.
-COLLAPSED = (0.05, 0.95)
 FIGURES = ("top1_error", "stochastic_top1_error", "rate", "macs", "macs_share", "collapsed")
 HEADERS = ("top-1 error %", "stochastic %", "rate", "M multiply-adds", "of ungated", "collapsed")
 
@@ -35,12 +34,6 @@ def summary(metrics):
         "collapsed": sum(map(is_collapsed, rates)) / len(rates) if rates else None,
         "gate_rates": rates,
     }
-
-
-def is_collapsed(rate):
-    """Whether a gate is nearly always closed, or nearly always open."""
-    low, high = COLLAPSED
-    return rate < low or rate > high
 
 
 def write_csv(path, rows):

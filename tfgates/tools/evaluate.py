@@ -14,9 +14,10 @@ from tfgates.base.errors import UserError
 from tfgates.data import datasets
 from tfgates.export.savedmodel import is_threshold
 from tfgates.network import has_learned_gates
+from tfgates.runs.data import open_data
+from tfgates.runs.evaluate import evaluate_run, thresholds_of_run
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.model_card import write_card
-from tfgates.runs.results import evaluate_run, open_data, thresholds_of_run
 
 RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
 SPLIT = flags.DEFINE_enum("split", "test", ["test", "validation"], "Images of the first table.")

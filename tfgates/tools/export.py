@@ -21,12 +21,13 @@ from tfgates.export.skipping import DEVICES, SKIPS
 from tfgates.graph.pruning import expected
 from tfgates.inference.budget import best_within, frontier
 from tfgates.network import num_classes, num_gates
-from tfgates.report import frontier as frontier_report
-from tfgates.report.export_card import of_export
-from tfgates.report.thresholds import COLUMNS
-from tfgates.runs import selection
+from tfgates.report import budget as budget_report
+from tfgates.report.card import of_export
+from tfgates.report.tables import COLUMNS
+from tfgates.runs import budget
+from tfgates.runs.data import open_data
+from tfgates.runs.evaluate import collapsed_gates, measured_at
 from tfgates.runs.folder import RunFolder
-from tfgates.runs.results import collapsed_gates, measured_at, open_data
 
 RUNS = flags.DEFINE_multi_string(
     "run", None, "The run folder; with a budget several, to choose among.", required=True
@@ -83,9 +84,9 @@ DATA_DIR = flags.DEFINE_string(
 
 flags.register_validator("run", all, "is a run folder, as runs/NAME.")
 flags.register_validator("tau", is_threshold, "is a probability in (0, 1), as 0.5.")
-for budget in ("budget_macs", "budget_ms"):
+for name in ("budget_macs", "budget_ms"):
     flags.register_validator(
-        budget, lambda value: value is None or value > 0, "is a number above 0, as 20e6 or 1.5."
+        name, lambda value: value is None or value > 0, "is a number above 0, as 20e6 or 1.5."
     )
 
 
@@ -126,7 +127,7 @@ def choose(runs):
     Raises:
         UserError: the cheapest candidate is not within the budget.
     """
-    candidates = selection.measure(runs, DATA_DIR.value)
+    candidates = budget.measure(runs, DATA_DIR.value)
     limit, name, unit = BUDGET_MACS.value, "budget_macs", "multiply-adds"
     if BUDGET_MS.value is not None:
         # The session that is timed is TensorFlow's old one, and says so each time.
@@ -134,9 +135,9 @@ def choose(runs):
         limit, name, unit = BUDGET_MS.value, "budget_ms", "milliseconds"
         options = {"skip": SKIP.value, "device": DEVICE.value}
         options |= {"weights": WEIGHTS_IN.value, "decode": DECODE.value}
-        candidates = selection.timed(candidates, runs, DATA_DIR.value, **options)
+        candidates = budget.timed(candidates, runs, DATA_DIR.value, **options)
     found, chosen = frontier(candidates), best_within(candidates, limit)
-    print(f"\n{frontier_report.as_text(found, chosen)}\n", flush=True)
+    print(f"\n{budget_report.as_text(found, chosen)}\n", flush=True)
     if chosen is None:
         cheapest = found[0]
         raise UserError(
@@ -147,8 +148,8 @@ def choose(runs):
         )
     # The folder that was measured: it refuses a model that took the place of the first meanwhile.
     run = next(one for one in runs if str(one.path) == chosen.run)
-    frontier_report.write_csv(candidates, found, chosen, run.budget_table)
-    frontier_report.draw(candidates, found, chosen, limit, run.budget_picture)
+    budget_report.write_csv(candidates, found, chosen, run.budget_table)
+    budget_report.draw(candidates, found, chosen, limit, run.budget_picture)
     print(f"Written: {run.budget_table}, {run.budget_picture}", flush=True)
     return run, chosen
 

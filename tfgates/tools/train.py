@@ -21,12 +21,12 @@ from tfgates.base.errors import UserError
 from tfgates.base.lock import locked
 from tfgates.data import batches, datasets
 from tfgates.data.preprocess import Preprocessing
-from tfgates.report.pictures import rates_over_epochs
-from tfgates.runs import from_run, init_from
+from tfgates.report.rates import rates_over_epochs
+from tfgates.runs import another_run, init_from
 from tfgates.runs.build import build_classifier, choose_statistics
-from tfgates.runs.finish import best_weights, finish, training_batches
+from tfgates.runs.data import EVALUATION_BATCH, training_batches
+from tfgates.runs.finish import best_weights, finish
 from tfgates.runs.folder import RunFolder
-from tfgates.runs.results import EVALUATION_BATCH
 from tfgates.settings import flagfile
 from tfgates.settings.config import TrainConfig
 from tfgates.settings.network import RUN, split
@@ -53,7 +53,7 @@ def main():
     dataset = datasets.open_dataset(settings.dataset, settings.data_dir)
     steps = steps_of_an_epoch(settings, dataset, strategy.num_replicas_in_sync)
     if split(settings.network)[0] == RUN:
-        from_run.check(settings, len(dataset.labels))
+        another_run.check(settings, len(dataset.labels))
     there = RunFolder(settings.output_dir)
     # Of several workers the chief alone writes there.
     lock = locked(there.path) if is_chief(strategy) else contextlib.nullcontext()

@@ -2,11 +2,10 @@
 
 import shlex
 
-from tfgates.report import thresholds
 from tfgates.report.page import Missing, Table
-from tfgates.report.results_table import results_table
 from tfgates.report.style import looks_of
-from tfgates.report.tradeoff import tradeoff
+from tfgates.report.tables import HEADERS, cells
+from tfgates.report.tradeoff import thresholds, tradeoff
 
 # Flags that runs are compared by: here, in TensorBoard and in the model card.
 COMPARED = (
@@ -51,6 +50,34 @@ def results(records):
     ]
 
 
+def results_table(records):
+    """Lays out the results of runs, numbers with mean and standard deviation.
+
+    The multiply-adds of several runs are shares of the same number, those of the largest network.
+
+    Args:
+        records: list of `tfgates.runs.records.Record` that have been evaluated.
+
+    Returns:
+        `Table`.
+    """
+    several = len(records) > 1
+    largest = max(record.metrics.ungated_macs for record in records)
+    groups = {
+        record.name if several else "": [
+            [result.policy, *cells(result)[:-1], f"{100 * result.macs / largest:.1f} %"]
+            for result in record.metrics.policies
+        ]
+        for record in records
+    }
+    count = records[0].metrics.test_images
+    return Table(
+        f"Every policy on the {count:,} test images; stochastic: mean ± standard deviation",
+        ["policy", *HEADERS[:-1], f"of {largest / 1e6:,.2f} M" if several else HEADERS[-1]],
+        groups,
+    )
+
+
 def differences(records):
     """Lists for each run the flags of its training that are not the same in all."""
     unlike = [
@@ -87,7 +114,7 @@ def costs(records):
     ]
     return [
         *([tradeoff(runs, looks)] if runs else [not_evaluated(records[0])]),
-        *([thresholds.draw(found, looks)] if found else []),
+        *([thresholds(found, looks)] if found else []),
         *(
             Missing(
                 f"{one.name} has no thresholds: thresholds.csv is missing or of another "

@@ -1,4 +1,4 @@
-"""Measures runs over the threshold on their validation images, for a choice within a budget."""
+"""Measures runs at thresholds on their validation images, for a choice within a budget."""
 
 import dataclasses
 import functools
@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tfgates.base.errors import UserError
 from tfgates.base.progress import progress
+from tfgates.base.timing import interleaved
 from tfgates.data import datasets
 from tfgates.data.preprocess import Preprocessing
 from tfgates.export.publish import publish
@@ -18,8 +18,8 @@ from tfgates.graph.pruning import expected, thresholded
 from tfgates.inference.budget import Candidate
 from tfgates.network import num_gates
 from tfgates.policies import Threshold
-from tfgates.report.timing import interleaved
-from tfgates.runs.results import open_data, validation_thresholds
+from tfgates.runs.data import common_data
+from tfgates.runs.evaluate import validation_thresholds
 
 TAUS = [percent / 100 for percent in range(5, 100, 5)]
 TIMED_IMAGES, ROUNDS = 32, 9
@@ -131,26 +131,3 @@ def _classify(served, tau, image):
 def _load(run):
     _, _, preprocessing = run.load_data()
     return _Trained(expected(run.load_classifier().network), preprocessing)
-
-
-def common_data(runs, data_dir):
-    """Opens the data set of all runs.
-
-    Args:
-        runs, data_dir: as of `measure`.
-
-    Raises:
-        UserError: two runs have different ones.
-    """
-    first, *others = (open_data(run, data_dir) for run in runs)
-    for run, other in zip(runs[1:], others, strict=True):
-        if any(
-            getattr(other, part) != getattr(first, part)
-            for part in ("name", "labels", "splits", "fingerprint")
-        ):
-            raise UserError(
-                "Errors on different validation images cannot be compared: "
-                f"{runs[0].path} was trained on {first.name} ({first.fingerprint}), {run.path} on "
-                f"{other.name} ({other.fingerprint}). Name runs of one data set."
-            )
-    return first

@@ -5,13 +5,14 @@ import tempfile
 import numpy as np
 
 from tfgates.base.progress import progress
+from tfgates.base.timing import interleaved, ratio, table
 from tfgates.export.publish import megabytes, publish
 from tfgates.export.savedmodel import ServedModel
 from tfgates.export.timing import WIDE, Served, in_turn, without_gates
 from tfgates.graph.count import count_parameters
 from tfgates.network import num_gates
-from tfgates.report.timing import interleaved, ratio, table
-from tfgates.runs.results import validation_images, validation_thresholds
+from tfgates.runs.data import validation_images
+from tfgates.runs.evaluate import validation_thresholds
 
 # Batch sizes, and calls of a round: what each call costs by itself is least in the last one.
 BATCHES = {1: 8, 8: 8, 128: 1}
