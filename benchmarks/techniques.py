@@ -35,7 +35,7 @@ TECHNIQUES = {
     "per gate constant-quadratic": "target_loss=per_gate target_penalty=constant_quadratic",
     "per batch reversed": "target_penalty=reversed_quadratic",
     "cost-weighted": "target_unit=multiply_adds",
-    "targets per gate": "block_targets=1,t,t,t,t,0.8",
+    "targets per gate": "branch_targets=1,t,t,t,t,0.8",
     "annealed": "target_schedule=annealed anneal_step=0.25 anneal_epochs=1",
     "variable window 1": VARIABLE,
     "variable window 50": f"{VARIABLE} target_window=50",

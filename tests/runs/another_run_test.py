@@ -107,7 +107,7 @@ def test_on_replicas_batch_norm_is_synchronized(tmp_path, mirrored):
 
 @pytest.mark.parametrize(
     "flags",
-    [["--init_from=runs/a"], ["--block_targets=1,t,t"], ["--statistics=imagenet"]],
+    [["--init_from=runs/a"], ["--branch_targets=1,t,t"], ["--statistics=imagenet"]],
 )
 def test_what_the_network_brings_is_refused_by_name(flags):
     with pytest.raises(UserError, match=f"brings its own.*Received: {flags[0]}"):

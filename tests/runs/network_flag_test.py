@@ -90,8 +90,8 @@ def test_weights_of_keras_come_from_a_file(tmp_path):
         (["--network=model:a.keras"], "pass --statistics=raw"),
         (["--network=model:a.keras", "--statistics=raw", "--init_from=runs/a"], "brings its own"),
         (["--network=keras:MobileNetV2", "--statistics=imagenet"], "brings its own statistics"),
-        (["--network=keras:MobileNetV2", "--block_targets=1,t"], "Pass --where"),
-        (["--where=block_0*", "--block_targets=1,t,t,t,t,t,t,t,t"], "Received: both"),
+        (["--network=keras:MobileNetV2", "--branch_targets=1,t"], "Pass --where"),
+        (["--where=block_0*", "--branch_targets=1,t,t,t,t,t,t,t,t"], "Received: both"),
     ],
 )
 def test_flags_that_do_not_go_together_are_refused(flags, message):

@@ -176,7 +176,7 @@ def test_independent_gates_go_altogether(copied_run, gated, odds, became):
     assert "jit" in written
     assert set(TABLE) - set(written) == {
         *("init_from", "fresh_weights", "statistics", "warmup_epochs"),
-        *("gated", "where", "filter_groups", "last_probability", "block_targets"),
+        *("gated", "where", "filter_groups", "last_probability", "branch_targets"),
         "target_penalty",
         *("target_unit", "target_schedule", "anneal_step", "anneal_epochs", "anneal_targets"),
         *("target_window", "target_momentum", "relax_epochs", "sample_epochs"),

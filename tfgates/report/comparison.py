@@ -20,7 +20,7 @@ COMPARED = (
     "gated",
     "target_loss",
     "target_rate",
-    "block_targets",
+    "branch_targets",
     "target_weight",
     "target_penalty",
     "target_unit",

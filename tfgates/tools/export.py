@@ -1,4 +1,4 @@
-"""Exports a trained network to a SavedModel that skips closed blocks.
+"""Exports a trained network to a SavedModel that skips closed branches.
 
     python -m tfgates.tools.export --run=runs/demo
     python -m tfgates.tools.export --run=runs/a --run=runs/b --budget_macs=20e6
@@ -44,8 +44,8 @@ SKIP = flags.DEFINE_enum(
     "skip",
     "auto",
     ["auto", *SKIPS],
-    "loop: image by image, best for large blocks; gather: block by block, best for small ones; "
-    "none: compute closed blocks all the same; auto: by --device and the size of the blocks. "
+    "loop: image by image, best for large branches; gather: branch by branch, best for small ones; "
+    "none: compute closed branches all the same; auto: by --device and the size of the branches. "
     "python -m tfgates.tools.bench measures them.",
 )
 DEVICE = flags.DEFINE_enum(
@@ -53,7 +53,7 @@ DEVICE = flags.DEFINE_enum(
     "cpu",
     DEVICES,
     "What serves the model, which --skip=auto asks for. Of gpu it takes none: an accelerator waits "
-    "for a decision longer than for the block, as far as is known; it is not yet measured.",
+    "for a decision longer than for the branch, as far as is known; it is not yet measured.",
 )
 WEIGHTS_IN = flags.DEFINE_enum(
     "weights", "const", WEIGHTS, "const: fastest; variables: less memory, slower."
@@ -66,7 +66,7 @@ DECODE = flags.DEFINE_enum(
     "1 ms.",
 )
 TAU = flags.DEFINE_float(
-    "tau", 0.5, "A block runs where its probability is greater; predict_tau takes one per image."
+    "tau", 0.5, "A branch runs where its probability is greater; predict_tau takes one per image."
 )
 FIX = flags.DEFINE_float(
     "fix_collapsed",
