@@ -23,7 +23,7 @@ LAYERS = [
     {"runs.folder", "runs.rates", "runs.grid"},
     {"runs.records", "runs.data", "runs.init_from", "runs.another_run", "runs.sweep"},
     {"runs.build", "runs.evaluate", "runs.model_card"},
-    {"runs.finish", "runs.before_after", "runs.budget"},
+    {"runs.fit", "runs.finish", "runs.before_after", "runs.budget"},
     {"tools"},
 ]
 # What else a room may know of another in its own line.
@@ -31,7 +31,7 @@ NEIGHBOURS = {("policies", "noise"), ("graph.macs", "graph.nodes")}
 FILES = ("graph.nodes", "graph.macs")
 # Data is joined with the rest in the tools; serving shares its preprocessing.
 DATA_IS_KNOWN_TO = {"data", "settings", "tools"} | {
-    f"runs.{name}" for name in ("folder", "data", "evaluate", "budget")
+    f"runs.{name}" for name in ("folder", "data", "evaluate", "fit", "budget")
 }
 PREPROCESSING_IS_KNOWN_TO = {"export", "runs.init_from", "runs.build"}
 # The method, the loose files and graph/, is Keras alone; on TensorFlow the noise asks for its

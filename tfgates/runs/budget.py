@@ -1,4 +1,4 @@
-"""Measures runs at thresholds on their validation images, for a choice within a budget."""
+"""The most accurate run and threshold within a budget, measured on the validation images."""
 
 import dataclasses
 import functools
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tfgates.base.errors import UserError
 from tfgates.base.progress import progress
 from tfgates.base.timing import interleaved
 from tfgates.data import datasets
@@ -15,9 +16,10 @@ from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel
 from tfgates.export.timing import WIDE, Served
 from tfgates.graph.pruning import expected, thresholded
-from tfgates.inference.budget import Candidate
+from tfgates.inference.budget import Candidate, best_within, frontier
 from tfgates.network import num_gates
 from tfgates.policies import Threshold
+from tfgates.report.budget import as_text, draw, write_csv
 from tfgates.runs.data import common_data
 from tfgates.runs.evaluate import validation_thresholds
 
@@ -29,6 +31,44 @@ TIMED_IMAGES, ROUNDS = 32, 9
 class _Trained:
     network: Any
     preprocessing: Preprocessing
+
+
+def choose(runs, data_dir=None, macs=None, milliseconds=None, **options):
+    """Chooses the run and threshold with the lowest error within a budget; prints, writes files.
+
+    Args:
+        runs, data_dir: as of `measure`.
+        macs: mean multiply-adds of an image, or None.
+        milliseconds: mean time of an image instead, one at a time on this machine.
+        **options: of `timed`.
+
+    Returns:
+        The `RunFolder` and its `Candidate`.
+
+    Raises:
+        UserError: the cheapest candidate is not within the budget.
+    """
+    candidates = measure(runs, data_dir)
+    limit, name, unit = macs, "budget_macs", "multiply-adds"
+    if milliseconds is not None:
+        limit, name, unit = milliseconds, "budget_ms", "milliseconds"
+        candidates = timed(candidates, runs, data_dir, **options)
+    found, chosen = frontier(candidates), best_within(candidates, limit)
+    print(f"\n{as_text(found, chosen)}\n", flush=True)
+    if chosen is None:
+        cheapest = found[0]
+        raise UserError(
+            f"No threshold is within --{name}={limit:g}. The cheapest is {cheapest.run} at tau "
+            f"{cheapest.tau:g}, with {cheapest.cost:.4g} {unit} an image and "
+            f"{cheapest.result.top1_error:.2f} % error. Pass a greater budget, or a run that was "
+            "trained with a lower --target_rate."
+        )
+    # The folder that was measured: it refuses a model that took the place of the first meanwhile.
+    run = next(one for one in runs if str(one.path) == chosen.run)
+    write_csv(candidates, found, chosen, run.budget_table)
+    draw(candidates, found, chosen, limit, run.budget_picture)
+    print(f"Written: {run.budget_table}, {run.budget_picture}", flush=True)
+    return run, chosen
 
 
 def measure(runs, data_dir=None):

@@ -19,12 +19,10 @@ from tfgates.export.publish import megabytes, publish
 from tfgates.export.savedmodel import WEIGHTS, ServedModel, is_threshold
 from tfgates.export.skipping import DEVICES, SKIPS
 from tfgates.graph.pruning import expected
-from tfgates.inference.budget import best_within, frontier
 from tfgates.network import num_classes, num_gates
-from tfgates.report import budget as budget_report
 from tfgates.report.card import of_export
 from tfgates.report.tables import COLUMNS
-from tfgates.runs import budget
+from tfgates.runs.budget import choose
 from tfgates.runs.data import open_data
 from tfgates.runs.evaluate import collapsed_gates, measured_at
 from tfgates.runs.folder import RunFolder
@@ -96,7 +94,13 @@ def main():
     if BUDGET_MACS.value is None and BUDGET_MS.value is None:
         export(runs[0], TAU.value, measured_at(runs[0], TAU.value))
     else:
-        run, chosen = choose(runs)
+        if BUDGET_MS.value is not None:
+            # The session that is timed is TensorFlow's old one, and says so each time.
+            logging.set_verbosity(logging.ERROR)
+        options = {"skip": SKIP.value, "device": DEVICE.value}
+        options |= {"weights": WEIGHTS_IN.value, "decode": DECODE.value}
+        limits = {"macs": BUDGET_MACS.value, "milliseconds": BUDGET_MS.value}
+        run, chosen = choose(runs, DATA_DIR.value, **limits, **options)
         measured = {column: getattr(chosen.result, column) for column in COLUMNS}
         export(run, chosen.tau, {"split": "validation", **measured})
 
@@ -119,39 +123,6 @@ def check_budget(runs):
             "A budget chooses tau by itself, and there is one. Received: "
             f"{' and '.join(budgets + others)}. Leave all but one of them out."
         )
-
-
-def choose(runs):
-    """Returns the best `Candidate` within the budget and its run; prints, writes the frontier.
-
-    Raises:
-        UserError: the cheapest candidate is not within the budget.
-    """
-    candidates = budget.measure(runs, DATA_DIR.value)
-    limit, name, unit = BUDGET_MACS.value, "budget_macs", "multiply-adds"
-    if BUDGET_MS.value is not None:
-        # The session that is timed is TensorFlow's old one, and says so each time.
-        logging.set_verbosity(logging.ERROR)
-        limit, name, unit = BUDGET_MS.value, "budget_ms", "milliseconds"
-        options = {"skip": SKIP.value, "device": DEVICE.value}
-        options |= {"weights": WEIGHTS_IN.value, "decode": DECODE.value}
-        candidates = budget.timed(candidates, runs, DATA_DIR.value, **options)
-    found, chosen = frontier(candidates), best_within(candidates, limit)
-    print(f"\n{budget_report.as_text(found, chosen)}\n", flush=True)
-    if chosen is None:
-        cheapest = found[0]
-        raise UserError(
-            f"No threshold is within --{name}={limit:g}. The cheapest is {cheapest.run} at tau "
-            f"{cheapest.tau:g}, with {cheapest.cost:.4g} {unit} an image and "
-            f"{cheapest.result.top1_error:.2f} % error. Pass a greater budget, or a run that was "
-            "trained with a lower --target_rate."
-        )
-    # The folder that was measured: it refuses a model that took the place of the first meanwhile.
-    run = next(one for one in runs if str(one.path) == chosen.run)
-    budget_report.write_csv(candidates, found, chosen, run.budget_table)
-    budget_report.draw(candidates, found, chosen, limit, run.budget_picture)
-    print(f"Written: {run.budget_table}, {run.budget_picture}", flush=True)
-    return run, chosen
 
 
 def export(run, tau, measured):
