@@ -22,7 +22,8 @@ from tfgates.graph.gating import gate
 from tfgates.graph.pruning import prune
 from tfgates.graph.sinking import sink
 from tfgates.network import gates, num_gates
-from tfgates.networks.applications import APPLICATIONS, on_pixels
+from tfgates.networks.applications import APPLICATIONS
+from tfgates.networks.on_pixels import on_pixels
 from tfgates.policies import AlwaysOpen
 
 # The smallest images, where they are not of 32 pixels.

@@ -104,7 +104,7 @@ def test_the_targets_of_convnet_aig_open_six_blocks_for_good():
 def test_the_target_loss_of_convnet_aig_is_the_published_number():
     """The published code divides by all sixteen gates the sum over those with a target below 1."""
     found = train_settings("--flagfile=flags/r50_aig.cfg")
-    own = [found.target_rate if text == "t" else float(text) for text in found.block_targets]
+    own = [found.target_rate if text == "t" else float(text) for text in found.branch_targets]
     rates = np.random.default_rng(3).random(16)
     terms = [(rate - target) ** 2 for rate, target in zip(rates, own, strict=True) if target < 1]
     gated = [index for index, target in enumerate(own) if target < 1]

@@ -25,11 +25,11 @@ from tfgates.graph.pruning import columns_of, expected, fully_decided, one_sided
 from tfgates.inference.rates import thresholded_rates
 from tfgates.network import decision_names, num_gates
 from tfgates.report.tables import gate_bars
-from tfgates.runs.comparison import compare
+from tfgates.runs.another_run import gate_kind
+from tfgates.runs.before_after import compare
+from tfgates.runs.data import open_data
 from tfgates.runs.folder import RunFolder
-from tfgates.runs.from_run import gate_kind
 from tfgates.runs.model_card import write_card
-from tfgates.runs.results import open_data
 from tfgates.settings.flags import belonging_to
 from tfgates.training.classifier import GatedClassifier
 
