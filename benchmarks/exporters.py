@@ -17,8 +17,8 @@ from absl import flags
 
 from benchmarks import checks
 from tfgates.base import command
-from tfgates.export.timing import SIDE_BY_SIDE, WIDE, Served
 from tfgates.base.timing import hardware, interleaved, ratio, table
+from tfgates.export.timing import SIDE_BY_SIDE, WIDE, Served
 
 BEFORE = flags.DEFINE_string("before", None, "SavedModel of the one version.", required=True)
 AFTER = flags.DEFINE_string("after", None, "SavedModel of the other one.", required=True)
