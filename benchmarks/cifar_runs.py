@@ -11,11 +11,11 @@ from benchmarks.cifar_networks import FILES, STATISTICS, load, zero_padded_resne
 from tfgates.base.files import put_in_place
 from tfgates.graph.branches import branches
 from tfgates.inference.calibration import find_shift
-from tfgates.inference.evaluate import sweep
+from tfgates.inference.evaluate import evaluate_thresholds
 from tfgates.network import num_gates
+from tfgates.runs.data import evaluation_images, open_data
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.grid import read_point
-from tfgates.runs.results import evaluation_images, open_data
 
 # A network without gates has none of the flags of a target.
 PLAIN = {"gate": "none", "target_unit": "branches"}
@@ -144,8 +144,8 @@ def _measured(one):
     if num_gates(network):
         shift, _, _ = find_shift(network, images["validation"], target.final, target.weights)
         tau = 1 / (1 + math.exp(shift))
-    (half,) = sweep(network, images["validation"], [0.5])
-    (found,) = sweep(network, images["test"], [tau])
+    (half,) = evaluate_thresholds(network, images["validation"], [0.5])
+    (found,) = evaluate_thresholds(network, images["test"], [tau])
     return {
         "validation_error": half.top1_error,
         "validation_macs": half.macs,

@@ -19,8 +19,8 @@ import tfgates.settings.flags
 from benchmarks import claims_picture, rows, verdicts
 from benchmarks.fashion_runs import RESULTS, settings, train
 from tfgates.base import command
-from tfgates.report.runs import as_text
-from tfgates.report.timing import hardware, table
+from tfgates.base.timing import hardware, table
+from tfgates.report.sweep import as_text
 from tfgates.runs.folder import RunFolder
 
 tfgates.settings.flags.define_flags()

@@ -3,7 +3,7 @@
 import statistics
 
 from benchmarks.verdicts import having
-from tfgates.report.labels import place
+from tfgates.report.point_labels import place
 from tfgates.report.style import COLORS, MARKERS, new_figure, save_png, styled
 
 # What errs more, in percent, would press all others together: it stands in the table alone.

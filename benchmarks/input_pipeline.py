@@ -19,11 +19,11 @@ import tensorflow as tf
 from absl import flags
 
 from tfgates.base import command
+from tfgates.base.timing import hardware, ratio, table
 from tfgates.data.augment import Augmentation, resized_crop_flip, sample_window
 from tfgates.data.batches import training_batches
 from tfgates.data.datasets import open_dataset
 from tfgates.data.preprocess import Preprocessing
-from tfgates.report.timing import hardware, ratio, table
 
 DATASET = flags.DEFINE_string("dataset", "", "A data set of JPEG files.")
 PHOTOS = flags.DEFINE_string("photos", "", "A folder of large photographs to cut tiles from.")

@@ -25,13 +25,13 @@ from benchmarks import checks
 from benchmarks.embedded import jpegs
 from benchmarks.graphs import randomized
 from tfgates.base import command
+from tfgates.base.timing import hardware, interleaved, ratio, table
 from tfgates.data.preprocess import Preprocessing
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel
 from tfgates.export.timing import SIDE_BY_SIDE, Served
 from tfgates.network import gates
 from tfgates.networks import NETWORKS
-from tfgates.report.timing import hardware, interleaved, ratio, table
 
 NETWORK = flags.DEFINE_string("network", "resnet50:224", "NAME:PIXELS.")
 checks.are_cases("network", "NAME:PIXELS")

@@ -13,11 +13,11 @@ import os
 import pathlib
 
 from tfgates.base.errors import UserError
-from tfgates.report.runs import summary, write_csv
-from tfgates.report.sweep import COLUMNS
+from tfgates.report.sweep import summary, write_csv
+from tfgates.report.tables import COLUMNS
 from tfgates.runs.folder import RunFolder
-from tfgates.runs.many import seconds, train_all
 from tfgates.runs.records import require_metrics
+from tfgates.runs.sweep import seconds, train_all
 from tfgates.settings.flags import TABLE
 
 # Columns that are no numbers.

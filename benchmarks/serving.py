@@ -24,7 +24,7 @@ from benchmarks import checks
 from benchmarks.embedded import ROOT, clients, export, jpegs, request_for, serving
 from benchmarks.load import PREDICT
 from tfgates.base import command
-from tfgates.report.timing import hardware, interleaved, table
+from tfgates.base.timing import hardware, interleaved, table
 
 sys.path.insert(0, str(ROOT / "serving"))
 

@@ -26,11 +26,11 @@ from absl import flags
 from benchmarks import checks, runtimes
 from benchmarks.graphs import Graphs, is_network
 from tfgates.base import command
+from tfgates.base.timing import hardware, interleaved, ratio, table
 from tfgates.export.skipping import as_run, best_skip
 from tfgates.export.timing import SIDE_BY_SIDE, WIDE, Served
 from tfgates.graph.pruning import prune
 from tfgates.network import num_gates
-from tfgates.report.timing import hardware, interleaved, ratio, table
 
 NETWORK_SIZES = flags.DEFINE_list(
     "networks", ["resnet50:224", "cifar_resnet110:32"], "NAME:PIXELS of the networks."

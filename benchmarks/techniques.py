@@ -14,8 +14,8 @@ import tfgates.settings.flags
 from benchmarks.fashion_runs import settings, train
 from tfgates.base import command
 from tfgates.base.errors import UserError
-from tfgates.report.runs import figures
-from tfgates.report.timing import hardware, table
+from tfgates.base.timing import hardware, table
+from tfgates.report.sweep import figures
 
 tfgates.settings.flags.define_flags()
 flags.adopt_module_key_flags(tfgates.settings.flags)
@@ -35,7 +35,7 @@ TECHNIQUES = {
     "per gate constant-quadratic": "target_loss=per_gate target_penalty=constant_quadratic",
     "per batch reversed": "target_penalty=reversed_quadratic",
     "cost-weighted": "target_unit=multiply_adds",
-    "targets per gate": "block_targets=1,t,t,t,t,0.8",
+    "targets per gate": "branch_targets=1,t,t,t,t,0.8",
     "annealed": "target_schedule=annealed anneal_step=0.25 anneal_epochs=1",
     "variable window 1": VARIABLE,
     "variable window 50": f"{VARIABLE} target_window=50",

@@ -21,8 +21,8 @@ from absl import flags
 import tfgates
 from benchmarks import checks
 from tfgates.base import command
+from tfgates.base.timing import hardware, interleaved, ratio, table
 from tfgates.networks import NETWORKS
-from tfgates.report.timing import hardware, interleaved, ratio, table
 
 CASES = flags.DEFINE_list(
     "cases", ["cifar_resnet20:32:128", "cifar_resnet110:32:128", "resnet50:64:32"], "What is timed."

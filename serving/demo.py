@@ -16,8 +16,8 @@ from absl import flags
 from tfgates.base import command
 from tfgates.base.errors import UserError
 from tfgates.data.preprocess import decode
+from tfgates.runs.data import open_data
 from tfgates.runs.folder import RunFolder
-from tfgates.runs.results import open_data
 
 RUN = flags.DEFINE_string("run", None, "The run folder, with an export.", required=True)
 flags.register_validator("run", bool, "is a run folder, as runs/NAME.")

@@ -14,11 +14,11 @@ ON_ONE = """
     import model
 
     from tfgates.export import timing as served
-    from tfgates.report import timing
-    from tfgates.runs import many
+    from tfgates.base import timing
+    from tfgates.runs import sweep
 
     print(batching.Batching().threads, model.session_config().inter_op_parallelism_threads)
-    print(served.WIDE, many.CORES, timing.hardware().split(" of ")[0])
+    print(served.WIDE, sweep.CORES, timing.hardware().split(" of ")[0])
 """
 
 

@@ -11,9 +11,9 @@ import tensorflow as tf
 from examples import small_network
 
 from tfgates.base import progress
-from tfgates.inference.evaluate import evaluate, sweep
+from tfgates.base.timing import interleaved
+from tfgates.inference.evaluate import evaluate, evaluate_thresholds
 from tfgates.inference.rates import thresholded_rates
-from tfgates.report.timing import interleaved
 
 
 @contextlib.contextmanager
@@ -93,7 +93,7 @@ def test_every_batch_of_every_pass_is_reported(batches):
     evaluate(small_network("none"), batches, lambda *call: calls.append(call))
     assert calls == [(1, 3), (2, 3), (3, 3)]
     calls.clear()
-    sweep(small_network(), batches, [0.2, 0.5], lambda *call: calls.append(call))
+    evaluate_thresholds(small_network(), batches, [0.2, 0.5], lambda *call: calls.append(call))
     assert calls == [(done, 6) for done in range(1, 7)]
 
 

@@ -78,7 +78,7 @@ def test_collapsed_gates_are_fixed_by_their_rate_on_validation_images(copied_run
     for layer, odds in zip(gates(network.network), (-50.0, 50.0), strict=False):
         layer.gate.off_on.bias.assign([0.0, odds])
     run.save_classifier(network, run.model)
-    forked("-m", "tfgates.tools.evaluate", f"--run={run.path}", "--taus=", eager=True)
+    forked("-m", "tfgates.tools.evaluate", f"--run={run.path}", "--thresholds=", eager=True)
     exported = forked(*EXPORT, f"--run={run.path}", "--fix_collapsed=0.999")
     assert exported.returncode == 0, exported.stderr
     fixed = about(run.export / "1")["fixed_gates"]

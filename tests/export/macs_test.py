@@ -18,7 +18,7 @@ from tfgates.graph.macs import multiply_adds, of_gate
 from tfgates.graph.nodes import nodes
 from tfgates.network import gates
 from tfgates.networks.cifar_resnet import cifar_resnet
-from tfgates.report.export_card import of_export
+from tfgates.report.card import of_export
 
 LABELS = [f"class {index}" for index in range(10)]
 IMAGES = 4

@@ -22,7 +22,7 @@ from tfgates.graph.macs import of_gate
 from tfgates.network import gates
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.networks.resnet import resnet
-from tfgates.report.export_card import of_export
+from tfgates.report.card import of_export
 
 LABELS = [f"class {index}" for index in range(10)]
 

@@ -15,13 +15,15 @@ from own_models import (
     some_decisions,
 )
 
+from tfgates.export.skipping import serve
 from tfgates.graph.branches import branches
 from tfgates.graph.folding import fold
 from tfgates.graph.gating import gate
 from tfgates.graph.pruning import prune
 from tfgates.graph.sinking import sink
 from tfgates.network import gates, num_gates
-from tfgates.networks.applications import APPLICATIONS, on_pixels
+from tfgates.networks.applications import APPLICATIONS
+from tfgates.networks.on_pixels import on_pixels
 from tfgates.policies import AlwaysOpen
 
 # The smallest images, where they are not of 32 pixels.
@@ -35,7 +37,8 @@ class Application:
         plain, network: without gates and with them, of the same weights.
         keras: as `keras.applications` builds it.
         images: [2, H, W, 3], pixels.
-        policy: random decisions, for each image its own; `answered`: what they make of the images.
+        decisions: random ones, [2, G], for each image its own, and the policy that makes them.
+        answered: what they make of the images.
     """
 
     def __init__(self, name):
@@ -48,7 +51,8 @@ class Application:
         self.keras = randomized(constructor(weights=None, input_shape=shape, classes=10))
         self.plain = on_pixels(self.keras, name, 10, shape, APPLICATIONS[name], False)
         self.network = gate(self.plain, seed=1)
-        self.policy = deciding(self.network, some_decisions(self.network, count=2))
+        self.decisions = some_decisions(self.network, count=2)
+        self.policy = deciding(self.network, self.decisions)
         self.answered = answers(self.network, self.images, self.policy)
 
 
@@ -100,6 +104,15 @@ class ApplicationChecks:
         for model in (folded, sink(folded)):
             received = answers(model, application.images, application.policy)
             assert_same(received, application.answered)
+
+    def test_exported_it_is_the_same(self, case):
+        application, _ = case
+        run = tf.function(serve(application.network, "gather"), autograph=False)
+        thresholds = np.where(application.decisions, -1e9, 1e9).astype("float32")
+        probabilities, decisions = run(application.images, thresholds, [True, True])
+        logits, expected = application.answered
+        np.testing.assert_array_equal(decisions, expected)
+        np.testing.assert_allclose(probabilities, ops.softmax(logits), atol=1e-5)
 
     def test_pruned_it_is_the_same(self, case):
         application, _ = case

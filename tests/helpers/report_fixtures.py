@@ -4,13 +4,13 @@ import numpy as np
 from examples import PREPROCESSING, real_images, small_network
 
 from tfgates.graph.count import count
-from tfgates.inference.by_class import class_means, specialization
+from tfgates.inference.inside import Inside, Photo, class_means, specialization
 from tfgates.inference.passes import Result
 from tfgates.network import num_gates
-from tfgates.report.sections import build
+from tfgates.report.run_page import build
 from tfgates.report.style import Picture
-from tfgates.runs.inside import Inside, Photo
-from tfgates.runs.records import Metrics, Rates, Record
+from tfgates.runs.rates import Rates
+from tfgates.runs.records import Metrics, Record
 
 SHAPE = (32, 32, 3)
 LABELS = ["<b>&", "$5 \\frac", "'\"", "a" * 60, *"efghij"]
@@ -37,7 +37,9 @@ def record(name, cost, rates, gate="dependent", seed="1"):
         flags={"gate": gate, "network": "cifar_resnet8", "seed": seed},
         metrics=Metrics(10, 0.5, cost.ungated, results),
         rates=Rates("training step", steps, values),
-        sweep=[result(f"{tau}", [1 - tau] * len(rates), cost, 13 - tau) for tau in (0.2, 0.5, 0.8)],
+        thresholds=[
+            result(f"{tau}", [1 - tau] * len(rates), cost, 13 - tau) for tau in (0.2, 0.5, 0.8)
+        ],
     )
 
 

@@ -33,7 +33,7 @@ TIMES = "times networks for a minute"
 # By page and the beginning of the block.
 NOT_RUN = {
     ("README.md", "make demo "): MAKE,
-    ("README.md", "python -m tfgates.tools.sweep"): "trains for minutes; tests/runs/grid_test.py",
+    ("README.md", "python -m tfgates.tools.sweep"): "trains for minutes; tests/runs/sweep_test.py",
     ("README.md", "python -m tfgates.tools.prune"): f"{TIMES}; tests/runs/prune_tool_test.py",
     ("README.md", "python train.py --flagfile=runs/demo-pruned"): (
         "goes on from the pruned run; tests/runs/prune_tool_test.py"
@@ -61,7 +61,7 @@ NOT_RUN = {
         "trains for minutes; tests/report/report_test.py compares two runs"
     ),
     ("docs/look_inside.md", "python -m tfgates.tools.sweep"): (
-        "trains for minutes; tests/runs/grid_test.py"
+        "trains for minutes; tests/runs/sweep_test.py"
     ),
     ("docs/serve.md", "python -m tfgates.tools.bench"): (
         f"{TIMES}; tests/export/export_tool_test.py"

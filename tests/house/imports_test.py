@@ -20,10 +20,11 @@ LAYERS = [
     {"networks"},
     {"training", "inference", "export", "report"},
     {"settings"},
-    {"runs.folder", "runs.records"},
-    {"runs.results", "runs.init_from", "runs.from_run", "runs.teacher"},
-    {"runs.model_card", "runs.grid", "runs.many", "runs.network"},
-    {"runs.build", "runs.finish", "runs.comparison", "runs.selection", "runs.inside"},
+    {"runs.folder", "runs.rates", "runs.grid"},
+    {"runs.records", "runs.data", "runs.sweep"},
+    {"runs.init_from", "runs.another_run", "runs.teacher"},
+    {"runs.build", "runs.evaluate", "runs.model_card"},
+    {"runs.fit", "runs.finish", "runs.before_after", "runs.budget"},
     {"tools"},
 ]
 # What else a room may know of another in its own line.
@@ -31,13 +32,13 @@ NEIGHBOURS = {("policies", "noise"), ("graph.macs", "graph.nodes")}
 FILES = ("graph.nodes", "graph.macs")
 # Data is joined with the rest in the tools; serving shares its preprocessing.
 DATA_IS_KNOWN_TO = {"data", "settings", "tools"} | {
-    f"runs.{name}" for name in ("folder", "results", "finish", "selection")
+    f"runs.{name}" for name in ("folder", "data", "evaluate", "fit", "budget")
 }
 PREPROCESSING_IS_KNOWN_TO = {"export", "runs.init_from", "runs.build"}
 # The method, the loose files and graph/, is Keras alone; on TensorFlow the noise asks for its
 # replica.
 FRAMEWORKS = {
-    "tensorflow": {"noise", "data", "training", "inference", "export", "tools", "runs.network"},
+    "tensorflow": {"noise", "data", "training", "inference", "export", "tools", "runs.build"},
     "tensorflow_datasets": {"data"},
     "matplotlib": {"report"},
     "absl": {"settings", "base", "runs.grid", "tools"},

@@ -9,7 +9,7 @@ from examples import randomize, set_odds, small_network
 
 import tfgates
 from tfgates.graph.count import count
-from tfgates.inference.evaluate import evaluate, sweep
+from tfgates.inference.evaluate import evaluate, evaluate_thresholds
 from tfgates.inference.passes import Answers, Tally, averaged, summarize, voted
 from tfgates.network import logits_and_decisions
 from tfgates.networks.cifar_resnet import cifar_resnet
@@ -115,10 +115,10 @@ def test_an_ensemble_votes_and_equal_votes_go_by_probability():
     assert order.tolist() == [0, 2, 1]
 
 
-def test_a_sweep_is_the_threshold_policy_at_each_tau(network, images, labels):
+def test_each_threshold_is_evaluated_as_its_policy_is(network, images, labels):
     batches = tf.data.Dataset.from_tensors((images, labels, np.ones(50, "float32")))
     # The probabilities are those of log-odds 2, -2 and 0.5.
-    results = sweep(network, batches, [0.05, 0.3, 0.7, 0.9])
+    results = evaluate_thresholds(network, batches, [0.05, 0.3, 0.7, 0.9])
     assert [result.policy for result in results] == ["0.05", "0.3", "0.7", "0.9"]
     assert [result.gate_rates for result in results] == [[1, 1, 1], [1, 0, 1], [1, 0, 0], [0, 0, 0]]
     logits, _ = logits_and_decisions(network(images, policy=Threshold(0.7)))
@@ -183,7 +183,7 @@ def test_bars_are_as_long_as_the_rates():
     assert [line.count("░") for line in lines] == [24, 12, 0]
 
 
-@pytest.mark.parametrize("taus", [None, [0.1, 0.3, 0.5, 0.7, 0.9]], ids=["policies", "sweep"])
+@pytest.mark.parametrize("taus", [None, [0.1, 0.3, 0.5, 0.7, 0.9]], ids=["policies", "thresholds"])
 def test_no_scores_are_kept_beyond_their_batch(taus):
     """At the last batch of twenty, NumPy holds less than three times what it holds at the first."""
     count, classes = 20, 1000
@@ -204,7 +204,7 @@ def test_no_scores_are_kept_beyond_their_batch(taus):
         if taus is None:
             evaluate(network, batches, measure)
         else:
-            sweep(network, batches, taus, measure)
+            evaluate_thresholds(network, batches, taus, measure)
     finally:
         tracemalloc.stop()
     first, last = held

@@ -9,14 +9,13 @@ from examples import PREPROCESSING
 from report_fixtures import SHAPE, pictures
 
 from tfgates.data import datasets
-from tfgates.inference.by_class import class_means, extremes, specialization
+from tfgates.inference.inside import class_means, extremes, look_inside, specialization
 from tfgates.network import logits_and_decisions
 from tfgates.policies import Threshold
 from tfgates.report.page import as_html
-from tfgates.report.sections import build
-from tfgates.runs.inside import look_inside
+from tfgates.report.run_page import build
+from tfgates.runs.data import evaluation_images, open_data
 from tfgates.runs.records import Record
-from tfgates.runs.results import open_data
 
 
 def test_means_of_each_class_against_a_loop():
@@ -50,7 +49,13 @@ def looked_at(whole_run):
     _, _, preprocessing = run.load_data()
     network, dataset = run.load_classifier().network, open_data(run)
     with datasets.readable(dataset):
-        return network, dataset, look_inside(network, dataset, preprocessing)
+        return (
+            network,
+            dataset,
+            look_inside(
+                network, evaluation_images(dataset, "test", preprocessing), len(dataset.labels)
+            ),
+        )
 
 
 def test_looking_inside_against_a_loop(whole_run, looked_at):
@@ -95,9 +100,9 @@ def test_the_rates_drawn_are_those_of_metrics_json(whole_run, looked_at):
 
 def test_what_is_missing_is_named_with_its_command(looked_at, whole_run):
     network, dataset, found = looked_at
-    bare = Record("runs/a b", {}, metrics=None, rates=None, sweep=None)
+    bare = Record("runs/a b", {}, metrics=None, rates=None, thresholds=None)
     html = as_html(build([bare], network, SHAPE, dataset.labels, found))
-    assert "tau.csv is missing" in html
+    assert "thresholds.csv is missing" in html
     assert "rates.csv or log.csv: it was lost" in html
     assert "flags.cfg is missing" in html
     assert html.count("tfgates.tools.evaluate --run=&#39;runs/a b&#39;") == 3

@@ -214,8 +214,8 @@ def test_noise_of_gated_blocks_stays_what_it_was():
         (["--gated=inner_filters", "--gate=none"], "--gated belongs to --gate=dependent or indep"),
         (["--gated=inner_filters", "--gate=stochastic_depth"], "--gated belongs to --gate"),
         (
-            ["--gated=output_filters", "--block_targets=t,t,0.5"],
-            "--block_targets belongs to --gated=branches",
+            ["--gated=output_filters", "--branch_targets=t,t,0.5"],
+            "--branch_targets belongs to --gated=branches",
         ),
     ],
 )

@@ -9,7 +9,7 @@ from examples import features_before, node_of, randomize, small_network
 import tfgates
 from tfgates.graph.count import count
 from tfgates.network import gates, logits_and_decisions, num_gates
-from tfgates.networks import NETWORKS, NUM_BLOCKS
+from tfgates.networks import NETWORKS, NUM_BRANCHES
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.networks.resnet import resnet
 from tfgates.policies import AlwaysOpen, Sample, Threshold
@@ -44,7 +44,7 @@ def test_parameters_gates_and_multiply_adds(name):
     assert trainable(plain) == parameters
     assert num_gates(plain) == 0
     gated = tfgates.gate(plain)
-    assert num_gates(gated) == gates_of_it == NUM_BLOCKS[name]
+    assert num_gates(gated) == gates_of_it == NUM_BRANCHES[name]
     counted = count(gated)
     assert counted.ungated == count(plain).ungated == count(plain).always == ungated
     assert counted.gates == of_gates

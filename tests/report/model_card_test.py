@@ -10,7 +10,7 @@ from examples import small_network
 from tfgates.graph.count import count, count_parameters
 from tfgates.inference.passes import Result
 from tfgates.report.card import escaped
-from tfgates.report.run_card import of_run
+from tfgates.runs.model_card import of_run
 
 
 def cells(text):

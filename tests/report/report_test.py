@@ -15,11 +15,11 @@ from tfgates.graph.count import count
 from tfgates.graph.macs import of_gate
 from tfgates.network import gates, num_gates
 from tfgates.report.chain import links
-from tfgates.report.final_rates import final_rates
-from tfgates.report.labels import place
+from tfgates.report.collapsed import BETWEEN, CLOSED, OPEN, kinds
 from tfgates.report.page import as_html
-from tfgates.report.pictures import BETWEEN, CLOSED, OPEN, kinds, target_of_rates
-from tfgates.report.sections import build
+from tfgates.report.point_labels import place
+from tfgates.report.rates import final_rates, target_of_rates
+from tfgates.report.run_page import build
 from tfgates.report.style import BLUE, GREEN, ORANGE, as_svg
 
 

@@ -9,8 +9,7 @@ from trained import batches
 from tfgates.base.errors import UserError
 from tfgates.graph.nodes import layers_inside
 from tfgates.policies import AlwaysOpen
-from tfgates.runs.build import build_classifier
-from tfgates.runs.network import build_network
+from tfgates.runs.build import build_classifier, build_network
 
 SMALL = ("--network=cifar_resnet8", "--image_size=8")
 

@@ -15,8 +15,8 @@ from tfgates.graph.copying import named_layers
 from tfgates.network import gates, logits_and_decisions, num_gates
 from tfgates.policies import AlwaysOpen
 from tfgates.runs import init_from
+from tfgates.runs.build import build_network
 from tfgates.runs.folder import RunFolder
-from tfgates.runs.network import build_network
 
 PIXELS = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype("float32")
 
@@ -90,8 +90,8 @@ def test_weights_of_keras_come_from_a_file(tmp_path):
         (["--network=model:a.keras"], "pass --statistics=raw"),
         (["--network=model:a.keras", "--statistics=raw", "--init_from=runs/a"], "brings its own"),
         (["--network=keras:MobileNetV2", "--statistics=imagenet"], "brings its own statistics"),
-        (["--network=keras:MobileNetV2", "--block_targets=1,t"], "Pass --where"),
-        (["--where=block_0*", "--block_targets=1,t,t,t,t,t,t,t,t"], "Received: both"),
+        (["--network=keras:MobileNetV2", "--branch_targets=1,t"], "Pass --where"),
+        (["--where=block_0*", "--branch_targets=1,t,t,t,t,t,t,t,t"], "Received: both"),
     ],
 )
 def test_flags_that_do_not_go_together_are_refused(flags, message):
@@ -120,7 +120,7 @@ def test_a_model_with_layers_of_ones_own_is_trained_pruned_and_served(tmp_path, 
     assert trained.returncode == 0, trained.stderr
     assert num_gates(run.load_classifier().network) == 1
     for tool, *options in (
-        ("evaluate", "--taus=0.5"),
+        ("evaluate", "--thresholds=0.5"),
         ("prune", "--min_rate=0.5"),
         ("report",),
         ("export",),

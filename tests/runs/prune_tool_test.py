@@ -86,7 +86,7 @@ def test_a_pruned_run(one_sided, pruned):
 def test_the_folder_works_with_the_tools(pruned):
     run, _ = pruned
     for tool, wanted in [
-        (("evaluate", "--taus=0.5"), "threshold 0.5"),
+        (("evaluate", "--thresholds=0.5"), "threshold 0.5"),
         (("export", "--top_k=3"), f"Exported {run.export / '1'} "),
         (("bench", "--rounds=2", "--calls=1", "--batches=2"), "--skip=gather"),
     ]:
@@ -176,7 +176,7 @@ def test_independent_gates_go_altogether(copied_run, gated, odds, became):
     assert "jit" in written
     assert set(TABLE) - set(written) == {
         *("init_from", "fresh_weights", "statistics", "warmup_epochs"),
-        *("gated", "where", "filter_groups", "last_probability", "block_targets"),
+        *("gated", "where", "filter_groups", "last_probability", "branch_targets"),
         "target_penalty",
         *("target_unit", "target_schedule", "anneal_step", "anneal_epochs", "anneal_targets"),
         *("target_window", "target_momentum", "relax_epochs", "sample_epochs"),

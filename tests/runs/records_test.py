@@ -1,7 +1,6 @@
 """What a run has recorded: read as it was written, refused by name where it is damaged."""
 
 import copy
-import dataclasses
 import json
 
 import pytest
@@ -10,10 +9,17 @@ from report_fixtures import SHAPE, record
 
 from tfgates.base.errors import UserError
 from tfgates.graph.count import count
-from tfgates.report import sweep
+from tfgates.report.tables import COLUMNS
+from tfgates.runs.evaluate import measured_at
 from tfgates.runs.folder import RunFolder
-from tfgates.runs.records import Record, read_metrics, read_sweep, require_metrics
-from tfgates.runs.results import measured_at
+from tfgates.runs.records import (
+    Record,
+    read_metrics,
+    read_thresholds,
+    require_metrics,
+    write_metrics,
+    write_thresholds,
+)
 
 
 @pytest.fixture
@@ -24,18 +30,17 @@ def made_up():
 
 @pytest.fixture
 def run(made_up, tmp_path):
-    """A run folder with metrics.json and tau.csv of its model."""
+    """A run folder with metrics.json and thresholds.csv of its model."""
     folder = RunFolder(tmp_path)
     folder.model.write_text("a model")
-    metrics = {"model_sha256": folder.digest, **dataclasses.asdict(made_up.metrics)}
-    folder.metrics.write_text(json.dumps(metrics))
-    sweep.write_csv(made_up.sweep, folder.tau_table, folder.digest)
+    write_metrics(folder, "a data set", made_up.metrics)
+    write_thresholds(folder, made_up.thresholds)
     return folder
 
 
 def test_results_are_read_as_they_were_written(run, made_up):
     assert read_metrics(run) == made_up.metrics
-    assert [one.policy for one in read_sweep(run)] == ["0.2", "0.5", "0.8"]
+    assert [one.policy for one in read_thresholds(run)] == ["0.2", "0.5", "0.8"]
     assert read_metrics(RunFolder(run.path / "empty")) is None
 
 
@@ -45,7 +50,7 @@ def test_what_was_measured_at_a_threshold(run, made_up):
     assert measured_at(run, 0.5)["split"] == "test"
     assert measured_at(run, 0.8) == {
         "split": "validation",
-        **{name: getattr(made_up.sweep[2], name) for name in sweep.COLUMNS},
+        **{name: getattr(made_up.thresholds[2], name) for name in COLUMNS},
     }
     assert measured_at(run, 0.7) is None
 
@@ -54,9 +59,9 @@ def test_results_of_another_model_are_left_out_and_said_to_be(run, capsys):
     run.model.write_text("another model")
     record = Record.read(RunFolder(run.path))
     assert record.metrics is None
-    assert record.sweep is None
+    assert record.thresholds is None
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[1] for line in lines] == [str(run.metrics), str(run.tau_table)]
+    assert [line.split()[1] for line in lines] == [str(run.metrics), str(run.thresholds_table)]
     for line in lines:
         assert "another model" in line
         assert line.endswith(f"python -m tfgates.tools.evaluate --run={run.path}")
@@ -69,12 +74,12 @@ def test_results_that_name_no_model_are_left_out(run):
     metrics = json.loads(run.metrics.read_text())
     del metrics["model_sha256"]
     run.metrics.write_text(json.dumps(metrics))
-    rows = [line.rpartition(",")[0] for line in run.tau_table.read_text().splitlines()]
+    rows = [line.rpartition(",")[0] for line in run.thresholds_table.read_text().splitlines()]
     assert rows[0] == "tau,top1_error,top5_error,rate,macs,macs_share"
-    run.tau_table.write_text("".join(f"{row}\n" for row in rows))
+    run.thresholds_table.write_text("".join(f"{row}\n" for row in rows))
     assert measured_at(run, 0.5) is None
     assert read_metrics(run) is None
-    assert read_sweep(run) is None
+    assert read_thresholds(run) is None
 
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -111,9 +116,9 @@ def test_metrics_that_are_no_json_are_refused(run, text):
     ("before", "after"), [("0.2,", "nan,"), ("0.2,", "inf,"), ("0.2,", "x,"), ("tau,", "t,")]
 )
 def test_a_damaged_sweep_is_refused(run, before, after):
-    text = run.tau_table.read_text()
+    text = run.thresholds_table.read_text()
     assert before in text
-    run.tau_table.write_text(text.replace(before, after, 1))
+    run.thresholds_table.write_text(text.replace(before, after, 1))
     with pytest.raises(UserError, match=r"tau\.csv is damaged"):
         Record.read(run)
 

@@ -1,4 +1,4 @@
-"""The tools on a run: evaluated again, its thresholds swept, exported, served, classified."""
+"""The tools on a run: evaluated again and at thresholds, exported, served, classified."""
 
 import csv
 import re
@@ -13,16 +13,16 @@ from processes import forked
 from tfgates.runs.folder import RunFolder
 
 
-def test_the_evaluation_tool_repeats_the_table_and_sweeps_the_threshold(whole_run, copied_run):
+def test_the_evaluation_tool_repeats_the_table_and_evaluates_thresholds(whole_run, copied_run):
     (_, output), run = whole_run, copied_run
     before = run.metrics.read_text()
     tool = ("-m", "tfgates.tools.evaluate", f"--run={run.path}")
-    again = forked(*tool, "--taus=0.9,0.01,0.5")
+    again = forked(*tool, "--thresholds=0.9,0.01,0.5")
     assert again.returncode == 0, again.stderr
     assert run.metrics.read_text() == before
     table = output[output.index("policy  ") : output.index("Rate of each gate")]
     assert table in again.stdout
-    with run.tau_table.open() as file:
+    with run.thresholds_table.open() as file:
         rows = list(csv.DictReader(file))
     assert [row["tau"] for row in rows] == ["0.01", "0.5", "0.9"]
     rates = [float(row["rate"]) for row in rows]
@@ -33,11 +33,11 @@ def test_the_evaluation_tool_repeats_the_table_and_sweeps_the_threshold(whole_ru
         last = list(csv.DictReader(file))[-1]
     assert 1 - float(rows[1]["top1_error"]) / 100 == pytest.approx(float(last["val_accuracy"]))
     assert rates[1] == pytest.approx(float(last["val_rate"]))
-    assert run.tau_picture.read_bytes().startswith(b"\x89PNG")
-    refused = forked(*tool, "--taus=0.5,1")
+    assert run.thresholds_picture.read_bytes().startswith(b"\x89PNG")
+    refused = forked(*tool, "--thresholds=0.5,1")
     assert refused.returncode == 2
     (line,) = own_lines(refused.stderr)
-    assert "--taus" in line
+    assert "--thresholds" in line
     assert "0.5,1" in line
 
 

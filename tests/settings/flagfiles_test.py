@@ -36,6 +36,6 @@ def test_a_run_repeats_from_its_own_flag_file():
         "--target_rate=0.4",
         "--deterministic",
         "--decay_epochs=2,5",
-        "--block_targets=1,0.5,t,t,t,t,t,t,1",
+        "--branch_targets=1,0.5,t,t,t,t,t,t,1",
     )
     assert train_settings(*settings.as_flagfile().splitlines()) == settings

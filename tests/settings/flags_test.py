@@ -82,7 +82,7 @@ def test_what_may_change_when_a_run_is_resumed():
 
 
 def test_what_belongs_to_a_flag_belongs_to_its_owner_too():
-    assert belonging_to("gated") == {"filter_groups", "block_targets"}
+    assert belonging_to("gated") == {"filter_groups", "branch_targets"}
     annealing = {"anneal_step", "anneal_epochs", "anneal_targets"}
     assert annealing < belonging_to("target_schedule") < belonging_to("gate")
     assert belonging_to("strategy") == {"sync_batch_norm", "jit"}

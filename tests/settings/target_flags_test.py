@@ -54,9 +54,9 @@ def test_gates_of_stochastic_depth_are_at_their_targets():
 
 
 REFUSED = [
-    (["--block_targets=1,0.5"], ["9 blocks", "2 targets"]),
-    (["--block_targets=" + ",".join("t" * 9), "--gate=stochastic_depth"], ["--block_targets"]),
-    (["--block_targets=" + ",".join("1" * 9)], ["--block_targets", "--gate=none"]),
+    (["--branch_targets=1,0.5"], ["9 branches", "2 targets"]),
+    (["--branch_targets=" + ",".join("t" * 9), "--gate=stochastic_depth"], ["--branch_targets"]),
+    (["--branch_targets=" + ",".join("1" * 9)], ["--branch_targets", "--gate=none"]),
     (["--last_probability=0.4"], ["--last_probability", "--gate=stochastic_depth"]),
     (["--target_penalty=constant_quadratic", "--gate=none"], ["--target_penalty", "--gate"]),
     (["--target_penalty=constant_quadratic", "--target_rate=1"], ["costs nothing", "is 1"]),

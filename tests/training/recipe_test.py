@@ -13,6 +13,7 @@ from tfgates.network import gates
 from tfgates.policies import Expected
 from tfgates.settings import targets
 from tfgates.targets import Target
+from tfgates.training.classifier import GatedClassifier
 from tfgates.training.recalibrate import recalibrate
 from tfgates.training.schedule import CosineDecay, StepDecay
 
@@ -100,6 +101,20 @@ def test_gates_learn_at_a_rate_of_their_own():
     assert again.updates.get_config() == faster.updates.get_config()
 
 
+def test_both_kernels_of_a_separable_convolution_decay():
+    images = keras.Input((4, 4, 3))
+    features = keras.layers.SeparableConv2D(3, 3, padding="same")(images)
+    outputs = keras.layers.GlobalAveragePooling2D()(features)
+    network = randomize(keras.Model(images, outputs))
+    classifier = GatedClassifier(network, weight_decay=0.1, decayed="kernels")
+    kernels = [one for one in network.trainable_variables if one.name.endswith("_kernel")]
+    assert len(kernels) == 2
+    expected = 0.1 / 2 * sum(np.sum(np.square(one)) for one in kernels)
+    assert float(classifier.updates.penalty(classifier.trainable_variables)) == pytest.approx(
+        expected
+    )
+
+
 @pytest.mark.parametrize("target_loss", ["per_gate", "per_batch"])
 def test_a_list_of_targets_has_one_for_each_gate(target_loss):
     network = small_network("independent")
@@ -125,7 +140,7 @@ def test_the_targets_of_convnet_aig_open_six_blocks_for_good():
 def test_the_target_loss_of_convnet_aig_is_the_published_number():
     """The published code divides by all sixteen gates the sum over those with a target below 1."""
     found = train_settings("--flagfile=flags/r50_aig.cfg")
-    own = [found.target_rate if text == "t" else float(text) for text in found.block_targets]
+    own = [found.target_rate if text == "t" else float(text) for text in found.branch_targets]
     rates = np.random.default_rng(3).random(16)
     terms = [(rate - target) ** 2 for rate, target in zip(rates, own, strict=True) if target < 1]
     gated = [index for index, target in enumerate(own) if target < 1]

@@ -12,10 +12,9 @@ from processes import Script, forked
 from runs_alike import contents, results
 
 from tfgates.network import num_gates
-from tfgates.report import sweep
+from tfgates.runs.evaluate import measured_at
 from tfgates.runs.folder import RunFolder
-from tfgates.runs.records import read_metrics, read_sweep
-from tfgates.runs.results import measured_at
+from tfgates.runs.records import read_metrics, read_thresholds, write_thresholds
 
 
 def wait_for_an_epoch(run, script):
@@ -72,14 +71,14 @@ def test_a_finished_run_is_evaluated_again(copied_run, training):
 
 def test_what_was_measured_before_a_longer_training_is_not_shown_after_it(copied_run, training):
     own = dataclasses.replace(read_metrics(copied_run).policies[0], policy="0.9")
-    sweep.write_csv([own], copied_run.tau_table, copied_run.digest)
+    write_thresholds(copied_run, [own])
     assert measured_at(copied_run, 0.9)["split"] == "validation"
     longer = forked(*training(copied_run.path, "--epochs=4"))
     assert longer.returncode == 0, longer.stderr
     run = RunFolder(copied_run.path)
     assert run.digest != copied_run.digest
     assert measured_at(run, 0.5)["split"] == "test"
-    assert read_sweep(run) is None
+    assert read_thresholds(run) is None
     assert measured_at(run, 0.9) is None
 
 

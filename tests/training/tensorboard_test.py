@@ -12,7 +12,7 @@ from processes import forked
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams import metadata
 
-from tfgates.report.pictures import rates_over_epochs
+from tfgates.report.rates import rates_over_epochs
 from tfgates.runs.folder import RunFolder
 from tfgates.training.tensorboard import keep_events, write_hparams
 

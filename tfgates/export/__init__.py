@@ -1,1 +1,1 @@
-"""Export: from a trained network to a SavedModel that skips closed blocks."""
+"""Export: from a trained network to a SavedModel that skips closed branches."""

@@ -10,11 +10,7 @@ from tfgates.gated import Gated
 from tfgates.graph.macs import multiply_adds
 from tfgates.graph.naming import branch_name, names_taken
 from tfgates.graph.nodes import graph_of, inputs_like, layers_inside, nodes, only, readers, rerun
-
-# `keras.layers.Add`, `a + b` and `ops.add`; a + scale * b of InceptionResNetV2.
-SCALED_SUM = "CustomScaleLayer"
-SUMS = ("Add", SCALED_SUM)
-CONCATENATION = "Concatenate"
+from tfgates.graph.sides import CONCATENATION, SUMS, NoBranchError, branch_side
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,8 +119,8 @@ def paths(model):
         if kind not in (*SUMS, CONCATENATION) or id(join) in taken or len(parts) < 2:
             continue
         try:
-            start, end, inside = _side(join, parts, order, reading, makers, calls)
-        except _NoBranchError as error:
+            start, end, inside = branch_side(join, order, reading, makers, calls)
+        except NoBranchError as error:
             refused[join.operation.name] = str(error)
             continue
         identity = any(part is start for part in parts)
@@ -138,82 +134,3 @@ def paths(model):
         names.add(name)
         named.append(Branch(name, start, end, inside, macs, macs / total, identity))
     return Branches(named, dict(reversed(refused.items())))
-
-
-class _NoBranchError(Exception):
-    """Why a sum has no branch."""
-
-
-def _side(join, parts, order, reading, makers, calls):
-    """Returns start, end and nodes of the branch that ends in a join."""
-    kind = type(join.operation).__name__
-    if len(parts) > 2:
-        raise _NoBranchError(f"it joins {len(parts)} tensors, not two")
-    if kind in SUMS and parts[0].shape != parts[1].shape:
-        raise _NoBranchError(f"the shapes {parts[0].shape} and {parts[1].shape} differ")
-    candidates, why = [], []
-    for end, other in (parts, parts[::-1]):
-        if kind == SCALED_SUM and end is parts[0]:
-            continue
-        try:
-            start, inside = _path(end, order, reading, makers)
-            _require(kind, start, other, inside, makers, calls)
-            candidates.append((sum(map(multiply_adds, inside)), start, end, inside))
-        except _NoBranchError as error:
-            why.append(str(error))
-    if not candidates:
-        raise _NoBranchError("; ".join(dict.fromkeys(why)))
-    # Of equal sides the second: what is added to the other one.
-    macs, *side = max(reversed(candidates), key=lambda candidate: candidate[0])
-    if not macs:
-        raise _NoBranchError("its sides have no multiply-adds")
-    return side
-
-
-def _path(end, order, reading, makers):
-    """Returns the one tensor that a side starts from, and the nodes whose results reach only it."""
-    last = makers.get(id(end))
-    if last is None or sum(len(reading.get(id(tensor), ())) for tensor in _results(last)) != 1:
-        raise _NoBranchError("what it joins is read elsewhere too")
-    inside = {id(last): last}
-    for node in reversed(order[: order.index(last)]):
-        uses = [use for tensor in _results(node) for use in reading.get(id(tensor), ())]
-        if all(id(use) in inside for use in uses):
-            inside[id(node)] = node
-    entering = [tensor for node in inside.values() for tensor in node.input_tensors]
-    starts = {id(t): t for t in entering if id(makers.get(id(t))) not in inside}
-    if len(starts) != 1:
-        raise _NoBranchError(f"a side starts from {len(starts)} tensors, not from one")
-    return next(iter(starts.values())), tuple(reversed(inside.values()))
-
-
-def _results(node):
-    """What a call makes, but for the decisions of a gate, which leave the model beside it."""
-    return node.outputs[:1] if isinstance(node.operation, Gated) else node.outputs
-
-
-def _require(kind, start, other, inside, makers, calls):
-    """Refuses a side that nothing leads around, or whose weights are used elsewhere."""
-    if kind == CONCATENATION:
-        if other is not start:
-            raise _NoBranchError("no part of it is made of the other one alone")
-    elif not _reaches(start, other, makers):
-        raise _NoBranchError("nothing leads around a side of it")
-    of_branch = collections.Counter(id(node.operation) for node in inside)
-    for node in inside:
-        elsewhere = calls[id(node.operation)] > of_branch[id(node.operation)]
-        if elsewhere and getattr(node.operation, "weights", []):
-            raise _NoBranchError(f"the layer {node.operation.name} is used elsewhere too")
-
-
-def _reaches(start, tensor, makers):
-    """Whether a tensor is computed from another one, or is that one."""
-    seen, waiting = set(), [tensor]
-    while waiting:
-        tensor = waiting.pop()
-        if tensor is start:
-            return True
-        if id(tensor) not in seen and id(tensor) in makers:
-            seen.add(id(tensor))
-            waiting += makers[id(tensor)].input_tensors
-    return False

@@ -8,7 +8,6 @@ from keras import layers as L
 from keras import ops
 
 from tfgates.gated import Gated, features_and_decisions, joined
-from tfgates.graph.branches import SUMS
 from tfgates.graph.channels import (
     PlaceGroups,
     kept_channels,
@@ -18,6 +17,7 @@ from tfgates.graph.channels import (
 )
 from tfgates.graph.nodes import nodes, rerun
 from tfgates.graph.rebuilding import again, rebuilt
+from tfgates.graph.sides import SUMS
 
 
 class Decided:

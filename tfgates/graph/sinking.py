@@ -4,7 +4,6 @@ import keras
 from keras import layers as L
 
 from tfgates.gated import Gated
-from tfgates.graph.branches import SUMS
 from tfgates.graph.nodes import (
     arguments,
     listed,
@@ -16,6 +15,7 @@ from tfgates.graph.nodes import (
     rerun,
 )
 from tfgates.graph.rebuilding import again, rebuilt
+from tfgates.graph.sides import SUMS
 
 POOLS = (L.MaxPooling2D, L.AveragePooling2D, L.GlobalAveragePooling2D)
 # What makes no negative number of numbers that are not negative.

@@ -67,7 +67,7 @@ def passes(network, batches, policies, progress=None):
     yield from _answers(network, batches, classifiers, progress)
 
 
-def sweep(network, batches, taus, progress=None):
+def evaluate_thresholds(network, batches, taus, progress=None):
     """Evaluates thresholds: each trades accuracy for multiply-adds.
 
     Args:

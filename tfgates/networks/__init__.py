@@ -10,8 +10,8 @@ NETWORKS = {
     **{f"resnet{depth}": functools.partial(resnet, depth) for depth in DEPTHS},
     **{f"cifar_resnet{depth}": functools.partial(cifar_resnet, depth) for depth in CIFAR_DEPTHS},
 }
-# Of each network, the number of its blocks, each of which may have a gate.
-NUM_BLOCKS = {
+# Of each network, the number of its branches, each of which may have a gate.
+NUM_BRANCHES = {
     **{f"resnet{depth}": sum(counts) for depth, (counts, _) in DEPTHS.items()},
     **{f"cifar_resnet{depth}": (depth - 2) // 2 for depth in CIFAR_DEPTHS},
 }

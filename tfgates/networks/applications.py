@@ -8,11 +8,10 @@ from keras import ops
 
 from tfgates.base.errors import UserError
 from tfgates.gates import full_precision
-from tfgates.graph.branches import flat
 from tfgates.graph.copying import named_layers
 from tfgates.graph.gating import without_softmax
-from tfgates.graph.nodes import producer, rerun
 from tfgates.network import num_classes
+from tfgates.networks.on_pixels import classifier_of, on_pixels
 from tfgates.networks.residual import standardization
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -89,25 +88,6 @@ def application(name, classes, input_shape=(224, 224, 3), synchronized=False):
     return on_pixels(model, name, classes, input_shape, APPLICATIONS[name], synchronized)
 
 
-def on_pixels(model, name, classes, input_shape, standardize, synchronized):
-    """Returns a model on raw pixels that ends in logits of so many classes."""
-    model = without_softmax(flat(model))
-    _require_shape(model, input_shape)
-    for layer in named_layers(model).values():
-        if isinstance(layer, L.BatchNormalization):
-            layer.synchronized = synchronized
-    last = classifier_of(model)
-
-    def replace(node, value):
-        if node is last:
-            return [_classifier(node.operation, classes)(value[id(node.input_tensors[0])])]
-        return None
-
-    images = keras.Input(input_shape, name="images")
-    value = rerun(model, [standardize(images)], replace)
-    return keras.Model(images, value[id(model.outputs[0])], name=name)
-
-
 def load_application(network, value):
     """Assigns Keras's own ImageNet weights, or those of a file, to a network of `application`.
 
@@ -165,49 +145,5 @@ def _with_weights(name, value):
     ) from first
 
 
-def classifier_of(model):
-    """Returns the node of the last layer with a kernel of a model, which makes its logits.
-
-    Raises:
-        ValueError: there is none behind the average over the pixels.
-    """
-    tensor = model.outputs[0]
-    while tensor is not model.inputs[0]:
-        node = producer(tensor)
-        if isinstance(node.operation, (L.Dense, L.Conv2D)):
-            return node
-        if getattr(node.operation, "weights", []) or len(node.input_tensors) != 1:
-            break
-        tensor = node.input_tensors[0]
-    raise ValueError(
-        f"A classifier ends in a dense layer, its logits. Received: {model.name}, which ends in "
-        f"{type(producer(model.outputs[0]).operation).__name__}."
-    )
-
-
 def _constructor(name):
     return getattr(keras.applications, name)
-
-
-def _require_shape(model, input_shape):
-    expected = model.inputs[0].shape[1:]
-    fits = len(expected) == len(input_shape) and all(
-        own in (None, size) for own, size in zip(expected, input_shape, strict=True)
-    )
-    if not fits:
-        raise ValueError(
-            f"{model.name} takes images of the shape {expected}. Received: images of "
-            f"{tuple(input_shape)}. Pass the --image_size of the model."
-        )
-
-
-def _classifier(layer, classes):
-    """Returns the last layer in full precision, or a new one for another number of classes."""
-    number = "units" if isinstance(layer, L.Dense) else "filters"
-    old = layer.get_config()
-    config = {**old, "dtype": full_precision(), "name": "classifier", number: classes}
-    classifier = type(layer).from_config(config)
-    classifier.build((*[None] * (layer.input_spec.min_ndim - 1), layer.kernel.shape[-2]))
-    if old[number] == classes:
-        classifier.set_weights(layer.get_weights())
-    return classifier

@@ -5,7 +5,7 @@ import pathlib
 import keras
 
 from tfgates.base.errors import UserError
-from tfgates.networks.applications import on_pixels
+from tfgates.networks.on_pixels import on_pixels
 from tfgates.networks.residual import standardization
 
 

@@ -6,16 +6,21 @@ The colours are those of Okabe and Ito, which colour-blind readers tell apart.
 import dataclasses
 import functools
 import io
+import math
 import re
 from typing import Any
 
+import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 
 INK, GREY, LIGHT = "#1a1a1a", "#5f6368", "#d7dadd"
 BLUE, SKY, ORANGE, GREEN = "#0072b2", "#56b4e9", "#c24e00", "#007a5a"
 COLORS = (BLUE, ORANGE, GREEN, "#a3477f", "#8a6d00", "#5b4ea8", INK)
 MARKERS = "osD^vP*X"
+# Pixels of a side of a photograph.
+LARGEST = 96
 # The element around it is the picture for a screen reader.
 ATTRIBUTES = 'aria-hidden="true" focusable="false" stroke-linejoin="round" stroke-linecap="butt"'
 
@@ -122,6 +127,21 @@ def as_svg(figure, name):
     svg = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", svg)
     svg = svg.replace("'DejaVu Sans', sans-serif", "system-ui, sans-serif")
     return svg.replace("<svg ", f"<svg {ATTRIBUTES} ", 1)
+
+
+def as_png(pixels):
+    """Returns an image as PNG, scaled down by a whole number to at most about 96 pixels.
+
+    Args:
+        pixels: [H, W, 3], from 0 to 255.
+    """
+    step = math.ceil(max(pixels.shape[:2]) / LARGEST)
+    height, width = (size // step * step for size in pixels.shape[:2])
+    blocks = pixels[:height, :width].reshape(height // step, step, width // step, step, 3)
+    image = blocks.mean(axis=(1, 3)).round().clip(0, 255).astype(np.uint8)
+    buffer = io.BytesIO()
+    imsave(buffer, image, format="png")
+    return buffer.getvalue()
 
 
 def _rounded(attribute):

@@ -1,89 +1,104 @@
-"""Error against multiply-adds over the threshold of the gates, as CSV and picture (figure 2)."""
+"""Many runs as a table: a row for each, or the mean and spread over those of one setting."""
 
 import csv
-import itertools
+import statistics
+
+import tabulate
 
 from tfgates.base.files import replacing
-from tfgates.report.labels import place
-from tfgates.report.style import Picture, new_figure, styled
+from tfgates.report.collapsed import is_collapsed
+from tfgates.report.tables import COLUMNS
 
-COLUMNS = ("top1_error", "top5_error", "rate", "macs", "macs_share")
-# The name under which results carry the digest of their model.
-DIGEST = "model_sha256"
-
-
-def write_csv(results, path, digest):
-    """Writes a row for each threshold.
-
-    Args:
-        results: list of `Result` of `tfgates.inference.evaluate.sweep`.
-        path: of the file.
-        digest: of the model that they are of.
-    """
-    with replacing(path, newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["tau", *COLUMNS, DIGEST])
-        writer.writerows(
-            [result.policy, *(getattr(result, column) for column in COLUMNS), digest]
-            for result in results
-        )
+FIGURES = ("top1_error", "stochastic_top1_error", "rate", "macs", "macs_share", "collapsed")
+HEADERS = ("top-1 error %", "stochastic %", "rate", "M multiply-adds", "of ungated", "collapsed")
 
 
-@styled
-def draw(sweeps, looks):
-    """Draws a curve for each run, each threshold beside its point where there is one run.
+def summary(metrics):
+    """Summarises a run.
 
     Args:
-        sweeps: by name of the run, a list of `Result` whose policies are thresholds.
-        looks: colour and marker by name of the run.
+        metrics: `tfgates.runs.records.Metrics`.
 
     Returns:
-        `Picture`.
+        dict of top1_error, top5_error, rate, macs and macs_share of its own policy;
+        stochastic_top1_error, None without gates; gate_rates of sampled gates, as independent ones
+        are all open or closed at a threshold; and collapsed, the share of them with a rate below
+        0.05 or above 0.95, None without gates.
     """
-    figure = new_figure(7, 4.2)
-    axes = figure.subplots()
-    ends, names, colors, points = [], [], [], []
-    for name, results in sweeps.items():
-        color, marker = looks[name]
-        own = [(result.macs / 1e6, result.top1_error) for result in results]
-        axes.plot(*zip(*own, strict=True), color=color, marker=marker, ms=5, label=name)
-        taus = [result.policy for result in results]
-        single = len(sweeps) == 1
-        ends += own if single else own[:1]
-        names += taus if single else [name]
-        colors += [color] * (len(taus) if single else 1)
-        points += _along(own)
-    axes.set(xlabel="million multiply-adds per image", ylabel="top-1 error, %")
-    axes.margins(0.08, 0.12)
-    axes.grid(visible=True)
-    place(figure, axes, ends, names, colors, points)
-    told = "; ".join(f"{name}: {_in_words(results)}" for name, results in sweeps.items())
-    beside = "its tau" if len(sweeps) == 1 else "the run, at its lowest tau"
-    return Picture(
-        name="tau",
-        figure=figure,
-        alternative=f"Top-1 error on the validation images against multiply-adds. {told}.",
-        caption=(
-            "On the validation images: a higher threshold runs fewer branches. A point is a "
-            f"threshold; beside it, {beside}."
-        ),
+    own = metrics.policies[0]
+    sampled = [one for one in metrics.policies if one.policy.startswith("stochastic")]
+    rates = sampled[0].gate_rates if sampled else []
+    return {
+        **{name: getattr(own, name) for name in COLUMNS},
+        "stochastic_top1_error": sampled[0].top1_error if sampled else None,
+        "collapsed": sum(map(is_collapsed, rates)) / len(rates) if rates else None,
+        "gate_rates": rates,
+    }
+
+
+def write_csv(path, rows):
+    """Writes a row for each run.
+
+    Args:
+        path: of the file.
+        rows: list of dicts; what one lacks is empty, lists of numbers are divided by spaces.
+    """
+    columns = dict.fromkeys(name for row in rows for name in row)
+    with replacing(path, newline="") as file:
+        writer = csv.DictWriter(file, list(columns))
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({name: _cell(value) for name, value in row.items()})
+
+
+def _cell(value):
+    return " ".join(f"{one:.4f}" for one in value) if isinstance(value, list) else value
+
+
+def as_text(rows, labels, tablefmt="simple"):
+    """Formats rows of `summary` as a table, one line for all that have the same labels.
+
+    Args:
+        rows: list of dicts: the labels, and what `summary` returns.
+        labels: keys of the columns that name a line.
+        tablefmt: of tabulate.
+
+    Returns:
+        Text; figures of several rows are their mean and standard deviation.
+    """
+    groups: dict[tuple, list] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[label] for label in labels), []).append(row)
+    lines = [[*label, str(len(group)), *figures(group).values()] for label, group in groups.items()]
+    return tabulate.tabulate(
+        lines, [*labels, "runs", *HEADERS], tablefmt=tablefmt, disable_numparse=True
     )
 
 
-def _along(points):
-    """Points on the lines between points, which labels leave free."""
-    steps = [step / 8 for step in range(8)]
-    return [
-        tuple(one + (other - one) * step for one, other in zip(start, end, strict=True))
-        for start, end in itertools.pairwise(points)
-        for step in steps
-    ]
+def figures(rows):
+    """Formats the `FIGURES` of some runs, as a dict of texts; empty where there is none."""
+    form = {
+        "top1_error": "{:.2f}",
+        "stochastic_top1_error": "{:.2f}",
+        "rate": "{:.3f}",
+        "macs": "{:.2f}",
+        "macs_share": "{:.1f} %",
+        "collapsed": "{:.0f} %",
+    }
+    factor = {"macs": 1e-6, "macs_share": 100, "collapsed": 100}
+    texts = {}
+    for name in FIGURES:
+        values = [row[name] * factor.get(name, 1) for row in rows if row[name] is not None]
+        texts[name] = _mean_and_std(values, form[name])
+    return texts
 
 
-def _in_words(results):
-    first, last = results[0], results[-1]
-    return (
-        f"from tau {first.policy} ({first.macs / 1e6:.2f} million multiply-adds, "
-        f"{first.top1_error:.2f} % error) to {last.policy} ({last.macs / 1e6:.2f} million, "
-        f"{last.top1_error:.2f} %)"
-    )
+def _mean_and_std(values, form):
+    if not values:
+        return ""
+    text = form.format(statistics.mean(values))
+    if len(values) == 1:
+        return text
+    number, _, unit = text.partition(" ")
+    spread = form.partition(" ")[0].format(statistics.stdev(values))
+    return f"{number} ± {spread} {unit}".rstrip()

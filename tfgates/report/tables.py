@@ -3,7 +3,9 @@
 import tabulate
 
 BAR = 24
-COLUMNS = ("top-1 error %", "top-5 error %", "rate", "M multiply-adds", "of ungated")
+# The numbers of a `Result`, by their names in the files of a run; in words.
+COLUMNS = ("top1_error", "top5_error", "rate", "macs", "macs_share")
+HEADERS = ("top-1 error %", "top-5 error %", "rate", "M multiply-adds", "of ungated")
 
 
 def policies(results, header="policy", form="simple"):
@@ -18,12 +20,12 @@ def policies(results, header="policy", form="simple"):
         Text of several lines.
     """
     rows = [[result.policy, *cells(result)] for result in results]
-    align = ["left", *["right"] * len(COLUMNS)]
-    return tabulate.tabulate(rows, [header, *COLUMNS], form, disable_numparse=True, colalign=align)
+    align = ["left", *["right"] * len(HEADERS)]
+    return tabulate.tabulate(rows, [header, *HEADERS], form, disable_numparse=True, colalign=align)
 
 
 def cells(result):
-    """Formats a `Result` as texts in the order of `COLUMNS`: mean and standard deviation."""
+    """Formats a `Result` as texts in the order of `HEADERS`: mean and standard deviation."""
     return [
         _with_std(result.top1_error, result.top1_error_std, ".2f"),
         _with_std(result.top5_error, result.top5_error_std, ".2f"),

@@ -1,9 +1,11 @@
-"""Error against multiply-adds: every policy of every run on the test images (figure 2)."""
+"""Error against multiply-adds: every policy of every run, and every threshold (figure 2)."""
+
+import itertools
 
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from tfgates.report.labels import place
+from tfgates.report.point_labels import place
 from tfgates.report.style import GREY, MARKERS, Picture, new_figure, styled
 
 TICKS = [digit * 10.0**power for power in range(-3, 7) for digit in (1, 1.5, 2, 3, 4, 5, 7)]
@@ -99,4 +101,64 @@ def _in_words(runs):
             for one in (results if len(runs) == 1 else results[:1])
         )
         for name, results in runs.items()
+    )
+
+
+@styled
+def thresholds(runs, looks):
+    """Draws a curve for each run, each threshold beside its point where there is one run.
+
+    Args:
+        runs: by name of the run, a list of `Result` whose policies are thresholds.
+        looks: colour and marker by name of the run.
+
+    Returns:
+        `Picture`.
+    """
+    figure = new_figure(7, 4.2)
+    axes = figure.subplots()
+    ends, names, colors, points = [], [], [], []
+    for name, results in runs.items():
+        color, marker = looks[name]
+        own = [(result.macs / 1e6, result.top1_error) for result in results]
+        axes.plot(*zip(*own, strict=True), color=color, marker=marker, ms=5, label=name)
+        taus = [result.policy for result in results]
+        single = len(runs) == 1
+        ends += own if single else own[:1]
+        names += taus if single else [name]
+        colors += [color] * (len(taus) if single else 1)
+        points += _along(own)
+    axes.set(xlabel="million multiply-adds per image", ylabel="top-1 error, %")
+    axes.margins(0.08, 0.12)
+    axes.grid(visible=True)
+    place(figure, axes, ends, names, colors, points)
+    told = "; ".join(f"{name}: {_from_to(results)}" for name, results in runs.items())
+    beside = "its tau" if len(runs) == 1 else "the run, at its lowest tau"
+    return Picture(
+        name="thresholds",
+        figure=figure,
+        alternative=f"Top-1 error on the validation images against multiply-adds. {told}.",
+        caption=(
+            "On the validation images: a higher threshold runs fewer branches. A point is a "
+            f"threshold; beside it, {beside}."
+        ),
+    )
+
+
+def _along(points):
+    """Points on the lines between points, which labels leave free."""
+    steps = [step / 8 for step in range(8)]
+    return [
+        tuple(one + (other - one) * step for one, other in zip(start, end, strict=True))
+        for start, end in itertools.pairwise(points)
+        for step in steps
+    ]
+
+
+def _from_to(results):
+    first, last = results[0], results[-1]
+    return (
+        f"from tau {first.policy} ({first.macs / 1e6:.2f} million multiply-adds, "
+        f"{first.top1_error:.2f} % error) to {last.policy} ({last.macs / 1e6:.2f} million, "
+        f"{last.top1_error:.2f} %)"
     )

@@ -1,16 +1,24 @@
 """What a run trains: the network of its flags, and the classifier around it."""
 
 import keras
+import tensorflow as tf
 
+from tfgates.base.code import import_file
+from tfgates.base.errors import UserError
 from tfgates.base.progress import progress
 from tfgates.data.preprocess import STATISTICS, STATISTICS_SAMPLE, measure
+from tfgates.gates import FixedGate, linear_decay
+from tfgates.graph.branches import branches
 from tfgates.graph.count import count
+from tfgates.graph.gating import gate
 from tfgates.losses import SmoothedCrossentropy
 from tfgates.network import num_gates
-from tfgates.runs import from_run, init_from, teacher
-from tfgates.runs.network import build_network
+from tfgates.networks import NETWORKS
+from tfgates.networks.applications import application
+from tfgates.networks.own import load_model, own_model
+from tfgates.runs import another_run, init_from, teacher
 from tfgates.settings import targets
-from tfgates.settings.network import KERAS, RUN, split
+from tfgates.settings.network import KERAS, MODEL, RUN, split
 from tfgates.training.classifier import GatedClassifier
 from tfgates.training.schedule import CosineDecay, StepDecay
 
@@ -24,7 +32,7 @@ def choose_statistics(settings, dataset, preprocessing):
         # What its weights expect of the pixels is done inside.
         return STATISTICS["raw"]
     if kind == RUN:
-        return from_run.pixel_statistics(settings)
+        return another_run.pixel_statistics(settings)
     if settings.statistics == "auto" and settings.init_from:
         return init_from.pixel_statistics(settings.init_from)
     images = min(STATISTICS_SAMPLE, dataset.size("train"))
@@ -82,3 +90,61 @@ def crossentropy(settings):
     if smoothing:
         return SmoothedCrossentropy(smoothing)
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def build_network(settings, classes, statistics):
+    """Builds the network of a run, a new one or that of another run.
+
+    Args:
+        settings: `TrainConfig`.
+        classes: their number.
+        statistics: mean and std of each channel with which it standardizes raw pixels.
+
+    Returns:
+        `Network`; without gates a plain `keras.Model`, images -> logits.
+
+    Raises:
+        UserError: the model of one's own cannot be read, or the network cannot be built or gated.
+    """
+    synchronized = settings.sync_batch_norm and tf.distribute.has_strategy()
+    if split(settings.network)[0] == RUN:
+        return another_run.load(settings, synchronized)
+    try:
+        return gated(plain(settings, classes, statistics, synchronized), settings, synchronized)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"--network={settings.network}: {error}") from error
+
+
+def plain(settings, classes, statistics, synchronized):
+    """Builds a network without gates, raw pixels -> logits."""
+    kind, value = split(settings.network)
+    shape = (settings.image_size, settings.image_size, 3)
+    if kind == KERAS:
+        return application(value, classes, shape, synchronized)
+    if kind == MODEL:
+        import_file(settings.code)
+        return own_model(load_model(value), classes, shape, statistics, synchronized)
+    return NETWORKS[value](
+        classes, input_shape=shape, synchronized=synchronized, statistics=statistics
+    )
+
+
+def gated(model, settings, synchronized):
+    """Gates a plain network as the flags say."""
+    if settings.gate == "none":
+        return model
+    names = [branch.name for branch in branches(model)]
+    if settings.gate == "stochastic_depth":
+        decay = linear_decay(len(names), settings.last_probability)
+        probabilities = dict(zip(names, decay, strict=True))
+        return gate(model, lambda branch: FixedGate(probabilities[branch.name]), seed=settings.seed)
+    opened = {names[index] for index in targets.always_open(settings)}
+    return gate(
+        model,
+        settings.gate,
+        (lambda branch: branch.name not in opened) if opened else settings.where or None,
+        gated=settings.gated,
+        groups=settings.filter_groups,
+        seed=settings.seed,
+        **({"synchronized": synchronized} if settings.gate == "dependent" else {}),
+    )

@@ -2,25 +2,16 @@
 
 from tfgates.base.errors import UserError
 from tfgates.base.progress import progress
-from tfgates.data import batches
-from tfgates.data.augment import Augmentation
 from tfgates.inference.calibration import find_shift
 from tfgates.network import gates, num_gates
-from tfgates.report.pictures import rates_over_training, target_of_rates
+from tfgates.report.rates import rates_over_training, target_of_rates
 from tfgates.report.style import save_png
+from tfgates.runs.data import evaluation_images, training_batches
+from tfgates.runs.evaluate import evaluate_run
 from tfgates.runs.model_card import write_card
-from tfgates.runs.records import read_rates
-from tfgates.runs.results import evaluate_run, evaluation_images
+from tfgates.runs.rates import read_rates
 from tfgates.training import checkpoint
 from tfgates.training.recalibrate import recalibrate
-
-
-def training_batches(settings, dataset, preprocessing, **arguments):
-    """The augmented batches of some epochs, see `tfgates.data.batches.training_batches`."""
-    augmentation = Augmentation(settings.augment, settings.rand_augment, settings.mix)
-    return batches.training_batches(
-        dataset, preprocessing, augmentation, seed=settings.seed, **arguments
-    )
 
 
 def finish(settings, dataset, preprocessing, run):

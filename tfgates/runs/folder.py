@@ -40,7 +40,7 @@ class RunFolder:
         model: the finished `GatedClassifier`.
         metrics: JSON: a row for each policy.
         card: Markdown: what the model is, for people.
-        tau_table, tau_picture: errors and multiply-adds over the threshold, CSV and PNG.
+        thresholds_table, thresholds_picture: errors and multiply-adds at thresholds, CSV and PNG.
         budget_table, budget_picture: the candidates of a choice within a budget, CSV and PNG.
         report: HTML: the page of the run; its pictures are in the folder of its name.
         export: folder of the exported versions.
@@ -59,8 +59,8 @@ class RunFolder:
         self.model = self.path / "model.keras"
         self.metrics = self.path / "metrics.json"
         self.card = self.path / "model_card.md"
-        self.tau_table = self.path / "tau.csv"
-        self.tau_picture = self.path / "tau.png"
+        self.thresholds_table = self.path / "thresholds.csv"
+        self.thresholds_picture = self.path / "thresholds.png"
         self.budget_table = self.path / "budget.csv"
         self.budget_picture = self.path / "budget.png"
         self.report = self.path / "report.html"

@@ -1,4 +1,4 @@
-"""Many runs of train.py: every combination of some values of its flags."""
+"""The grid of a sweep: every combination of some values of the flags of train.py."""
 
 import dataclasses
 import itertools

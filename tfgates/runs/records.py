@@ -1,4 +1,4 @@
-"""What a run has recorded of itself: rates over the training, results, thresholds."""
+"""What a run has recorded of its model, written and read: results, thresholds."""
 
 import csv
 import dataclasses
@@ -6,16 +6,15 @@ import json
 import math
 from typing import Any
 
-import numpy as np
-
 from tfgates.base.errors import UserError
+from tfgates.base.files import replacing, write_json
 from tfgates.inference.passes import Result
-from tfgates.report.compared import evaluate
-from tfgates.report.sweep import COLUMNS, DIGEST
-from tfgates.training.callbacks import OF_GATE
+from tfgates.report.comparison import evaluate
+from tfgates.report.tables import COLUMNS
+from tfgates.runs.rates import Rates, read_file, read_rates
 
-# What reading a file of the right form never raises.
-DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+# The name under which results carry the digest of their model.
+DIGEST = "model_sha256"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,21 +35,6 @@ class Metrics:
 
 
 @dataclasses.dataclass(frozen=True)
-class Rates:
-    """The rate of each gate over the training.
-
-    Attributes:
-        unit: "training step" or "epoch".
-        positions: of the rows, [S].
-        values: rates, [S, G].
-    """
-
-    unit: str
-    positions: np.ndarray
-    values: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
 class Record:
     """A run as it stands in its folder; what is not there is None.
 
@@ -59,14 +43,14 @@ class Record:
         flags: of the training, texts by name.
         metrics: `Metrics`.
         rates: `Rates`.
-        sweep: list of `Result` on the validation images, whose policies are thresholds.
+        thresholds: list of `Result` on the validation images, whose policies are thresholds.
     """
 
     name: str
     flags: dict[str, str]
     metrics: Metrics | None
     rates: Rates | None
-    sweep: list[Result] | None
+    thresholds: list[Result] | None
 
     @classmethod
     def read(cls, run):
@@ -87,7 +71,35 @@ class Record:
             flags=flags,
             metrics=read_metrics(run),
             rates=read_rates(run),
-            sweep=read_sweep(run),
+            thresholds=read_thresholds(run),
+        )
+
+
+def write_metrics(run, dataset, metrics):
+    """Writes the results on the test images, with the digest of the model.
+
+    Args:
+        run: `RunFolder`.
+        dataset: its name.
+        metrics: `Metrics`.
+    """
+    found = {DIGEST: run.digest, "dataset": dataset, **dataclasses.asdict(metrics)}
+    write_json(run.metrics, found)
+
+
+def write_thresholds(run, results):
+    """Writes a row for each threshold, with the digest of the model.
+
+    Args:
+        run: `RunFolder`.
+        results: list of `Result` of `tfgates.inference.evaluate.evaluate_thresholds`.
+    """
+    with replacing(run.thresholds_table, newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["tau", *COLUMNS, DIGEST])
+        writer.writerows(
+            [result.policy, *(getattr(result, column) for column in COLUMNS), run.digest]
+            for result in results
         )
 
 
@@ -121,29 +133,14 @@ def require_metrics(run):
     return metrics
 
 
-def read_sweep(run):
+def read_thresholds(run):
     """Reads the thresholds, as `Result`s; see `read_metrics`."""
-    return _of_the_model(run, run.tau_table, _sweep)
-
-
-def read_rates(run):
-    """Reads the rates over the training steps; of a run of few steps, over its epochs.
-
-    Args:
-        run: `RunFolder`.
-
-    Returns:
-        `Rates`, or None where neither is logged.
-
-    Raises:
-        UserError: a log is damaged.
-    """
-    return _read(run.rates, _rates) or _read(run.log, _epochs)
+    return _of_the_model(run, run.thresholds_table, _thresholds)
 
 
 def _of_the_model(run, path, reader):
     """Reads results that begin with the digest of their model; None where it is another one."""
-    digest, results = _read(path, reader) or (None, None)
+    digest, results = read_file(path, reader) or (None, None)
     if results is None or digest == run.digest:
         return results
     print(
@@ -152,19 +149,6 @@ def _of_the_model(run, path, reader):
         flush=True,
     )
     return None
-
-
-def _read(path, reader):
-    if not path.exists():
-        return None
-    try:
-        with path.open(newline="") as file:
-            return reader(file)
-    except (*DAMAGE, OSError, csv.Error) as error:
-        raise UserError(
-            f"{path} is damaged: {type(error).__name__}, {str(error)[:200]}. Make it anew: metrics "
-            f"and thresholds with {evaluate(path.parent)}, logs by training; or move it away."
-        ) from error
 
 
 def _metrics(file):
@@ -203,31 +187,7 @@ def _number(name, value):
     return value
 
 
-def _rates(file):
-    return _table(file, "training step", "step", "")
-
-
-def _epochs(file):
-    """The log counts epochs from 0 on."""
-    found = _table(file, "epoch", "epoch", OF_GATE)
-    return found and dataclasses.replace(found, positions=found.positions + 1)
-
-
-def _table(file, unit, column, prefix):
-    """Reads the columns of the gates, whose names begin with a prefix."""
-    rows = list(csv.DictReader(file))
-    names = [name for name in rows[0] if name != column] if rows else []
-    gates = [name for name in names if name.startswith(prefix)]
-    if not gates:
-        return None
-    values = np.array([[float(row[gate]) for gate in gates] for row in rows])
-    positions = np.array([float(row[column]) for row in rows])
-    if not np.isfinite(values).all() or not np.isfinite(positions).all():
-        raise ValueError("a rate or its step is no number")
-    return Rates(unit, positions, values)
-
-
-def _sweep(file):
+def _thresholds(file):
     found: list[Any] = []
     digests = set()
     for row in csv.DictReader(file):

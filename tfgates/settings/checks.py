@@ -2,7 +2,7 @@
 
 from tfgates.base.errors import UserError
 from tfgates.gates import GATES
-from tfgates.networks import NARROWEST, NUM_BLOCKS
+from tfgates.networks import NARROWEST, NUM_BRANCHES
 from tfgates.settings.flag import as_text
 from tfgates.settings.flags import TABLE
 from tfgates.settings.network import KERAS, MODEL, RUN, split
@@ -16,7 +16,7 @@ BROUGHT = {
     MODEL: {"init_from": "weights"},
     RUN: {
         "init_from": "weights",
-        "block_targets": "gates",
+        "branch_targets": "gates",
         "gated": "gates",
         "where": "gates",
         "statistics": "statistics",
@@ -107,8 +107,8 @@ def _check_belongs(settings):
 
 
 def _check_target(settings):
-    if settings.block_targets:
-        _check_blocks(settings)
+    if settings.branch_targets:
+        _check_branches(settings)
     else:
         _check_penalty(settings)
     if settings.gated != "branches" and settings.network in NARROWEST:
@@ -123,27 +123,28 @@ def _check_target(settings):
         _check_annealing(settings)
 
 
-def _check_blocks(settings):
-    blocks = NUM_BLOCKS.get(settings.network)
-    if blocks is None:
+def _check_branches(settings):
+    branches = NUM_BRANCHES.get(settings.network)
+    if branches is None:
         raise UserError(
-            f"--block_targets belongs to {', '.join(NUM_BLOCKS)}. Received: --network="
+            f"--branch_targets belongs to {', '.join(NUM_BRANCHES)}. Received: --network="
             f"{settings.network}. Pass --where, the branches that get a gate."
         )
     if settings.where:
         raise UserError(
-            "--block_targets says of each block whether it has a gate, and so does --where. "
+            "--branch_targets says of each branch whether it has a gate, and so does --where. "
             "Received: both. Leave one of them out."
         )
-    if len(settings.block_targets) != blocks:
+    if len(settings.branch_targets) != branches:
         raise UserError(
-            f"--block_targets has one target for each of the {blocks} blocks of "
-            f"{settings.network}. Received: {len(settings.block_targets)} targets."
+            f"--branch_targets has one target for each of the {branches} branches of "
+            f"{settings.network}. Received: {len(settings.branch_targets)} targets."
         )
-    if len(always_open(settings)) == blocks:
+    if len(always_open(settings)) == branches:
         raise UserError(
-            "--block_targets leaves at least one block its gate, with a target below 1. Received: "
-            f"{','.join(settings.block_targets)}. For the plain network pass --gate=none instead."
+            "--branch_targets leaves at least one branch its gate, with a target below 1. "
+            f"Received: {','.join(settings.branch_targets)}. For the plain network pass "
+            "--gate=none instead."
         )
 
 

@@ -7,7 +7,7 @@ from tfgates.settings.targets import (
     TARGET_SCHEDULES,
     is_weight,
     read_anneal_targets,
-    read_block_targets,
+    read_branch_targets,
     read_temperatures,
     read_weight,
 )
@@ -26,18 +26,18 @@ TARGET = (
         "target_rate",
         "float",
         0.5,
-        "Wanted share of executed blocks, in [0, 1].",
+        "Wanted share of executed branches, in [0, 1].",
         valid=lambda value: 0 <= value <= 1,
-        rule="is a share of executed blocks in [0, 1]; for 40 percent pass --target_rate=0.4",
+        rule="is a share of executed branches in [0, 1]; for 40 percent pass --target_rate=0.4",
     ),
     Flag(
-        "block_targets",
+        "branch_targets",
         "list",
         [],
-        "A target rate for each block, separated by commas; t is --target_rate, and a block with "
-        "target 1 is always open and has no gate. Empty: --target_rate for every block.",
+        "A target rate for each branch, separated by commas; t is --target_rate, and a branch with "
+        "target 1 is always open and has no gate. Empty: --target_rate for every branch.",
         belongs={**LEARNED, "gated": ("branches",)},
-        read=read_block_targets,
+        read=read_branch_targets,
     ),
     Flag(
         "target_weight",

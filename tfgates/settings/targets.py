@@ -41,10 +41,10 @@ TARGET_SCHEDULES = {
 
 
 def always_open(settings):
-    """Returns the indices of the blocks that get no gate: those with target 1 in block_targets."""
+    """Returns the indices of the branches without a gate: those with target 1 in branch_targets."""
     return tuple(
         index
-        for index, target in enumerate(settings.block_targets)
+        for index, target in enumerate(settings.branch_targets)
         if target != "t" and float(target) == 1
     )
 
@@ -59,18 +59,18 @@ def gate_targets(settings, gates):
     if settings.gate == "stochastic_depth":
         # What is not learned is at its target.
         return linear_decay(gates, settings.last_probability)
-    if not settings.block_targets:
+    if not settings.branch_targets:
         return settings.target_rate
     opened = always_open(settings)
     return [
         settings.target_rate if target == "t" else float(target)
-        for index, target in enumerate(settings.block_targets)
+        for index, target in enumerate(settings.branch_targets)
         if index not in opened
     ]
 
 
-def read_block_targets(texts):
-    """Reads --block_targets.
+def read_branch_targets(texts):
+    """Reads --branch_targets.
 
     Raises:
         UserError: one is neither a rate nor t.
@@ -78,7 +78,7 @@ def read_block_targets(texts):
     for text in texts:
         if text != "t" and _rate(text) is None:
             raise UserError(
-                "--block_targets are rates in [0, 1], or t for --target_rate, as 1,1,0.8,t,t. "
+                "--branch_targets are rates in [0, 1], or t for --target_rate, as 1,1,0.8,t,t. "
                 f"Received: {text!r}."
             )
     return tuple(texts)

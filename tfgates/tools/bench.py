@@ -15,6 +15,7 @@ from absl import flags, logging
 
 from tfgates.base import command
 from tfgates.base.progress import progress
+from tfgates.base.timing import hardware, interleaved, ratio, table
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel, is_threshold
 from tfgates.export.skipping import SKIPS
@@ -27,9 +28,8 @@ from tfgates.export.timing import (
     without_gates,
 )
 from tfgates.graph.pruning import expected
-from tfgates.report.timing import hardware, interleaved, ratio, table
+from tfgates.runs.data import open_data, validation_images
 from tfgates.runs.folder import RunFolder
-from tfgates.runs.results import open_data, validation_images
 
 RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
 BATCHES = flags.DEFINE_list("batches", ["1", "8", "32"], "Images in a request.")

@@ -4,7 +4,7 @@
 
 Prints the columns of the paper's section S4 and, of the test split, writes RUN/metrics.json and
 RUN/model_card.md; then errors and multiply-adds over the threshold on the validation split,
-RUN/tau.csv and RUN/tau.png.
+RUN/thresholds.csv and RUN/thresholds.png.
 """
 
 from absl import flags
@@ -14,16 +14,17 @@ from tfgates.base.errors import UserError
 from tfgates.data import datasets
 from tfgates.export.savedmodel import is_threshold
 from tfgates.network import has_learned_gates
+from tfgates.runs.data import open_data
+from tfgates.runs.evaluate import evaluate_run, thresholds_of_run
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.model_card import write_card
-from tfgates.runs.results import evaluate_run, open_data, sweep_run
 
 RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
 SPLIT = flags.DEFINE_enum("split", "test", ["test", "validation"], "Images of the first table.")
-TAUS = flags.DEFINE_list(
-    "taus",
+THRESHOLDS = flags.DEFINE_list(
+    "thresholds",
     ["0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9"],
-    "Thresholds of the sweep, in (0, 1); empty: no sweep.",
+    "Thresholds of the second table, in (0, 1); empty: none.",
 )
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets, where it has moved.")
 
@@ -32,7 +33,7 @@ flags.register_validator("run", bool, "is a run folder, as runs/NAME.")
 
 def main():
     run = RunFolder(RUN.value)
-    taus = thresholds(TAUS.value)
+    taus = increasing(THRESHOLDS.value)
     _, _, preprocessing = run.load_data()
     classifier = run.load_classifier()
     run.warn_if_unfinished()
@@ -43,10 +44,10 @@ def main():
         if SPLIT.value == "test":
             write_card(run, network, dataset)
         if taus and has_learned_gates(network):
-            sweep_run(run, network, dataset, preprocessing, taus)
+            thresholds_of_run(run, network, dataset, preprocessing, taus)
 
 
-def thresholds(texts):
+def increasing(texts):
     """Returns the thresholds as increasing numbers; refuses others than those in (0, 1)."""
     try:
         taus = sorted(float(text) for text in texts)
@@ -54,7 +55,7 @@ def thresholds(texts):
         taus = [0.0]
     if any(not is_threshold(tau) for tau in taus):
         raise UserError(
-            f"--taus are probabilities in (0, 1), as 0.3,0.5. Received: {','.join(texts)}."
+            f"--thresholds are probabilities in (0, 1), as 0.3,0.5. Received: {','.join(texts)}."
         )
     return taus
 

@@ -1,4 +1,4 @@
-"""Exports a trained network to a SavedModel that skips closed blocks.
+"""Exports a trained network to a SavedModel that skips closed branches.
 
     python -m tfgates.tools.export --run=runs/demo
     python -m tfgates.tools.export --run=runs/a --run=runs/b --budget_macs=20e6
@@ -19,14 +19,13 @@ from tfgates.export.publish import megabytes, publish
 from tfgates.export.savedmodel import WEIGHTS, ServedModel, is_threshold
 from tfgates.export.skipping import DEVICES, SKIPS
 from tfgates.graph.pruning import expected
-from tfgates.inference.budget import best_within, frontier
 from tfgates.network import num_classes, num_gates
-from tfgates.report import frontier as frontier_report
-from tfgates.report.export_card import of_export
-from tfgates.report.sweep import COLUMNS
-from tfgates.runs import selection
+from tfgates.report.card import of_export
+from tfgates.report.tables import COLUMNS
+from tfgates.runs.budget import choose
+from tfgates.runs.data import open_data
+from tfgates.runs.evaluate import collapsed_gates, measured_at
 from tfgates.runs.folder import RunFolder
-from tfgates.runs.results import collapsed_gates, measured_at, open_data
 
 RUNS = flags.DEFINE_multi_string(
     "run", None, "The run folder; with a budget several, to choose among.", required=True
@@ -43,8 +42,8 @@ SKIP = flags.DEFINE_enum(
     "skip",
     "auto",
     ["auto", *SKIPS],
-    "loop: image by image, best for large blocks; gather: block by block, best for small ones; "
-    "none: compute closed blocks all the same; auto: by --device and the size of the blocks. "
+    "loop: image by image, best for large branches; gather: branch by branch, best for small ones; "
+    "none: compute closed branches all the same; auto: by --device and the size of the branches. "
     "python -m tfgates.tools.bench measures them.",
 )
 DEVICE = flags.DEFINE_enum(
@@ -52,7 +51,7 @@ DEVICE = flags.DEFINE_enum(
     "cpu",
     DEVICES,
     "What serves the model, which --skip=auto asks for. Of gpu it takes none: an accelerator waits "
-    "for a decision longer than for the block, as far as is known; it is not yet measured.",
+    "for a decision longer than for the branch, as far as is known; it is not yet measured.",
 )
 WEIGHTS_IN = flags.DEFINE_enum(
     "weights", "const", WEIGHTS, "const: fastest; variables: less memory, slower."
@@ -65,7 +64,7 @@ DECODE = flags.DEFINE_enum(
     "1 ms.",
 )
 TAU = flags.DEFINE_float(
-    "tau", 0.5, "A block runs where its probability is greater; predict_tau takes one per image."
+    "tau", 0.5, "A branch runs where its probability is greater; predict_tau takes one per image."
 )
 FIX = flags.DEFINE_float(
     "fix_collapsed",
@@ -83,9 +82,9 @@ DATA_DIR = flags.DEFINE_string(
 
 flags.register_validator("run", all, "is a run folder, as runs/NAME.")
 flags.register_validator("tau", is_threshold, "is a probability in (0, 1), as 0.5.")
-for budget in ("budget_macs", "budget_ms"):
+for name in ("budget_macs", "budget_ms"):
     flags.register_validator(
-        budget, lambda value: value is None or value > 0, "is a number above 0, as 20e6 or 1.5."
+        name, lambda value: value is None or value > 0, "is a number above 0, as 20e6 or 1.5."
     )
 
 
@@ -95,7 +94,13 @@ def main():
     if BUDGET_MACS.value is None and BUDGET_MS.value is None:
         export(runs[0], TAU.value, measured_at(runs[0], TAU.value))
     else:
-        run, chosen = choose(runs)
+        if BUDGET_MS.value is not None:
+            # The session that is timed is TensorFlow's old one, and says so each time.
+            logging.set_verbosity(logging.ERROR)
+        options = {"skip": SKIP.value, "device": DEVICE.value}
+        options |= {"weights": WEIGHTS_IN.value, "decode": DECODE.value}
+        limits = {"macs": BUDGET_MACS.value, "milliseconds": BUDGET_MS.value}
+        run, chosen = choose(runs, DATA_DIR.value, **limits, **options)
         measured = {column: getattr(chosen.result, column) for column in COLUMNS}
         export(run, chosen.tau, {"split": "validation", **measured})
 
@@ -118,39 +123,6 @@ def check_budget(runs):
             "A budget chooses tau by itself, and there is one. Received: "
             f"{' and '.join(budgets + others)}. Leave all but one of them out."
         )
-
-
-def choose(runs):
-    """Returns the best `Candidate` within the budget and its run; prints, writes the frontier.
-
-    Raises:
-        UserError: the cheapest candidate is not within the budget.
-    """
-    candidates = selection.measure(runs, DATA_DIR.value)
-    limit, name, unit = BUDGET_MACS.value, "budget_macs", "multiply-adds"
-    if BUDGET_MS.value is not None:
-        # The session that is timed is TensorFlow's old one, and says so each time.
-        logging.set_verbosity(logging.ERROR)
-        limit, name, unit = BUDGET_MS.value, "budget_ms", "milliseconds"
-        options = {"skip": SKIP.value, "device": DEVICE.value}
-        options |= {"weights": WEIGHTS_IN.value, "decode": DECODE.value}
-        candidates = selection.timed(candidates, runs, DATA_DIR.value, **options)
-    found, chosen = frontier(candidates), best_within(candidates, limit)
-    print(f"\n{frontier_report.as_text(found, chosen)}\n", flush=True)
-    if chosen is None:
-        cheapest = found[0]
-        raise UserError(
-            f"No threshold is within --{name}={limit:g}. The cheapest is {cheapest.run} at tau "
-            f"{cheapest.tau:g}, with {cheapest.cost:.4g} {unit} an image and "
-            f"{cheapest.result.top1_error:.2f} % error. Pass a greater budget, or a run that was "
-            "trained with a lower --target_rate."
-        )
-    # The folder that was measured: it refuses a model that took the place of the first meanwhile.
-    run = next(one for one in runs if str(one.path) == chosen.run)
-    frontier_report.write_csv(candidates, found, chosen, run.budget_table)
-    frontier_report.draw(candidates, found, chosen, limit, run.budget_picture)
-    print(f"Written: {run.budget_table}, {run.budget_picture}", flush=True)
-    return run, chosen
 
 
 def export(run, tau, measured):

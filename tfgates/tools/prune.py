@@ -15,6 +15,7 @@ from absl import flags, logging
 
 from tfgates.base import command
 from tfgates.base.errors import UserError
+from tfgates.base.files import replacing
 from tfgates.base.lock import locked
 from tfgates.base.progress import progress
 from tfgates.data import datasets
@@ -24,11 +25,11 @@ from tfgates.graph.pruning import columns_of, expected, fully_decided, one_sided
 from tfgates.inference.rates import thresholded_rates
 from tfgates.network import decision_names, num_gates
 from tfgates.report.tables import gate_bars
-from tfgates.runs.comparison import compare
+from tfgates.runs.another_run import gate_kind
+from tfgates.runs.before_after import compare
+from tfgates.runs.data import open_data
 from tfgates.runs.folder import RunFolder
-from tfgates.runs.from_run import gate_kind
 from tfgates.runs.model_card import write_card
-from tfgates.runs.results import open_data
 from tfgates.settings.flags import belonging_to
 from tfgates.training.classifier import GatedClassifier
 
@@ -135,7 +136,8 @@ def save(folder, run, network, dataset, preprocessing, target_rate):
     }
     if DATA_DIR.value is not None:
         settings["data_dir"] = DATA_DIR.value
-    folder.flags.write_text("".join(f"--{name}={value}\n" for name, value in settings.items()))
+    with replacing(folder.flags) as file:
+        file.writelines(f"--{name}={value}\n" for name, value in settings.items())
     folder.save_classifier(GatedClassifier(network, target_rate=target_rate), folder.model)
 
 

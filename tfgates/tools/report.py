@@ -15,13 +15,13 @@ from tfgates.base import command
 from tfgates.base.errors import UserError
 from tfgates.base.progress import progress
 from tfgates.data import datasets
+from tfgates.inference.inside import look_inside
 from tfgates.network import has_learned_gates
 from tfgates.report.page import write
-from tfgates.report.sections import build
+from tfgates.report.run_page import build
+from tfgates.runs.data import common_data, evaluation_images
 from tfgates.runs.folder import RunFolder
-from tfgates.runs.inside import look_inside
 from tfgates.runs.records import Record
-from tfgates.runs.selection import common_data
 
 RUNS = flags.DEFINE_multi_string(
     "run", None, "The run folder; given again, another to compare it with.", required=True
@@ -54,7 +54,8 @@ def main():
     if has_learned_gates(network):
         task = f"Looking at {dataset.size('test')} test images"
         with datasets.readable(dataset), progress(task, "batches") as show:
-            inside = look_inside(network, dataset, preprocessing, show)
+            images = evaluation_images(dataset, "test", preprocessing)
+            inside = look_inside(network, images, len(labels), show)
     shape = (preprocessing.size, preprocessing.size, 3)
     page = build(records, network, shape, labels, inside)
     write(page, path)

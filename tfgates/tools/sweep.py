@@ -16,11 +16,11 @@ from absl import flags
 import tfgates.settings.flags
 from tfgates.base import command
 from tfgates.base.errors import UserError
-from tfgates.report.runs import as_text, figures, summary, write_csv
+from tfgates.report.sweep import as_text, figures, summary, write_csv
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.grid import read_grid
-from tfgates.runs.many import seconds, train_all
 from tfgates.runs.records import require_metrics
+from tfgates.runs.sweep import seconds, train_all
 
 tfgates.settings.flags.define_flags()
 flags.adopt_module_key_flags(tfgates.settings.flags)

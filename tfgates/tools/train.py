@@ -8,8 +8,6 @@ The same command on an existing run folder resumes it after its last finished ep
 import contextlib
 import os
 import shlex
-import sys
-import warnings
 
 import keras
 import tensorflow as tf
@@ -19,28 +17,18 @@ import tfgates.settings.flags
 from tfgates.base import command
 from tfgates.base.errors import UserError
 from tfgates.base.lock import locked
-from tfgates.data import batches, datasets
+from tfgates.data import datasets
 from tfgates.data.preprocess import Preprocessing
-from tfgates.report.pictures import rates_over_epochs
-from tfgates.runs import from_run, init_from, teacher
+from tfgates.runs import another_run, init_from, teacher
 from tfgates.runs.build import build_classifier, choose_statistics
-from tfgates.runs.finish import best_weights, finish, training_batches
+from tfgates.runs.finish import best_weights, finish
+from tfgates.runs.fit import fit
 from tfgates.runs.folder import RunFolder
-from tfgates.runs.results import EVALUATION_BATCH
 from tfgates.settings import flagfile
 from tfgates.settings.config import TrainConfig
 from tfgates.settings.network import RUN, split
 from tfgates.training import checkpoint
-from tfgates.training.callbacks import (
-    EpochRates,
-    EpochSchedule,
-    RateLog,
-    StopAtDivergence,
-    keep_rows,
-)
-from tfgates.training.checkpoint import Checkpoint
 from tfgates.training.strategy import make_strategy
-from tfgates.training.tensorboard import TensorBoard, keep_events
 from tfgates.training.workers import check_agreement, is_chief, one_writer
 
 tfgates.settings.flags.define_flags()
@@ -53,7 +41,7 @@ def main():
     dataset = datasets.open_dataset(settings.dataset, settings.data_dir)
     steps = steps_of_an_epoch(settings, dataset, strategy.num_replicas_in_sync)
     if split(settings.network)[0] == RUN:
-        from_run.check(settings, len(dataset.labels))
+        another_run.check(settings, len(dataset.labels))
     teacher.check(settings, dataset)
     there = RunFolder(settings.output_dir)
     # Of several workers the chief alone writes there.
@@ -172,67 +160,6 @@ def begin(settings, classifier, run):
     if first_epoch == settings.epochs and settings.keep == "best":
         best_weights(run)
     return first_epoch
-
-
-def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
-    """Trains the epochs from `first_epoch` on."""
-    print(
-        f"{settings.network}, gate: {settings.gate}, on {dataset.name}: "
-        f"{dataset.size('train')} images of {dataset.splits['train']} for training, "
-        f"{dataset.splits['validation']} for validation, {dataset.splits['test']} for the test. "
-        f"Epochs {first_epoch + 1} to {settings.epochs}. Run folder: {run.path}",
-        flush=True,
-    )
-    keep_rows(run.log, "epoch", first_epoch - 1)
-    keep_rows(run.rates, "step", first_epoch * steps)
-    keep_events(run.tensorboard, first_epoch, steps)
-
-    def training(share):
-        return training_batches(
-            settings,
-            dataset,
-            preprocessing,
-            batch_size=settings.batch_size,
-            steps_per_epoch=steps,
-            first_epoch=first_epoch,
-            epochs=settings.epochs,
-            share=share,
-        )
-
-    def validation(share):
-        return batches.evaluation_batches(
-            dataset,
-            "validation",
-            preprocessing,
-            min(EVALUATION_BATCH, dataset.size("validation")),
-            one_hot=settings.mix != "none",
-            share=share,
-        )
-
-    # Keras takes the end of the validation images, of several replicas, for a lack of data.
-    warnings.filterwarnings("ignore", "Your input ran out of data")
-    distributed = classifier.distribute_strategy.distribute_datasets_from_function
-    classifier.fit(
-        distributed(training),
-        validation_data=distributed(validation),
-        steps_per_epoch=steps,
-        initial_epoch=first_epoch,
-        epochs=settings.epochs,
-        shuffle=False,
-        # Without a screen one line an epoch is enough.
-        verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=[
-            # Before the rates of the single gates, which would fill the screen.
-            keras.callbacks.ProgbarLogger(),
-            EpochRates(),
-            keras.callbacks.CSVLogger(run.log, append=True),
-            TensorBoard(run.tensorboard, run.log, rates_over_epochs),
-            RateLog(run.rates, every=max(1, steps // 20), first_step=first_epoch * steps),
-            EpochSchedule(),
-            StopAtDivergence(),
-            Checkpoint(run.checkpoints, run.log),
-        ],
-    )
 
 
 if __name__ == "__main__":

@@ -44,7 +44,9 @@ class Updates:
             [
                 weight
                 for weight in weights
-                if id(weight) not in kept and (self.decayed == "all" or weight.name == "kernel")
+                # Also the depthwise_kernel and pointwise_kernel of a separable convolution.
+                if id(weight) not in kept
+                and (self.decayed == "all" or weight.name.endswith("kernel"))
             ]
         )
 

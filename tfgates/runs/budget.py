@@ -1,4 +1,4 @@
-"""Measures runs over the threshold on their validation images, for a choice within a budget."""
+"""The most accurate run and threshold within a budget, measured on the validation images."""
 
 import dataclasses
 import functools
@@ -9,17 +9,19 @@ import numpy as np
 
 from tfgates.base.errors import UserError
 from tfgates.base.progress import progress
+from tfgates.base.timing import interleaved
 from tfgates.data import datasets
 from tfgates.data.preprocess import Preprocessing
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel
 from tfgates.export.timing import WIDE, Served
 from tfgates.graph.pruning import expected, thresholded
-from tfgates.inference.budget import Candidate
+from tfgates.inference.budget import Candidate, best_within, frontier
 from tfgates.network import num_gates
 from tfgates.policies import Threshold
-from tfgates.report.timing import interleaved
-from tfgates.runs.results import open_data, sweep_validation
+from tfgates.report.budget import as_text, draw, write_csv
+from tfgates.runs.data import common_data
+from tfgates.runs.evaluate import validation_thresholds
 
 TAUS = [percent / 100 for percent in range(5, 100, 5)]
 TIMED_IMAGES, ROUNDS = 32, 9
@@ -29,6 +31,44 @@ TIMED_IMAGES, ROUNDS = 32, 9
 class _Trained:
     network: Any
     preprocessing: Preprocessing
+
+
+def choose(runs, data_dir=None, macs=None, milliseconds=None, **options):
+    """Chooses the run and threshold with the lowest error within a budget; prints, writes files.
+
+    Args:
+        runs, data_dir: as of `measure`.
+        macs: mean multiply-adds of an image, or None.
+        milliseconds: mean time of an image instead, one at a time on this machine.
+        **options: of `timed`.
+
+    Returns:
+        The `RunFolder` and its `Candidate`.
+
+    Raises:
+        UserError: the cheapest candidate is not within the budget.
+    """
+    candidates = measure(runs, data_dir)
+    limit, name, unit = macs, "budget_macs", "multiply-adds"
+    if milliseconds is not None:
+        limit, name, unit = milliseconds, "budget_ms", "milliseconds"
+        candidates = timed(candidates, runs, data_dir, **options)
+    found, chosen = frontier(candidates), best_within(candidates, limit)
+    print(f"\n{as_text(found, chosen)}\n", flush=True)
+    if chosen is None:
+        cheapest = found[0]
+        raise UserError(
+            f"No threshold is within --{name}={limit:g}. The cheapest is {cheapest.run} at tau "
+            f"{cheapest.tau:g}, with {cheapest.cost:.4g} {unit} an image and "
+            f"{cheapest.result.top1_error:.2f} % error. Pass a greater budget, or a run that was "
+            "trained with a lower --target_rate."
+        )
+    # The folder that was measured: it refuses a model that took the place of the first meanwhile.
+    run = next(one for one in runs if str(one.path) == chosen.run)
+    write_csv(candidates, found, chosen, run.budget_table)
+    draw(candidates, found, chosen, limit, run.budget_picture)
+    print(f"Written: {run.budget_table}, {run.budget_picture}", flush=True)
+    return run, chosen
 
 
 def measure(runs, data_dir=None):
@@ -52,7 +92,9 @@ def measure(runs, data_dir=None):
         what = f"tau from {taus[0]:g} to {taus[-1]:g}" if gated else "without gates,"
         task = f"{run.path}: {what} on {dataset.size('validation')} validation images"
         with progress(task, "batches") as show:
-            results = sweep_validation(trained.network, dataset, trained.preprocessing, taus, show)
+            results = validation_thresholds(
+                trained.network, dataset, trained.preprocessing, taus, show
+            )
         candidates += [
             Candidate(str(run.path), tau, result) for tau, result in zip(taus, results, strict=True)
         ]
@@ -129,26 +171,3 @@ def _classify(served, tau, image):
 def _load(run):
     _, _, preprocessing = run.load_data()
     return _Trained(expected(run.load_classifier().network), preprocessing)
-
-
-def common_data(runs, data_dir):
-    """Opens the data set of all runs.
-
-    Args:
-        runs, data_dir: as of `measure`.
-
-    Raises:
-        UserError: two runs have different ones.
-    """
-    first, *others = (open_data(run, data_dir) for run in runs)
-    for run, other in zip(runs[1:], others, strict=True):
-        if any(
-            getattr(other, part) != getattr(first, part)
-            for part in ("name", "labels", "splits", "fingerprint")
-        ):
-            raise UserError(
-                "Errors on different validation images cannot be compared: "
-                f"{runs[0].path} was trained on {first.name} ({first.fingerprint}), {run.path} on "
-                f"{other.name} ({other.fingerprint}). Name runs of one data set."
-            )
-    return first

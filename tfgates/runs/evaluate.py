@@ -1,27 +1,26 @@
-"""The results of a run: evaluated, printed, and written to its folder."""
-
-import dataclasses
-
-import numpy as np
+"""Evaluates a run: prints its results, and records them in its folder."""
 
 from tfgates.base.errors import UserError
-from tfgates.base.files import write_json
 from tfgates.base.progress import progress
-from tfgates.data import batches, datasets
+from tfgates.data import datasets
 from tfgates.graph.count import count
 from tfgates.graph.pruning import one_sided
-from tfgates.inference.evaluate import evaluate, sweep
+from tfgates.inference.evaluate import evaluate, evaluate_thresholds
 from tfgates.network import decision_names, has_learned_gates, num_gates
-from tfgates.report import sweep as sweep_report
 from tfgates.report import tables
-from tfgates.report.compared import COMPARED
-from tfgates.report.pictures import target_of_rates
+from tfgates.report.comparison import COMPARED
+from tfgates.report.rates import target_of_rates
 from tfgates.report.style import looks_of, save_png
-from tfgates.runs.records import read_metrics, read_sweep
+from tfgates.report.tradeoff import thresholds
+from tfgates.runs.data import evaluation_images
+from tfgates.runs.records import (
+    Metrics,
+    read_metrics,
+    read_thresholds,
+    write_metrics,
+    write_thresholds,
+)
 from tfgates.training.tensorboard import write_hparams
-
-# Every number of replicas up to 8 divides it, or leaves each of them a share.
-EVALUATION_BATCH = 256
 
 
 def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
@@ -46,45 +45,38 @@ def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
         print(f"Rate of each gate, {results[0].policy}{aim}:")
         print(tables.gate_bars(results[0].gate_rates, decision_names(network)))
     if split == "test":
-        write_json(
-            run.metrics,
-            {
-                sweep_report.DIGEST: run.digest,
-                "dataset": dataset.name,
-                "test_images": dataset.size("test"),
-                "target_rate": target_rate,
-                "ungated_macs": count(network, images.element_spec[0].shape[1:]).ungated,
-                "policies": [dataclasses.asdict(result) for result in results],
-            },
-        )
+        ungated = count(network, images.element_spec[0].shape[1:]).ungated
+        metrics = Metrics(dataset.size("test"), target_rate, ungated, results)
+        write_metrics(run, dataset.name, metrics)
         write_hparams(
             run.tensorboard / "test",
             str(run.path),
             {name: flags[name] for name in COMPARED if name in flags},
-            {name: getattr(results[0], name) for name in sweep_report.COLUMNS},
+            {name: getattr(results[0], name) for name in tables.COLUMNS},
         )
 
 
-def sweep_run(run, network, dataset, preprocessing, taus):
-    """Evaluates thresholds on the validation split; prints them, writes tau.csv and tau.png.
+def thresholds_of_run(run, network, dataset, preprocessing, taus):
+    """Evaluates thresholds on the validation split; prints them, writes a table and a picture.
 
     Raises:
         UserError: the network has no gates.
     """
     if not has_learned_gates(network):
-        raise UserError(f"{run.path} is a network without learned gates: no threshold to sweep.")
+        raise UserError(f"{run.path} is a network without learned gates: it has no thresholds.")
     size = dataset.size("validation")
     print()
     with progress(f"Thresholds on {size} validation images", "batches") as show:
-        results = sweep_validation(network, dataset, preprocessing, taus, show)
-    sweep_report.write_csv(results, run.tau_table, run.digest)
+        results = validation_thresholds(network, dataset, preprocessing, taus, show)
+    write_thresholds(run, results)
     name = str(run.path)
-    picture = sweep_report.draw({name: results}, looks_of([name]))
-    save_png(picture.figure, run.tau_picture)
-    print(f"\n{tables.policies(results, 'tau')}\n\nWritten: {run.tau_table}, {run.tau_picture}")
+    picture = thresholds({name: results}, looks_of([name]))
+    save_png(picture.figure, run.thresholds_picture)
+    print(f"\n{tables.policies(results, 'tau')}\n")
+    print(f"Written: {run.thresholds_table}, {run.thresholds_picture}")
 
 
-def sweep_validation(network, dataset, preprocessing, taus, show=None):
+def validation_thresholds(network, dataset, preprocessing, taus, show=None):
     """Evaluates thresholds on the validation split; one of a network without gates is any.
 
     Args:
@@ -99,39 +91,7 @@ def sweep_validation(network, dataset, preprocessing, taus, show=None):
     """
     with datasets.readable(dataset):
         images = evaluation_images(dataset, "validation", preprocessing)
-        return sweep(network, images, taus, show)
-
-
-def validation_images(dataset, preprocessing, count):
-    """Returns raw validation images, float32 [count, size, size, 3]; few are repeated.
-
-    They are in the order of seed 0: in the stored one the first may all be of one class.
-    """
-    with datasets.readable(dataset):
-        records = dataset.records("validation", order=0).take(count)
-        images = np.stack([preprocessing(image).numpy() for image, _ in records])
-    return np.resize(images, (count, *images.shape[1:]))
-
-
-def open_data(run, data_dir=None):
-    """Opens the data set of a run.
-
-    Args:
-        run: `RunFolder`.
-        data_dir: where data sets have moved to; None is where they were.
-
-    Returns:
-        `ImageDataset` or `FolderDataset`.
-
-    Raises:
-        UserError: it is not there, or no longer the same.
-    """
-    name, _, preprocessing = run.load_data()
-    dataset = datasets.open_dataset(
-        name, run.load_flags().get("data_dir") if data_dir is None else data_dir
-    )
-    run.require_same_data(dataset, preprocessing)
-    return dataset
+        return evaluate_thresholds(network, images, taus, show)
 
 
 def measured_at(run, tau):
@@ -154,14 +114,14 @@ def measured_at(run, tau):
         own = index == 0 and one.policy in ("no gates", "expected")
         if own or one.policy == f"threshold {tau:g}":
             return _measured("test", one)
-    for one in read_sweep(run) or ():
+    for one in read_thresholds(run) or ():
         if float(one.policy) == tau:
             return _measured("validation", one)
     return None
 
 
 def _measured(split, result):
-    return {"split": split, **{name: getattr(result, name) for name in sweep_report.COLUMNS}}
+    return {"split": split, **{name: getattr(result, name) for name in tables.COLUMNS}}
 
 
 def collapsed_gates(network, dataset, preprocessing, tau, share):
@@ -179,11 +139,5 @@ def collapsed_gates(network, dataset, preprocessing, tau, share):
     """
     size = dataset.size("validation")
     with progress(f"Rates on {size} validation images", "batches") as show:
-        (found,) = sweep_validation(network, dataset, preprocessing, [tau], show)
+        (found,) = validation_thresholds(network, dataset, preprocessing, [tau], show)
     return one_sided(found.gate_rates, 1 - share)
-
-
-def evaluation_images(dataset, split, preprocessing):
-    """Returns the images of a split in batches, see `tfgates.data.batches.evaluation_batches`."""
-    batch_size = min(EVALUATION_BATCH, dataset.size(split))
-    return batches.evaluation_batches(dataset, split, preprocessing, batch_size)

@@ -1,22 +1,34 @@
-"""The page of a run: what stands in which section, and in which words."""
+"""The page of a run: its head, what stands in which section, and in which words."""
 
 import shlex
 
-from tfgates.network import num_gates
-from tfgates.report import chain, classes, headline
-from tfgates.report.class_words import class_table, most_special
-from tfgates.report.compared import costs, not_evaluated, results
-from tfgates.report.final_rates import final_rates
-from tfgates.report.page import Card, Cards, Code, Missing, Page, Section, Table
-from tfgates.report.photos import as_png
-from tfgates.report.pictures import in_words, rates_over_training, target_of_rates
+from tfgates.graph.count import count_parameters
+from tfgates.network import has_learned_gates, num_gates
+from tfgates.report import chain
+from tfgates.report.collapsed import BETWEEN, in_words, kinds
+from tfgates.report.comparison import costs, not_evaluated, results
+from tfgates.report.inside import by_class, photos
+from tfgates.report.page import Code, Missing, Page, Section, Table
+from tfgates.report.rates import final_rates, rates_over_training, target_of_rates
 
+# Flags that say what was trained, in the words of the paper; empty and "none" ones are left out.
+ABOUT = {
+    "dataset": "data set",
+    "network": "network",
+    "gate": "gate",
+    "target_loss": "target loss",
+    "target_schedule": "target over the epochs",
+    "epochs": "epochs",
+    "batch_size": "batch size",
+    "learning_rate": "learning rate",
+    "seed": "seed",
+}
+OF_LEARNED_GATES = ("target_loss", "target_schedule")
 NO_GATES = "This network has no gates, every image runs every branch: nothing to show here."
 FIXED = (
     "The gates of stochastic depth have fixed probabilities and do not look at the image; after "
     "the training every branch runs, scaled: there is nothing to show here."
 )
-ALIKE = "Every test image runs the same branches: none stand out."
 
 
 def build(records, network, input_shape, labels, inside):
@@ -27,7 +39,7 @@ def build(records, network, input_shape, labels, inside):
         network: its network.
         input_shape: (H, W, C) of its images.
         labels: names of the classes.
-        inside: `tfgates.runs.inside.Inside`, or None without learned gates.
+        inside: `tfgates.inference.inside.Inside`, or None without learned gates.
 
     Returns:
         `Page`.
@@ -45,8 +57,8 @@ def build(records, network, input_shape, labels, inside):
     ]
     return Page(
         title=f"Report of {record.name}",
-        about=headline.about(record, network),
-        figures=headline.figures(record, network, rates),
+        about=about(record, network),
+        figures=figures(record, network, rates),
         sections=[
             Section("results", "Results", results(records)),
             Section("tradeoff", "Error against multiply-adds", costs(records)),
@@ -66,6 +78,57 @@ def final(record, network, inside):
         sampled = [one for one in own if one.policy.startswith("stochastic")]
         return {one.policy: one.gate_rates for one in (own[0], *sampled)}
     return {} if inside is None else inside.rates
+
+
+def target_rate(record, network):
+    """The rate a run was trained towards, as it was recorded, else as its flags say; or None."""
+    if not has_learned_gates(network):
+        return None
+    if record.metrics is not None:
+        return record.metrics.target_rate
+    return float(record.flags.get("target_rate", 1))
+
+
+def about(record, network):
+    """Lists what was trained: pairs of name and value."""
+    found = []
+    for flag, name in ABOUT.items():
+        value = record.flags.get(flag, "")
+        if flag in OF_LEARNED_GATES and not has_learned_gates(network):
+            continue
+        if value and value != "constant":
+            found.append((name, value.replace("_", " ") if flag in OF_LEARNED_GATES else value))
+    if has_learned_gates(network):
+        unit = record.flags.get("target_unit", "branches").replace("_", "-")
+        found.append(("target rate", f"{target_rate(record, network):g} of the {unit}"))
+    return [*found, ("parameters", f"{count_parameters(network):,}")]
+
+
+def figures(record, network, rates):
+    """Lists the headline: a number, what it is, and a remark.
+
+    Args:
+        record, network: `tfgates.runs.records.Record` and its network.
+        rates: of each gate by policy, the network's own policy first, sampled decisions last.
+    """
+    found = []
+    if record.metrics is not None:
+        own = record.metrics.policies[0]
+        images = f"{record.metrics.test_images:,} test images"
+        saved = f"of {record.metrics.ungated_macs / 1e6:,.2f} M, {100 * own.macs_share:.1f} %"
+        found = [
+            (f"{own.top1_error:.2f} %", "top-1 error", f"{own.policy}, {images}"),
+            (f"{own.macs / 1e6:,.2f} M", "multiply-adds per image", saved),
+        ]
+        if has_learned_gates(network):
+            unit = record.flags.get("target_unit", "branches").replace("_", "-")
+            aim = f"target {record.metrics.target_rate:g} of the {unit}"
+            found.insert(1, (f"{own.rate:.3f}", "rate of the gates", aim))
+    if has_learned_gates(network):
+        *_, (policy, sampled) = rates.items()
+        collapsed = sum(kind != BETWEEN for kind in kinds(sampled))
+        found.append((f"{collapsed} of {len(sampled)}", "gates have collapsed", policy))
+    return found
 
 
 def drawn(network, input_shape, rates):
@@ -112,7 +175,7 @@ def training(record, network):
                 f"--output_dir={shlex.quote(record.name + '-again')}",
             )
         ]
-    target = target_of_rates(record.flags, headline.target_rate(record, network))
+    target = target_of_rates(record.flags, target_rate(record, network))
     picture = rates_over_training(rates.positions, rates.unit, rates.values, target)
     return [f"At the end of the training: {in_words(rates.values[-1])}.", picture]
 
@@ -125,52 +188,8 @@ def after(record, network, rates):
         return [not_evaluated(record)]
     bars, dots = (list(rates.items()) * 2)[:2]
     text = f"On the test images, {dots[0]}: {in_words(dots[1])}."
-    target = target_of_rates(record.flags, headline.target_rate(record, network))
+    target = target_of_rates(record.flags, target_rate(record, network))
     return [text, final_rates(bars, dots, target)]
-
-
-def by_class(inside, labels, why_not):
-    """The heat maps, and the classes that run other gates than the rest."""
-    if inside is None:
-        return [Missing(why_not)]
-    threshold, stochastic = inside.class_rates.items()
-    words = most_special(inside, labels)
-    picture = classes.class_rates(dict([stochastic, threshold]), labels, " ".join(words))
-    return [*words, picture, class_table(inside, labels)]
-
-
-def photos(inside, labels, why_not):
-    """Test images on which most and fewest gates opened."""
-    if inside is None:
-        return [Missing(why_not)]
-    if not inside.most:
-        return [Missing(ALIKE)]
-    return [
-        "Test images, decided by threshold 0.5. The digits are the gates from the first to the "
-        "last, 1 where the branch ran. Of images that tie, those shown are spread over the split.",
-        *(
-            Cards(title, [_card(photo, labels) for photo in some])
-            for title, some in (("Most branches", inside.most), ("Fewest branches", inside.fewest))
-        ),
-    ]
-
-
-def _card(photo, labels):
-    label, prediction = labels[photo.label], labels[photo.prediction]
-    right = photo.label == photo.prediction
-    verdict = "right" if right else f"wrong: {prediction}"
-    opened = photo.decisions.astype(int)
-    return Card(
-        png=as_png(photo.pixels),
-        alternative=f"Test image of the class {label}",
-        lines=[
-            label,
-            f"{'✓' if right else '✗'} {verdict}",
-            f"{opened.sum()} of {len(opened)} gates open",
-            "".join(map(str, opened)),
-            f"{photo.macs / 1e6:,.2f} M multiply\u2011adds",
-        ],
-    )
 
 
 def repeat(record):

@@ -1,4 +1,4 @@
-"""Trains many runs, some at a time, each a train.py of its own that resumes where it was broken."""
+"""A sweep trains many runs, some at a time, each a train.py that resumes where it broke off."""
 
 import csv
 import os

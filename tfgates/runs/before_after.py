@@ -5,13 +5,14 @@ import tempfile
 import numpy as np
 
 from tfgates.base.progress import progress
+from tfgates.base.timing import interleaved, ratio, table
 from tfgates.export.publish import megabytes, publish
 from tfgates.export.savedmodel import ServedModel
 from tfgates.export.timing import WIDE, Served, in_turn, without_gates
 from tfgates.graph.count import count_parameters
 from tfgates.network import num_gates
-from tfgates.report.timing import interleaved, ratio, table
-from tfgates.runs.results import sweep_validation, validation_images
+from tfgates.runs.data import validation_images
+from tfgates.runs.evaluate import validation_thresholds
 
 # Batch sizes, and calls of a round: what each call costs by itself is least in the last one.
 BATCHES = {1: 8, 8: 8, 128: 1}
@@ -64,7 +65,7 @@ def compare(before, after, dataset, preprocessing, tau):
 def _evaluated(network, dataset, preprocessing, tau):
     size = dataset.size("validation")
     with progress(f"{num_gates(network)} gates on {size} validation images", "batches") as show:
-        return sweep_validation(network, dataset, preprocessing, [tau], show)[0]
+        return validation_thresholds(network, dataset, preprocessing, [tau], show)[0]
 
 
 def _times(served, images):

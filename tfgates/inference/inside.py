@@ -1,13 +1,11 @@
-"""Looks inside a network while it classifies: which gates open for which classes and images."""
+"""Looks inside a network: which gates open for which classes and images (4.2.2, figure 8)."""
 
 import dataclasses
 
 import numpy as np
 
-from tfgates.inference.by_class import class_means, extremes, specialization
 from tfgates.inference.evaluate import PASSES, STOCHASTIC, passes
 from tfgates.policies import Sample, Threshold
-from tfgates.runs.results import evaluation_images
 
 PHOTOS = 6
 
@@ -55,23 +53,22 @@ class Inside:
     fewest: list[Photo]
 
 
-def look_inside(network, dataset, preprocessing, show=None):
+def look_inside(network, batches, num_classes, progress=None):
     """Runs the test images through a network: once by threshold, some times by sampling.
 
     Args:
         network: network with learned gates.
-        dataset: `ImageDataset` or `FolderDataset`, readable.
-        preprocessing: `Preprocessing`.
-        show: what `tfgates.base.progress.progress` yields, for batches; or None.
+        batches, progress: as of `tfgates.inference.evaluate.evaluate`; the images, raw pixels, are
+            read a second time for the photographs.
+        num_classes: K.
 
     Returns:
         `Inside`.
     """
-    batches = evaluation_images(dataset, "test", preprocessing)
     policies = {"threshold 0.5": [Threshold()], STOCHASTIC: [Sample()] * PASSES}
-    seen = map(_of_batch, passes(network, batches, policies, show))
+    seen = map(_of_batch, passes(network, batches, policies, progress))
     fixed, sampled, predictions, macs, labels = map(np.concatenate, zip(*seen, strict=True))
-    decisions, classes = {"threshold 0.5": fixed, STOCHASTIC: sampled}, len(dataset.labels)
+    decisions = {"threshold 0.5": fixed, STOCHASTIC: sampled}
     wrong = 100.0 * (predictions != labels)
     chosen = extremes(fixed, macs, PHOTOS)
     pixels = _pixels(batches, {index for side in chosen for index in side})
@@ -89,15 +86,17 @@ def look_inside(network, dataset, preprocessing, show=None):
         for side in chosen
     )
     rates = {name: values.mean(axis=0) for name, values in decisions.items()}
-    class_rates = {name: class_means(values, labels, classes) for name, values in decisions.items()}
+    class_rates = {
+        name: class_means(values, labels, num_classes) for name, values in decisions.items()
+    }
     own = next(iter(rates))
     return Inside(
         rates=rates,
         class_rates=class_rates,
         special=specialization(class_rates[own], rates[own]),
-        images=np.bincount(labels, minlength=classes),
-        errors=class_means(wrong, labels, classes),
-        macs=class_means(macs, labels, classes),
+        images=np.bincount(labels, minlength=num_classes),
+        errors=class_means(wrong, labels, num_classes),
+        macs=class_means(macs, labels, num_classes),
         most=most,
         fewest=fewest,
     )
@@ -116,3 +115,70 @@ def _pixels(batches, indices):
         return {}
     images = batches.unbatch().take(max(indices) + 1).enumerate()
     return {int(index): image.numpy() for index, (image, _, _) in images if int(index) in indices}
+
+
+def class_means(values, labels, num_classes):
+    """Averages over the images of each class.
+
+    Args:
+        values: of each image, [N] or [N, G].
+        labels: class of each image, [N], in [0, K).
+        num_classes: K.
+
+    Returns:
+        float64 [K] or [K, G]; NaN for a class without images.
+    """
+    values = np.asarray(values, "float64")
+    sums = np.zeros((num_classes, *values.shape[1:]))
+    np.add.at(sums, labels, values)
+    counts = np.bincount(labels, minlength=num_classes).astype("float64")
+    with np.errstate(invalid="ignore"):
+        return sums / counts.reshape(-1, *[1] * (values.ndim - 1))
+
+
+def specialization(rates, overall):
+    """Measures how far the rates of each class lie from those of all images.
+
+    Args:
+        rates: [K, G], in [0, 1].
+        overall: [G].
+
+    Returns:
+        Mean absolute difference over the gates, [K]; NaN for a class without images.
+    """
+    return np.abs(rates - np.asarray(overall)).mean(axis=1)
+
+
+def extremes(decisions, macs, count):
+    """Finds the images on which most and fewest gates opened.
+
+    Of images with as many gates the multiply-adds decide, and of those that are still alike some
+    are taken that lie evenly over the split.
+
+    Args:
+        decisions: [N, G].
+        macs: multiply-adds of each image, [N].
+        count: of images on each side; fewer where there are fewer.
+
+    Returns:
+        Indices of the images with most and with fewest, from the most extreme one inwards; none
+        where all images cost the same.
+    """
+    opened = np.asarray(decisions).sum(axis=1)
+    if np.ptp(opened) == np.ptp(macs) == 0:
+        return [], []
+    count = min(count, len(opened) // 2)
+    return _first(-opened, -np.asarray(macs), count), _first(opened, macs, count)
+
+
+def _first(opened, macs, count):
+    _, groups = np.unique(np.stack([opened, macs], axis=1), axis=0, return_inverse=True)
+    groups = groups.ravel()
+    found: list[int] = []
+    for group in range(groups.max() + 1):
+        alike = np.flatnonzero(groups == group)
+        places = np.linspace(0, len(alike) - 1, min(count - len(found), len(alike)))
+        found += alike[places.round().astype(int)].tolist()
+        if len(found) == count:
+            break
+    return found

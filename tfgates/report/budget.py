@@ -1,4 +1,4 @@
-"""What accuracy costs: runs over the threshold, as text, CSV and PNG."""
+"""What can be had within a budget: runs at thresholds, as text, CSV and PNG."""
 
 import csv
 
@@ -6,7 +6,7 @@ import tabulate
 
 from tfgates.base.files import replacing
 from tfgates.report.style import COLORS, INK, MARKERS, new_figure, save_png, styled
-from tfgates.report.sweep import COLUMNS
+from tfgates.report.tables import COLUMNS
 
 
 def as_text(candidates, chosen):

@@ -14,7 +14,7 @@ from tfgates.graph.pruning import prune
 from tfgates.network import gates, logits_and_decisions
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Threshold
-from tfgates.runs import from_run
+from tfgates.runs import another_run
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.init_from import initialize
 
@@ -38,7 +38,7 @@ def settings(folder, *flags):
 def test_it_is_the_same_network_with_the_noise_of_the_seed(tmp_path):
     source = prune(randomize(network()), {0: False, 1: False})
     source(IMAGES, training=True)
-    loaded = from_run.load(settings(run(tmp_path / "a", source), "--seed=3"), False)
+    loaded = another_run.load(settings(run(tmp_path / "a", source), "--seed=3"), False)
     (left,) = gates(loaded)
     assert left.name == "block_02"
     own, theirs = (answers(one, policy=Threshold()) for one in (loaded, source))
@@ -55,7 +55,7 @@ def test_fresh_weights_keep_the_blocks_and_follow_the_seed(tmp_path):
 
     def fresh(seed):
         keras.utils.set_random_seed(seed)
-        return from_run.load(settings(folder, "--fresh_weights", f"--seed={seed}"), False)
+        return another_run.load(settings(folder, "--fresh_weights", f"--seed={seed}"), False)
 
     first, again, other = fresh(3), fresh(3), fresh(4)
     assert [one.name for one in gates(first)] == [one.name for one in gates(source)]
@@ -78,7 +78,7 @@ def test_precision_is_that_of_a_network_built_anew(tmp_path, saved, precision):
     keras.config.set_dtype_policy(saved)
     folder = run(tmp_path / "a", randomize(network()))
     keras.config.set_dtype_policy(precision)
-    loaded, built = from_run.load(settings(folder), False), network()
+    loaded, built = another_run.load(settings(folder), False), network()
 
     def policies(model):
         return [(type(layer), layer.dtype_policy.name) for layer in model._flatten_layers()]
@@ -91,7 +91,7 @@ def test_precision_is_that_of_a_network_built_anew(tmp_path, saved, precision):
 def test_on_replicas_batch_norm_is_synchronized(tmp_path, mirrored):
     folder = run(tmp_path / "a", network())
     with mirrored.scope():
-        loaded = from_run.load(settings(folder), True)
+        loaded = another_run.load(settings(folder), True)
     norms = [
         layer
         for layer in loaded._flatten_layers()
@@ -107,7 +107,7 @@ def test_on_replicas_batch_norm_is_synchronized(tmp_path, mirrored):
 
 @pytest.mark.parametrize(
     "flags",
-    [["--init_from=runs/a"], ["--block_targets=1,t,t"], ["--statistics=imagenet"]],
+    [["--init_from=runs/a"], ["--branch_targets=1,t,t"], ["--statistics=imagenet"]],
 )
 def test_what_the_network_brings_is_refused_by_name(flags):
     with pytest.raises(UserError, match=f"brings its own.*Received: {flags[0]}"):
@@ -118,7 +118,7 @@ def test_what_does_not_fit_is_refused_by_name(copied_run, tmp_path):
     name, output = f"--network=run:{copied_run.path}", f"--output_dir={tmp_path / 'b'}"
 
     def check(*flags, num_classes=10):
-        from_run.check(train_settings(name, output, *flags), num_classes)
+        another_run.check(train_settings(name, output, *flags), num_classes)
 
     check()
     for flags, message in [

@@ -1,33 +1,20 @@
-"""The rate of each gate over training, as in the paper's figures 10 to 13."""
+"""Pictures of the rate of each gate: over the training (figures 10-13), and after it (5 and 7)."""
 
 import math
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from tfgates.report.runs import is_collapsed
-from tfgates.report.style import BLUE, GREEN, GREY, INK, ORANGE, Picture, new_figure, styled
+from tfgates.report.collapsed import BETWEEN, CLOSED, OPEN, in_words, kinds
+from tfgates.report.style import BLUE, GREEN, GREY, INK, LIGHT, ORANGE, Picture, new_figure, styled
 
-OPEN, BETWEEN, CLOSED = "nearly always open", "in between", "nearly always closed"
 KIND_COLORS = {OPEN: BLUE, BETWEEN: GREEN, CLOSED: ORANGE}
-
-
-def kinds(rates):
-    """Tells the gates that have collapsed from the others: OPEN, BETWEEN or CLOSED of each."""
-    return [(OPEN if rate > 0.5 else CLOSED) if is_collapsed(rate) else BETWEEN for rate in rates]
-
-
-def in_words(rates):
-    """Says how many gates have collapsed, and which."""
-    found = kinds(rates)
-    parts = []
-    for kind in (OPEN, CLOSED, BETWEEN):
-        gates = [f"{gate:02d}" for gate, one in enumerate(found) if one == kind]
-        if gates:
-            parts.append(f"{len(gates)} of {len(found)} {kind} ({listed(gates)})")
-    return ", ".join(parts)
+HATCHES = {OPEN: None, BETWEEN: "////", CLOSED: None}
 
 
 def target_of_rates(flags, target_rate):
@@ -47,14 +34,6 @@ def target_of_rates(flags, target_rate):
 def target_in_words(target_rate):
     """Ends a sentence with the target, where there is one."""
     return "" if target_rate is None else f"; the target is {target_rate:g}"
-
-
-def listed(names, most=12):
-    """Joins names for a sentence; of very many it leaves some out."""
-    names = list(names)
-    if len(names) > most:
-        names = [*names[:most], f"and {len(names) - most} more"]
-    return ", ".join(names)
 
 
 @styled
@@ -136,3 +115,67 @@ def rates_over_epochs(rates):
     figure.colorbar(image, label="rate (share of images)")
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+@styled
+def final_rates(bars, dots, target_rate):
+    """Draws a bar and a dot for each gate.
+
+    Args:
+        bars: name of a policy and the rate of each gate under it, [G].
+        dots: the same with sampled decisions, which show what has collapsed: at a threshold every
+            independent gate is open or closed.
+        target_rate: a dashed line, or None.
+
+    Returns:
+        `Picture`.
+    """
+    (policy, rates), (other, of_other) = bars, dots
+    gates, found = np.arange(len(rates)), kinds(of_other)
+    figure = new_figure(min(max(1.5 + 0.42 * len(rates), 7), 10), 3.4)
+    axes = figure.subplots()
+    axes.axhspan(0.95, 1, color=LIGHT, alpha=0.6, linewidth=0)
+    axes.axhspan(0, 0.05, color=LIGHT, alpha=0.6, linewidth=0)
+    if target_rate is not None:
+        axes.axhline(target_rate, color=INK, linestyle=(0, (4, 3)), linewidth=0.8)
+    for kind, color in KIND_COLORS.items():
+        own = np.array([one == kind for one in found])
+        style = {"color": color, "hatch": HATCHES[kind], "edgecolor": "white", "linewidth": 0}
+        axes.bar(gates[own], np.array(rates)[own], width=0.72, **style)
+        if kind == CLOSED:
+            axes.plot(gates[own], np.zeros(own.sum()), "x", color=color, ms=6, clip_on=False)
+    axes.plot(gates, of_other, "o", mfc="white", mec=INK, mew=1, ms=4.5, clip_on=False)
+    labels = [f"{gate:02d}" for gate in gates]
+    axes.set_xticks(gates, labels, rotation=90 if len(rates) > 28 else 0)
+    axes.set(xlim=(-0.7, len(rates) - 0.3), ylim=(0, 1), xlabel="gate, from the first branch")
+    axes.set(ylabel="rate")
+    axes.tick_params(axis="x", length=0, pad=7)
+    axes.grid(visible=True, axis="y")
+    figure.legend(handles=_legend(policy, other, found), loc="outside upper left", ncols=4)
+    return Picture(
+        name="final_rates",
+        figure=figure,
+        alternative=(
+            f"Rate of each gate, {other}: {in_words(of_other)}. Mean rate: {other} "
+            f"{np.mean(of_other):.3f}, {policy} {np.mean(rates):.3f}"
+            f"{target_in_words(target_rate)}."
+        ),
+        caption=(
+            f"Bars: {policy}. Circles: {other}. Grey bands: rates above 0.95 or below 0.05, where "
+            "a sampled gate counts as collapsed."
+            + (" Dashed: the target." if target_rate is not None else "")
+        ),
+    )
+
+
+def _legend(policy, other, found):
+    handles: list[Any] = [
+        Patch(color=KIND_COLORS[kind], hatch=HATCHES[kind], ec="white", lw=0, label=kind)
+        for kind in (OPEN, BETWEEN)
+        if kind in found
+    ]
+    if CLOSED in found:
+        color = KIND_COLORS[CLOSED]
+        handles.append(Line2D([], [], marker="x", ls="", color=color, label=CLOSED))
+    circle = Line2D([], [], marker="o", ls="", mfc="white", mec=INK, label=other)
+    return [*handles, circle]

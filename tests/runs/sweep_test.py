@@ -16,8 +16,8 @@ from processes import forked
 
 from tfgates.base.errors import UserError
 from tfgates.inference.passes import Result
-from tfgates.report.runs import as_text, figures, summary, write_csv
-from tfgates.runs import many
+from tfgates.report.sweep import as_text, figures, summary, write_csv
+from tfgates.runs import sweep
 from tfgates.runs.grid import read_grid, read_point
 from tfgates.runs.records import Metrics
 
@@ -86,7 +86,7 @@ def stub(tmp_path, monkeypatch):
     """A train.py that ends in half a second, and fails for seed 2."""
     path = tmp_path / "train.py"
     path.write_text(textwrap.dedent(STUB))
-    monkeypatch.setattr(many, "TRAIN", path)
+    monkeypatch.setattr(sweep, "TRAIN", path)
     return tmp_path
 
 
@@ -95,7 +95,7 @@ def ended(stub, grid, jobs):
     codes = {}
     all_settings = [one.settings for one in points(grid, flags=[f"--output_dir={stub}"])]
     (stub / "order.txt").write_text("")
-    many.train_all(all_settings, jobs, lambda settings, code: codes.update({settings.seed: code}))
+    sweep.train_all(all_settings, jobs, lambda settings, code: codes.update({settings.seed: code}))
     return codes, (stub / "order.txt").read_text().splitlines()
 
 
@@ -109,8 +109,8 @@ def test_runs_are_trained_once_and_a_broken_one_keeps_none_from_it(stub):
     assert codes == {1: 0, 2: 0, 3: 0}
     assert order == ["start 2", "end 2"]
     # Two starts of half a second.
-    assert 1.0 <= many.seconds(stub / "seed=2")[1] < 20
-    assert 0.0 < many.seconds(stub / "seed=2")[0] < many.seconds(stub / "seed=2")[1]
+    assert 1.0 <= sweep.seconds(stub / "seed=2")[1] < 20
+    assert 0.0 < sweep.seconds(stub / "seed=2")[0] < sweep.seconds(stub / "seed=2")[1]
 
 
 def test_a_run_that_was_trained_otherwise_has_no_seconds(stub):
@@ -118,7 +118,7 @@ def test_a_run_that_was_trained_otherwise_has_no_seconds(stub):
     (stub / "seed=1/seconds.csv").unlink()
     codes, order = ended(stub, "seed=1", 1)
     assert (codes, order) == ({1: 0}, [])
-    assert many.seconds(stub / "seed=1") == (None, None)
+    assert sweep.seconds(stub / "seed=1") == (None, None)
 
 
 def test_jobs_run_side_by_side(stub):
@@ -149,23 +149,23 @@ def test_other_flags_are_handed_to_train_py(stub, before, after, finished):
 def test_runs_end_with_the_sweep(stub):
     script = f"""
         import pathlib
-        from tfgates.runs import many
+        from tfgates.runs import sweep
         from tfgates.runs.grid import read_grid
         from absl import flags
         import tfgates.settings.flags
         tfgates.settings.flags.define_flags()
         flags.FLAGS(["", "--output_dir={stub}"])
-        many.TRAIN = pathlib.Path({str(stub / "slow.py")!r})
-        many.train_all([p.settings for p in read_grid(["seed=1,2"])], 2, print)
+        sweep.TRAIN = pathlib.Path({str(stub / "slow.py")!r})
+        sweep.train_all([p.settings for p in read_grid(["seed=1,2"])], 2, print)
     """
     slow = "import pathlib, time; pathlib.Path({!r}).open('a').write('x'); time.sleep(200)"
     (stub / "slow.py").write_text(slow.format(str(stub / "started")))
-    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)]) as sweep:
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)]) as process:
         wait_for(lambda: (stub / "started").exists() and len((stub / "started").read_text()) == 2)
-        sweep.terminate()
-        assert sweep.wait(30) == 143
+        process.terminate()
+        assert process.wait(30) == 143
     # What they took until then counts.
-    assert all(many.seconds(stub / f"seed={seed}")[1] > 0 for seed in (1, 2))
+    assert all(sweep.seconds(stub / f"seed={seed}")[1] > 0 for seed in (1, 2))
     commands = [path.read_bytes() for path in pathlib.Path("/proc").glob("[0-9]*/cmdline")]
     assert not [command for command in commands if str(stub / "slow.py").encode() in command]
 

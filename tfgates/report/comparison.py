@@ -2,11 +2,10 @@
 
 import shlex
 
-from tfgates.report import sweep
 from tfgates.report.page import Missing, Table
-from tfgates.report.results_table import results_table
 from tfgates.report.style import looks_of
-from tfgates.report.tradeoff import tradeoff
+from tfgates.report.tables import HEADERS, cells
+from tfgates.report.tradeoff import thresholds, tradeoff
 
 # Flags that runs are compared by: here, in TensorBoard and in the model card.
 COMPARED = (
@@ -21,7 +20,7 @@ COMPARED = (
     "gated",
     "target_loss",
     "target_rate",
-    "block_targets",
+    "branch_targets",
     "target_weight",
     "target_penalty",
     "target_unit",
@@ -53,6 +52,34 @@ def results(records):
     ]
 
 
+def results_table(records):
+    """Lays out the results of runs, numbers with mean and standard deviation.
+
+    The multiply-adds of several runs are shares of the same number, those of the largest network.
+
+    Args:
+        records: list of `tfgates.runs.records.Record` that have been evaluated.
+
+    Returns:
+        `Table`.
+    """
+    several = len(records) > 1
+    largest = max(record.metrics.ungated_macs for record in records)
+    groups = {
+        record.name if several else "": [
+            [result.policy, *cells(result)[:-1], f"{100 * result.macs / largest:.1f} %"]
+            for result in record.metrics.policies
+        ]
+        for record in records
+    }
+    count = records[0].metrics.test_images
+    return Table(
+        f"Every policy on the {count:,} test images; stochastic: mean ± standard deviation",
+        ["policy", *HEADERS[:-1], f"of {largest / 1e6:,.2f} M" if several else HEADERS[-1]],
+        groups,
+    )
+
+
 def differences(records):
     """Lists for each run the flags of its training that are not the same in all."""
     unlike = [
@@ -81,18 +108,18 @@ def costs(records):
     """Error against multiply-adds: policies on the test images, thresholds on the validation's."""
     looks = looks_of(one.name for one in records)
     runs = {one.name: one.metrics.policies for one in records if one.metrics is not None}
-    sweeps = {one.name: one.sweep for one in records if one.sweep is not None}
+    found = {one.name: one.thresholds for one in records if one.thresholds is not None}
     learned = [
         one
         for one in records
-        if one.sweep is None and one.flags.get("gate") not in ("none", "stochastic_depth")
+        if one.thresholds is None and one.flags.get("gate") not in ("none", "stochastic_depth")
     ]
     return [
         *([tradeoff(runs, looks)] if runs else [not_evaluated(records[0])]),
-        *([sweep.draw(sweeps, looks)] if sweeps else []),
+        *([thresholds(found, looks)] if found else []),
         *(
             Missing(
-                f"{one.name} has no sweep of the threshold: tau.csv is missing or of another "
+                f"{one.name} has no thresholds: thresholds.csv is missing or of another "
                 "model. This makes it, where there are learned gates:",
                 evaluate(one.name),
             )
