@@ -101,6 +101,20 @@ class Expected:
         return ops.sigmoid(_at_least_float32(logits))
 
 
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """Takes decisions that were made elsewhere, as those of other images.
+
+    Args:
+        draws: dict of the name of a `Gated` layer -> decisions [B, groups], 0 or 1.
+    """
+
+    draws: Any = dataclasses.field(compare=False)
+
+    def __call__(self, logits, noise):
+        return ops.cast(noise(logits), _at_least_float32(logits).dtype)
+
+
 def log_odds(tau):
     """Returns log(tau / (1 - tau)): p > tau is tested as logit > log_odds(tau), without a sigmoid.
 
