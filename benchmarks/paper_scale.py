@@ -6,9 +6,10 @@
 Figure 3 and table S5.1 of the paper: {dependent, independent} x {per batch, per gate} at a target
 of 0.5, beside them the plain network and an annealed target; SGD at 0.1, divided by ten after 3/7
 and 5/7 of the epochs (of 350 in the paper), in float32. Gates, policies, targets and `Gated` are
-those of tfgates; the loop is a short one of its own, jitted, with all images on the device. It needs
-no TensorFlow and no network: one file of images, the bytes of their JPEG or PNG files, which the
-first command writes, and Keras beside JAX. JPEG copies are lossy: errors compare with each other.
+those of tfgates; the loop is a short one of its own, jitted, with all images on the device. It
+needs no TensorFlow and no network: one file of images, the bytes of their JPEG or PNG files, which
+the first command writes, and Keras beside JAX. JPEG copies are lossy: errors compare with each
+other.
 
 It ends after --minutes, keeps where it is in --output_dir, and goes on from there; each finished
 run has its row in --output_dir/paper_scale.csv.
