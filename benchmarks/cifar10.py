@@ -27,7 +27,7 @@ import tfgates.settings.flags
 from benchmarks import checks, cifar_runs, cifar_verdicts
 from benchmarks.cifar_networks import FILES
 from tfgates.base import command
-from tfgates.report.timing import hardware, table
+from tfgates.base.timing import hardware, table
 
 tfgates.settings.flags.define_flags()
 flags.adopt_module_key_flags(tfgates.settings.flags)
