@@ -11,9 +11,10 @@ other, not with published ones. On the original images, --dataset=cifar10, the c
 
 Each network is first tuned to the images in --tune_epochs, with one seed. Every arm goes on from
 there for --epochs, by one recipe: the plain networks, of which ResNet-14 begins with the first
-blocks of ResNet-20; ResNet-32 with gates, at targets that are shares of its multiply-adds; and both
-with a teacher, the tuned network of --teacher_depth. Lambda of each kind of gate is chosen on the
-validation images, at one target and without a teacher.
+blocks of ResNet-20; ResNet-32 with gates, at targets that are shares of its multiply-adds; both
+with a teacher, the tuned network of --teacher_depth; and the short path of a nested ResNet-32,
+which has no gates. Lambda of each kind of gate is chosen on the validation images, at one target
+and without a teacher.
 
 A run is a run folder of train.py; the command goes on where it was broken off. Rows are in
 benchmarks/results/cifar10.csv. Verdicts are those of benchmarks/cifar_verdicts.py.
@@ -63,10 +64,10 @@ def main():
     weights = {kind: cifar_verdicts.chosen(swept, rows, kind) for kind in KINDS}
     print(f"Lambda, chosen on the validation images: {weights}", flush=True)
     rows += gated(runs, weights, first)
-    rows += taught(runs, weights, first)
+    rows += taught(runs, weights, first) + runs.train([runs.nested(first)])
     for seed in others:
         rows += plain(runs, seed) + gated(runs, weights, seed)
-        rows += taught(runs, weights, seed)
+        rows += taught(runs, weights, seed) + runs.train([runs.nested(seed)])
     print(f"\n{table(cifar_verdicts.lines(rows), cifar_verdicts.COLUMNS)}\n")
     print(table(cifar_verdicts.verdicts(rows), cifar_verdicts.HEADERS))
     hours = sum(row["cpu_seconds"] or 0 for row in (*rows, *swept)) / 3600

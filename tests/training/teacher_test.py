@@ -93,7 +93,7 @@ def test_a_teacher_that_does_not_fit_is_refused(arguments, message):
     ("flags", "message"),
     [
         (["--teacher_weight=0.4"], "--teacher_weight belongs to --teacher"),
-        (["--teacher=self", "--gate=none"], "--gate=none has no gate"),
+        (["--teacher=self", "--gate=none"], "every gate open. Received: --gate=none"),
     ],
 )
 def test_flags_of_the_teacher_are_refused_by_name(flags, message):

@@ -11,6 +11,7 @@ from tfgates.gates import FixedGate, linear_decay
 from tfgates.graph.branches import branches
 from tfgates.graph.count import count
 from tfgates.graph.gating import gate
+from tfgates.graph.nesting import nest
 from tfgates.losses import SmoothedCrossentropy
 from tfgates.network import num_gates
 from tfgates.networks import NETWORKS
@@ -133,6 +134,8 @@ def gated(model, settings, synchronized):
     """Gates a plain network as the flags say."""
     if settings.gate == "none":
         return model
+    if settings.gate == "nested":
+        return nest(model)
     names = [branch.name for branch in branches(model)]
     if settings.gate == "stochastic_depth":
         decay = linear_decay(len(names), settings.last_probability)

@@ -2,6 +2,7 @@
 
 from tfgates.base.errors import UserError
 from tfgates.base.progress import progress
+from tfgates.graph.nesting import path
 from tfgates.inference.calibration import find_shift
 from tfgates.network import gates, num_gates
 from tfgates.report.rates import rates_over_training, target_of_rates
@@ -11,6 +12,7 @@ from tfgates.runs.evaluate import evaluate_run
 from tfgates.runs.model_card import write_card
 from tfgates.runs.rates import read_rates
 from tfgates.training import checkpoint
+from tfgates.training.classifier import GatedClassifier
 from tfgates.training.recalibrate import recalibrate
 
 
@@ -30,13 +32,16 @@ def finish(settings, dataset, preprocessing, run):
     if settings.keep == "best":
         # A run that was killed right after its last epoch has not come to it.
         checkpoint.keep_best(run.checkpoints, run.log)
-        best, path = best_weights(run)
+        best, weights = best_weights(run)
         print(f"Keeping epoch {best}, the best on the validation images.", flush=True)
-        checkpoint.load(path, classifier)
+        checkpoint.load(weights, classifier)
     if settings.recalibration_batches:
         _recalibrate(classifier.network, settings, dataset, preprocessing)
     if settings.calibrate:
         _calibrate(classifier, dataset, preprocessing)
+    if classifier.nested:
+        # From here on it is a plain network.
+        classifier = GatedClassifier(path(classifier.network, settings.path))
     run.save_classifier(classifier, run.model)
     run.trained.unlink()
     network = classifier.network

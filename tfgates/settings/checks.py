@@ -71,10 +71,10 @@ def _check_teacher(settings):
                 f"--{name} belongs to --teacher. Received: --{name}={as_text(value)} without. "
                 "Leave it out, or pass --teacher."
             )
-    if settings.teacher == SELF and settings.gate == "none":
+    if settings.teacher == SELF and settings.gate in ("none", "nested"):
         raise UserError(
-            "--teacher=self are the answers with every gate open, and --gate=none has no gate. "
-            "Pass --teacher=run:PATH, or leave it out."
+            "--teacher=self are the answers with every gate open. Received: "
+            f"--gate={settings.gate}. Pass --teacher=run:PATH, or leave it out."
         )
 
 

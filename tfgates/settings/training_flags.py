@@ -1,5 +1,6 @@
 """The flags of what comes after the last epoch, and of the machine."""
 
+from tfgates.graph.nesting import PATHS
 from tfgates.settings.flag import MANY, Flag
 from tfgates.settings.network_flags import LEARNED
 
@@ -30,6 +31,16 @@ END = (
         "After training, shift the log-odds of all gates by one number, with which the threshold "
         "0.5 runs the share --target_rate on the validation images.",
         belongs=LEARNED,
+        resumes=True,
+    ),
+    Flag(
+        "path",
+        "enum",
+        "short",
+        "Which path of a nested network becomes the model, after training: the same command with "
+        "the other one makes that.",
+        choices=PATHS,
+        belongs={"gate": ("nested",)},
         resumes=True,
     ),
     Flag(

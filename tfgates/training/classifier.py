@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tfgates.graph.nesting import is_nested
 from tfgates.losses import reached
 from tfgates.network import (
     columns,
@@ -18,7 +19,7 @@ from tfgates.schedules import Schedule
 from tfgates.targets import Target
 from tfgates.training.rates import GateRates, global_rates
 from tfgates.training.targets import Targets
-from tfgates.training.teacher import Teacher
+from tfgates.training.teacher import Teacher, taught_by_full_path
 from tfgates.training.updates import Updates
 from tfgates.training.workers import FitOverWorkers
 
@@ -33,7 +34,7 @@ class GatedClassifier(FitOverWorkers):
 
     Args:
         network: functional model, images -> logits, or a `Network` or what is built around one; a
-            model without gates is trained as it is.
+            model without gates is trained as it is, one of `tfgates.graph.nesting` on both paths.
         targets: list of `Target`; None makes one over all gates, of the five arguments that follow
             and `schedule`.
         target_loss: "per_batch" or "per_gate", the `scope` of the one target.
@@ -104,6 +105,7 @@ class GatedClassifier(FitOverWorkers):
         self.network = take_policy(network)
         # The steps call the network, never this model, so that Keras would not notice.
         self.built = True
+        self.nested = is_nested(network)
         self.targets = [one] if targets is None else list(targets)
         self.target = Targets(self.targets, network)
         # Keras saves them with the model.
@@ -111,11 +113,7 @@ class GatedClassifier(FitOverWorkers):
         self.updates = Updates(
             network, weight_decay, decayed, decay_gates, gate_learning_rate_factor
         )
-        self.teacher = (
-            None
-            if teacher is None
-            else Teacher(teacher, network, teacher_weight, teacher_temperature)
-        )
+        self.teacher = teacher and Teacher(teacher, network, teacher_weight, teacher_temperature)
         self.train_policy = train_policy
         self.noise = LogisticNoise(seed, name="noise")
         self._columns, self._parents = columns(network), parents(network)
@@ -151,6 +149,8 @@ class GatedClassifier(FitOverWorkers):
             loss = self.compute_loss(images, labels, logits, weights)
             if self.teacher:
                 loss = self.teacher.loss(loss, answers, logits, weights, replicas)
+            if self.nested:
+                loss = taught_by_full_path(loss, outputs, weights, replicas)
             rates = self._rates(decisions, weights)
             target_loss = self.target.loss(rates)
             # Keras sums gradients over replicas and has scaled its own loss for that.

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from tfgates.graph.nesting import SHORT
 from tfgates.losses import logits_distillation
 from tfgates.network import logits_and_decisions, num_classes, num_gates, require_functional
 from tfgates.policies import AlwaysOpen
@@ -54,18 +55,33 @@ class Teacher:
         return logits_and_decisions(outputs)[0]
 
     def loss(self, crossentropy, answers, logits, weights, replicas):
-        """Returns the loss of labels and teacher.
+        """Returns the loss of labels and teacher, see `taught`."""
+        return taught(
+            crossentropy, answers, logits, weights, replicas, self.weight, self.temperature
+        )
 
-        Args:
-            crossentropy: loss of the labels on this replica, divided by the replicas.
-            answers: logits of the teacher, [B, K].
-            logits: of the student, [B, K].
-            weights: of the images, [B]; None weighs all alike.
-            replicas: their number.
-        """
-        dtype = crossentropy.dtype
-        answers, logits = ops.cast(answers, dtype), ops.cast(logits, dtype)
-        of_images = logits_distillation(answers, logits, self.temperature)
-        if weights is not None:
-            of_images = of_images * ops.cast(weights, dtype)
-        return (1 - self.weight) * crossentropy + self.weight * ops.mean(of_images) / replicas
+
+def taught(crossentropy, answers, logits, weights, replicas, weight, temperature):
+    """(1 - w) CE + w T^2 KL(teacher_T || student_T), of the images on this replica.
+
+    Args:
+        crossentropy: loss of the labels on this replica, divided by the replicas.
+        answers: logits of the teacher, [B, K].
+        logits: of the student, [B, K].
+        weights: of the images, [B]; None weighs all alike.
+        replicas: their number.
+        weight: of the teacher (w).
+        temperature: of both (T).
+    """
+    dtype = crossentropy.dtype
+    answers, logits = ops.cast(answers, dtype), ops.cast(logits, dtype)
+    of_images = logits_distillation(answers, logits, temperature)
+    if weights is not None:
+        of_images = of_images * ops.cast(weights, dtype)
+    return (1 - weight) * crossentropy + weight * ops.mean(of_images) / replicas
+
+
+def taught_by_full_path(loss, outputs, weights, replicas):
+    """The loss of a nested network: its short path learns what the full one answers, at T = 1."""
+    answers = ops.stop_gradient(outputs["logits"])
+    return taught(loss, answers, outputs[SHORT], weights, replicas, 0.5, 1.0)
