@@ -5,7 +5,7 @@ import importlib
 import keras
 
 from tfgates.gated import Gated
-from tfgates.gates import DependentGate, FixedGate, IndependentGate
+from tfgates.gates import DependentGate, IndependentGate
 from tfgates.graph.branches import branches
 from tfgates.graph.count import count
 from tfgates.graph.gating import gate
@@ -15,6 +15,7 @@ from tfgates.network import Network
 from tfgates.networks import NETWORKS
 from tfgates.policies import AlwaysOpen, Expected, Sample, Threshold
 from tfgates.schedules import Schedule
+from tfgates.stochastic_depth import FixedGate
 from tfgates.targets import Target
 
 __version__ = "0.2.0"

@@ -12,10 +12,11 @@ from keras import ops
 from own_models import OWN, any_size, residual_cnn, table
 
 from tfgates.gated import Gated
-from tfgates.gates import DependentGate, FixedGate, IndependentGate
+from tfgates.gates import DependentGate, IndependentGate
 from tfgates.graph.count import count, count_parameters
 from tfgates.graph.gating import gate
 from tfgates.network import Network
+from tfgates.stochastic_depth import FixedGate
 
 PRODUCTS = ("Conv2D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2")
 

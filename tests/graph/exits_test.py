@@ -10,7 +10,7 @@ from keras import layers as L
 from own_models import answers, assert_same, deciding, inputs_of, randomized, saved_and_loaded
 
 from tfgates.gated import Gated
-from tfgates.gates import DependentGate, FixedGate
+from tfgates.gates import DependentGate
 from tfgates.graph.copying import named_layers
 from tfgates.graph.count import count
 from tfgates.graph.folding import fold
@@ -19,6 +19,7 @@ from tfgates.graph.pruning import expected, prune
 from tfgates.graph.sinking import sink
 from tfgates.network import Network, columns, gates, num_gates
 from tfgates.policies import AlwaysOpen, Expected, Threshold
+from tfgates.stochastic_depth import FixedGate
 
 # The decisions of the first exit and of the second one, which counts where the first goes on.
 DECISIONS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], bool)

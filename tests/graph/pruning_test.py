@@ -20,7 +20,7 @@ from own_models import (
 )
 
 from tfgates.gated import Gated, joined
-from tfgates.gates import DependentGate, FixedGate, IndependentGate
+from tfgates.gates import DependentGate, IndependentGate
 from tfgates.graph.branches import branches
 from tfgates.graph.count import count
 from tfgates.graph.gating import gate
@@ -28,6 +28,7 @@ from tfgates.graph.pruning import expected, fully_decided, one_sided, prune, thr
 from tfgates.network import Network, columns, gates, num_gates
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import AlwaysOpen, Expected, Threshold
+from tfgates.stochastic_depth import FixedGate
 
 # Open, closed and live, for the identity block (gate 0) and a projection block (gate 1).
 DECISIONS = [

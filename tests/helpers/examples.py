@@ -17,12 +17,13 @@ import tfgates
 import tfgates.settings.flags
 from tfgates.data import datasets
 from tfgates.data.preprocess import Preprocessing
-from tfgates.gates import DependentGate, FixedGate, linear_decay
+from tfgates.gates import DependentGate
 from tfgates.graph.nodes import nodes
 from tfgates.network import gates, take_policy
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import Threshold
 from tfgates.settings.config import TrainConfig
+from tfgates.stochastic_depth import FixedGate, linear_decay
 
 ROOT = pathlib.Path(__file__).parents[2]
 PREPROCESSING = Preprocessing(32)

@@ -14,7 +14,7 @@ LAYERS = [
     {"base"},
     {"noise", "norms", "losses", "schedules", "data", "policies", "graph.nodes"},
     {"gates", "targets", "graph.macs"},
-    {"gated"},
+    {"gated", "stochastic_depth"},
     {"network"},
     {"graph"},
     {"networks"},

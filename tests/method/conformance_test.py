@@ -12,11 +12,12 @@ from examples import ROOT, exits_network, small_network
 
 import tfgates
 from tfgates.gated import Decisions
-from tfgates.gates import DependentGate, FixedGate, IndependentGate
+from tfgates.gates import DependentGate, IndependentGate
 from tfgates.graph.channels import PlaceGroups
 from tfgates.graph.decided import Zeros
 from tfgates.noise import LogisticNoise
 from tfgates.policies import Expected
+from tfgates.stochastic_depth import FixedGate
 from tfgates.training.classifier import GatedClassifier
 
 FEATURES = ((8, 8, 16),)

@@ -8,9 +8,10 @@ import tensorflow as tf
 from examples import exits_network, node_of, randomize, set_odds, small_network
 
 import tfgates
-from tfgates.gates import DependentGate, FixedGate, IndependentGate
+from tfgates.gates import DependentGate, IndependentGate
 from tfgates.network import gates, take_policy
 from tfgates.policies import AlwaysOpen, Expected, Sample, Threshold
+from tfgates.stochastic_depth import FixedGate
 
 POLICIES = [Sample(), Threshold(), AlwaysOpen(), Expected()]
 

@@ -8,11 +8,11 @@ import tensorflow as tf
 from examples import randomize, small_network
 
 import tfgates
-from tfgates.gates import FixedGate, linear_decay
 from tfgates.inference.evaluate import evaluate
 from tfgates.network import gates, has_learned_gates, logits_and_decisions, usual_policy
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.policies import AlwaysOpen, Expected, Sample
+from tfgates.stochastic_depth import FixedGate, linear_decay
 
 
 def images(count, size=8):

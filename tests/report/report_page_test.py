@@ -14,7 +14,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tfgates.report.page import write
 
-PICTURES = ["tradeoff", "tau", "chain", "rates_over_training", "final_rates", "class_rates"]
+PICTURES = ["tradeoff", "thresholds", "chain", "rates_over_training", "final_rates", "class_rates"]
 FLAGS = (
     "--headless",
     "--no-sandbox",

@@ -102,7 +102,7 @@ def test_a_page_of_two_runs_compares_them():
     drawn = pictures(page)
     labels = [text.get_text() for text in drawn["tradeoff"].figure.axes[0].texts]
     assert labels == ["A runs/a", "A", "B runs/b", "B"]
-    labels = [text.get_text() for text in drawn["tau"].figure.axes[0].texts]
+    labels = [text.get_text() for text in drawn["thresholds"].figure.axes[0].texts]
     assert labels == ["runs/a", "runs/b"]
 
 
@@ -123,7 +123,7 @@ def test_a_run_has_one_colour_and_multiply_adds_one_whole():
     drawn = pictures(page)
     colors = [
         {line.get_color() for line in drawn[name].figure.axes[0].lines if len(line.get_xdata())}
-        for name in ("tradeoff", "tau")
+        for name in ("tradeoff", "thresholds")
     ]
     assert colors == [{ORANGE, GREEN}, {BLUE, ORANGE, GREEN}]
     table = next(part for part in page.sections[0].parts if getattr(part, "texts", 0) == 1)

@@ -124,11 +124,11 @@ def test_metrics_that_are_no_json_are_refused(run, text):
 @pytest.mark.parametrize(
     ("before", "after"), [("0.2,", "nan,"), ("0.2,", "inf,"), ("0.2,", "x,"), ("tau,", "t,")]
 )
-def test_a_damaged_sweep_is_refused(run, before, after):
+def test_damaged_thresholds_are_refused(run, before, after):
     text = run.thresholds_table.read_text()
     assert before in text
     run.thresholds_table.write_text(text.replace(before, after, 1))
-    with pytest.raises(UserError, match=r"tau\.csv is damaged"):
+    with pytest.raises(UserError, match=r"thresholds\.csv is damaged"):
         Record.read(run)
 
 

@@ -7,7 +7,6 @@ from tfgates.base.code import import_file
 from tfgates.base.errors import UserError
 from tfgates.base.progress import progress
 from tfgates.data.preprocess import STATISTICS, STATISTICS_SAMPLE, measure
-from tfgates.gates import FixedGate, linear_decay
 from tfgates.graph.branches import branches
 from tfgates.graph.count import count
 from tfgates.graph.gating import gate
@@ -20,6 +19,7 @@ from tfgates.networks.own import load_model, own_model
 from tfgates.runs import another_run, init_from, teacher
 from tfgates.settings import targets
 from tfgates.settings.network import KERAS, MODEL, RUN, split
+from tfgates.stochastic_depth import FixedGate, linear_decay
 from tfgates.training.classifier import GatedClassifier
 from tfgates.training.schedule import CosineDecay, StepDecay
 

@@ -1,7 +1,6 @@
 """What the flags of a training run say of its target."""
 
 from tfgates.base.errors import UserError
-from tfgates.gates import linear_decay
 from tfgates.schedules import (
     Annealed,
     Constant,
@@ -10,6 +9,7 @@ from tfgates.schedules import (
     Schedule,
     annealing_stages,
 )
+from tfgates.stochastic_depth import linear_decay
 from tfgates.targets import AUTO
 
 
