@@ -11,6 +11,9 @@ from examples import ROOT
 
 SCRIPT = """
 import sys
+
+# It needs none, where there is one.
+sys.modules["tensorflow"] = None
 from absl import flags
 from benchmarks import paper_scale
 
@@ -20,7 +23,6 @@ flags.FLAGS.minutes = 1e6
 flags.FLAGS.runs = ["dependent-annealed"]
 paper_scale.main([])
 paper_scale.main([])
-print("tensorflow" in sys.modules)
 """
 
 
@@ -56,11 +58,10 @@ def test_it_trains_evaluates_and_ends_in_a_row(tmp_path):
     lines = python("-c", SCRIPT, *size).splitlines()
     assert lines[0] == "The time is over in epoch 1 of dependent-per_batch."
     # Nothing is trained twice.
-    assert [line.split(", ")[0] for line in lines[1:-1]] == [
+    assert [line.split(", ")[0] for line in lines[1:]] == [
         "dependent-annealed: epoch 1 of 2",
         "dependent-annealed: epoch 2 of 2",
     ]
-    assert lines[-1] == "False"
     with (tmp_path / "out" / "paper_scale.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert (row["run"], row["epochs"], row["seed"]) == ("dependent-annealed", "2", "1")

@@ -172,7 +172,7 @@ def test_stochastic_depth_has_rates_but_no_target_and_no_classes():
     assert set(pictures(page)) >= {"chain", "rates_over_training", "final_rates"}
     assert "class_rates" not in pictures(page)
     html = as_html(page)
-    assert html.count("The gates of stochastic depth") == 2
+    assert html.count("The gates of stochastic depth") == 3
     assert "target is" not in html
     assert "have collapsed" not in html
 
