@@ -1,6 +1,8 @@
 """Checkpoints: nothing that an epoch has finished is lost."""
 
 import csv
+import math
+import os
 import shutil
 import warnings
 import zlib
@@ -48,6 +50,7 @@ class Checkpoint(keras.callbacks.Callback):
         path = self.folder / f"epoch-{epoch + 1:04d}.weights.h5"
         unfinished = self.folder / f"unfinished-{path.name}"
         try:
+            _require_room(unfinished, [*self.model.variables, *self.model.optimizer.variables])
             self.model.save_weights(unfinished, overwrite=True)
             _seal(unfinished)
             put_in_place(unfinished, path)
@@ -62,6 +65,19 @@ class Checkpoint(keras.callbacks.Callback):
             ) from error
         for _, old in sorted(files(self.folder, "epoch").items())[:-KEPT]:
             old.unlink()
+
+
+def _require_room(path, variables):
+    """Takes the room of a file once before it is written: HDF5 may crash on a disk that is full.
+
+    Raises:
+        OSError: there is none.
+    """
+    size = sum(variable.value.dtype.size * math.prod(variable.shape) for variable in variables)
+    with path.open("wb") as file:
+        if size and hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+    path.unlink()
 
 
 def keep_best(folder, log):
