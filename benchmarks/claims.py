@@ -16,8 +16,8 @@ import sys
 from absl import flags
 
 import tfgates.settings.flags
-from benchmarks import claims_picture, verdicts
-from benchmarks.fashion_runs import RESULTS, read, settings, train, train_here
+from benchmarks import claims_picture, rows, verdicts
+from benchmarks.fashion_runs import RESULTS, settings, train
 from tfgates.base import command
 from tfgates.base.timing import hardware, table
 from tfgates.report.sweep import as_text
@@ -50,17 +50,17 @@ LABELS = ("gates", "target", "seed")
 
 
 def main():
-    rows = train_gated() + train_beside()
-    rows += train_pruned(rows)
-    print(f"\n{as_text(rows, ['gates', 'target'], 'github')}\n")
-    print(table(verdicts.all_of(rows), verdicts.HEADERS))
-    hours = sum(row["cpu_seconds"] or 0 for row in rows) / 3600
+    found = train_gated() + train_beside()
+    found += train_pruned(found)
+    print(f"\n{as_text(found, ['gates', 'target'], 'github')}\n")
+    print(table(verdicts.all_of(found), verdicts.HEADERS))
+    hours = sum(row["cpu_seconds"] or 0 for row in found) / 3600
     print(f"\n{hardware()}, {hours:.1f} hours of CPU time.")
     # The picture beside the rows is one of all runs.
     whole = all(flags.FLAGS[name].using_default_value for name in ("seeds", "targets"))
     folder = RESULTS.parent if whole else pathlib.Path(flags.FLAGS.output_dir)
     picture = folder / f"{RESULTS.stem}.png"
-    claims_picture.draw(rows, picture)
+    claims_picture.draw(found, picture)
     print(f"Written: {RESULTS}, {picture}")
 
 
@@ -90,13 +90,13 @@ def train_beside():
     )
 
 
-def train_pruned(rows):
+def train_pruned(gated_rows):
     """Prunes the independent networks, and trains the same blocks without gates from new weights.
 
     A pruned network is its gated one at the threshold: its row is there already.
     """
-    runs, missing, known = {}, {}, read()
-    for row in rows:
+    runs, missing, known = {}, {}, rows.read(RESULTS)
+    for row in gated_rows:
         if row["gates"] == "independent, per_batch":
             target, seed = row["target"], row["seed"]
             gated = settings(f"gate=independent target_rate={target}", seed)
@@ -107,14 +107,14 @@ def train_pruned(rows):
             if not is_trained and not RunFolder(pruned).model.exists():
                 missing[pruned] = gated
     # Their rows may have come with the repository, without a folder.
-    train_here(list(missing.values()), JOBS.value)
+    rows.train_here(list(missing.values()), JOBS.value)
     for pruned, gated in missing.items():
         flags_of_tool = (f"--run={gated.output_dir}", f"--output_dir={pruned}")
         subprocess.run([sys.executable, "-m", "tfgates.tools.prune", *flags_of_tool], check=True)
     found = rows_of(runs)
     for row in found:
         # The shares of a run are of its own blocks; here they are of those before pruning.
-        row["macs_share"] = row["macs"] / ungated(rows)
+        row["macs_share"] = row["macs"] / ungated(gated_rows)
     return found
 
 
@@ -126,9 +126,9 @@ def rows_of(runs):
     ]
 
 
-def ungated(rows):
+def ungated(found):
     """The multiply-adds of the plain network."""
-    return next(row["macs"] for row in rows if row["gates"] == "plain")
+    return next(row["macs"] for row in found if row["gates"] == "plain")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     python -m benchmarks.techniques --flagfile=flags/fashion_mnist.cfg --only=plain,annealed
 
 Every run is `python train.py --flagfile=flags/fashion_mnist.cfg` with the flags below, and goes on
-where it was broken off; finished ones are only read, see benchmarks/fashion_runs.py. Prints the
+where it was broken off; finished ones are only read, see benchmarks/rows.py. Prints the
 table of the test images: what is chosen, thresholds and epochs, is chosen without them.
 """
 

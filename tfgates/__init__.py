@@ -23,6 +23,7 @@ __version__ = "0.2.0"
 __all__ = [
     "NETWORKS",
     "AlwaysOpen",
+    "CosineDecay",
     "DependentGate",
     "Expected",
     "FixedGate",
@@ -50,6 +51,7 @@ __all__ = [
 ON_TENSORFLOW = {
     "GatedClassifier": "tfgates.training.classifier",
     "StepDecay": "tfgates.training.schedule",
+    "CosineDecay": "tfgates.training.schedule",
     "Preprocessing": "tfgates.data.preprocess",
     "export_model": "tfgates.export.model",
 }
@@ -62,5 +64,5 @@ def __getattr__(name):
 
 
 if keras.backend.backend() == "tensorflow":
-    for name in ("GatedClassifier", "StepDecay"):
+    for name in ("GatedClassifier", "StepDecay", "CosineDecay"):
         importlib.import_module(ON_TENSORFLOW[name])

@@ -10,6 +10,7 @@ may leave out:
 * `multiply_adds`: of one image; by default they are counted from its layers.
 * `dense_layers()`: of a gate that reads the average of the features over the pixels, its matrices
   at inference; exported models then share that average.
+* `shift(odds)`: adds a number to its log-odds for good, as `--calibrate` asks for.
 
 The gates here compute in float32 under mixed precision (float64 under a float64 policy): in half
 precision noise and odds overflow.
@@ -115,6 +116,10 @@ class DependentGate(keras.layers.Layer):
         """Multiply-adds of one image, once the gate is built."""
         return math.prod(self.hidden.kernel.shape) + math.prod(self.off_on.kernel.shape)
 
+    def shift(self, odds):
+        """Adds a number to the log-odds of every decision, for good."""
+        self.off_on.bias.assign(self.off_on.bias + np.tile([0.0, odds], self.groups))
+
     def dense_layers(self):
         """Returns kernel and bias of both dense layers at inference, with the batch norm in them.
 
@@ -195,6 +200,10 @@ class IndependentGate(keras.layers.Layer):
         log_odds = self.off_on[:, 1] - self.off_on[:, 0]
         shape = _logits_shape((ops.shape(inputs)[0],), self.groups)
         return ops.broadcast_to(log_odds[0] if self.groups == 1 else log_odds, shape)
+
+    def shift(self, odds):
+        """Adds a number to the log-odds of every decision, for good."""
+        self.off_on.assign(self.off_on + np.array([0.0, odds]))
 
     def compute_output_shape(self, input_shape):
         return _logits_shape(input_shape, self.groups)

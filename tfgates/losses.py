@@ -1,10 +1,11 @@
-"""Target losses: how far the rates of the gates are from the target rate.
+"""Losses: how far the rates of the gates are from their target, and the answers from the labels.
 
-Pure functions of `rates` [G], the mean decision of each gate over the global batch, each in [0, 1];
-of `target`, the wanted share of executed blocks, a scalar or one number per gate [G]; and of the
-penalty of an excess, rate - target.
+Target losses are pure functions of `rates` [G], the mean decision of each gate over the global
+batch, each in [0, 1]; of `target`, the wanted share of executed blocks, a scalar or one number per
+gate [G]; and of the penalty of an excess, rate - target.
 """
 
+import keras
 from keras import ops
 
 
@@ -98,3 +99,44 @@ def weight_penalty(weights):
         at momentum 0.9.
     """
     return sum(ops.sum(ops.square(weight)) for weight in weights) / 2
+
+
+@keras.saving.register_keras_serializable(package="tfgates")
+class SmoothedCrossentropy(keras.losses.Loss):
+    """(1 - s) CE + s mean over the classes of -log p: labels of which a share is spread evenly.
+
+    Label smoothing of Szegedy et al. (2016, section 7), of class numbers, [B], and logits [B, K];
+    Keras's own takes shares of the classes alone.
+
+    Args:
+        smoothing: the share of each label that all classes divide between them, in [0, 1).
+    """
+
+    def __init__(self, smoothing=0.1, name="smoothed_crossentropy", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.smoothing = smoothing
+
+    def call(self, y_true, y_pred):
+        log_p = ops.log_softmax(y_pred)
+        labels = ops.one_hot(ops.cast(y_true, "int32"), ops.shape(y_pred)[-1], dtype=log_p.dtype)
+        own = ops.sum(ops.reshape(labels, ops.shape(log_p)) * log_p, axis=-1)
+        return -(1 - self.smoothing) * own - self.smoothing * ops.mean(log_p, axis=-1)
+
+    def get_config(self):
+        return {**super().get_config(), "smoothing": self.smoothing}
+
+
+def logits_distillation(teacher, student, temperature):
+    """T^2 KL(softmax(teacher / T) || softmax(student / T)), of each image (Hinton et al., 2015, 2).
+
+    The factor keeps its gradient as large as that of the cross-entropy at any temperature.
+
+    Args:
+        teacher, student: logits [B, K].
+        temperature: above 0 (T); the greater, the more the less probable classes count.
+
+    Returns:
+        [B], none negative; 0 where the student answers as the teacher does.
+    """
+    teacher, student = (ops.log_softmax(logits / temperature) for logits in (teacher, student))
+    return temperature**2 * ops.sum(ops.exp(teacher) * (teacher - student), axis=-1)

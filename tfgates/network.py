@@ -132,3 +132,18 @@ def usual_policy(model):
 def num_classes(model):
     """Returns the number of logits of an image, K."""
     return features_and_decisions(model)[0].shape[-1]
+
+
+def require_functional(network):
+    """Refuses a network whose decisions cannot be seen."""
+    if graph_of(network) is None:
+        raise ValueError(
+            "`network` is a functional model, keras.Model(inputs, outputs) of a keras.Input. "
+            f"Received: {type(network).__name__} {getattr(network, 'name', network)!r}, whose "
+            "calls cannot be seen. Build it that way."
+        )
+    if not num_gates(network) and any(isinstance(one, Gated) for one in layers_inside(network)):
+        raise ValueError(
+            f"{network.name} has gates and does not return their decisions. Build it with outputs "
+            '{"logits": ..., "decisions": ...}.'
+        )

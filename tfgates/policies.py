@@ -27,24 +27,27 @@ def _at_least_float32(logits):
 class Sample:
     """Draws each decision with its probability: training, and the paper's stochastic inference.
 
-    Binary Gumbel-softmax at temperature 1, straight through: the value is the hard 0 or 1, the
-    gradient that of the relaxed sample sigmoid(logits + noise) (section 2.1).
+    Binary Gumbel-softmax, straight through: the value is the hard 0 or 1, the gradient that of the
+    relaxed sample sigmoid((logits + noise) / T) (section 2.1; Jang et al., 2017, equation 2).
 
     Args:
         noise_scale: factor of the noise, a number or a tensor; 0 decides as `Threshold(0.5)` does,
             and keeps the gradient.
+        temperature: above 0 (T), a number or a tensor, of the gradient alone: the higher, the more
+            evenly all draws pull; 1 in the published code.
         draws: dict of the name of a `Gated` layer -> noise of its logits [B, groups], drawn for all
             of them at once; None: each draws its own.
     """
 
     noise_scale: Any = 1.0
+    temperature: Any = 1.0
     draws: Any = dataclasses.field(default=None, compare=False)
 
     def __call__(self, logits, noise):
         logits = _at_least_float32(logits)
         draws = ops.cast(noise(logits), logits.dtype)
         noisy = logits + ops.cast(self.noise_scale, logits.dtype) * draws
-        relaxed = ops.sigmoid(noisy)
+        relaxed = ops.sigmoid(noisy / ops.cast(self.temperature, logits.dtype))
         hard = ops.cast(noisy > 0, logits.dtype)
         # The bracket is exactly 0, so the sum is exactly `hard`; the usual
         # relaxed + stop_gradient(hard - relaxed) is 0.99999994 for some draws.
@@ -96,6 +99,20 @@ class Expected:
 
     def __call__(self, logits, noise=None):
         return ops.sigmoid(_at_least_float32(logits))
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """Takes decisions that were made elsewhere, as those of other images.
+
+    Args:
+        draws: dict of the name of a `Gated` layer -> decisions [B, groups], 0 or 1.
+    """
+
+    draws: Any = dataclasses.field(compare=False)
+
+    def __call__(self, logits, noise):
+        return ops.cast(noise(logits), _at_least_float32(logits).dtype)
 
 
 def log_odds(tau):

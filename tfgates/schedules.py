@@ -119,11 +119,27 @@ class Schedule:
             keeps gates from collapsing early; 0 for none.
         sample_epochs: epochs in which gates are sampled. After them the noise is off, and training
             sees the decisions of the threshold 0.5; 0 samples throughout.
+        temperatures: of the relaxed sample in the first epoch and in the last one, both above 0;
+            between them it falls, or rises, by the same factor from epoch to epoch.
+        epochs: of the whole training, where the two differ.
+
+    Raises:
+        ValueError: temperatures out of their range, or two of them without `epochs`.
     """
 
     target: Any = Constant()
     relax_epochs: int = 0
     sample_epochs: int = 0
+    temperatures: tuple[float, float] = (1.0, 1.0)
+    epochs: int = 0
+
+    def __post_init__(self):
+        first, last = self.temperatures
+        if not (first > 0 and last > 0) or (first != last and self.epochs < 1):
+            raise ValueError(
+                "`temperatures` are two numbers above 0, and between different ones lie `epochs`. "
+                f"Received: temperatures={self.temperatures}, epochs={self.epochs}."
+            )
 
     def per_batch_share(self, epoch):
         """Returns the share of the per-batch loss in an epoch, in [0, 1]."""
@@ -132,3 +148,10 @@ class Schedule:
     def noise_scale(self, epoch):
         """Returns the factor of the noise of the gates in an epoch, 1 or 0."""
         return 0.0 if self.sample_epochs and epoch >= self.sample_epochs else 1.0
+
+    def temperature(self, epoch):
+        """Returns T_1 (T_N / T_1)^(epoch / (N - 1)) of N epochs, the temperature of an epoch."""
+        first, last = self.temperatures
+        if first == last:
+            return first
+        return first * (last / first) ** min(1.0, epoch / max(1, self.epochs - 1))

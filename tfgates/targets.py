@@ -12,6 +12,8 @@ from tfgates.losses import PENALTIES, TARGET_LOSSES, per_batch, per_gate
 from tfgates.schedules import Schedule
 
 CONSTANT = Schedule()
+# A weight that finds itself: that of the penalty, and how fast the multiplier follows the excess.
+AUTO, PENALTY_WEIGHT, PACE = "auto", 4.0, 0.01
 
 
 @keras.saving.register_keras_serializable(package="tfgates")
@@ -33,7 +35,9 @@ class Target:
             all gates.
         weights: of each decision of its gates in the mean of the per-batch loss, not negative, as
             the multiply-adds of the branches; None weighs all alike.
-        weight: factor of the loss (lambda), not negative.
+        weight: factor of the loss (lambda), not negative; or "auto": a multiplier of the excess
+            beside the penalty, which rises while the rate is above the target and falls while it is
+            below, see `follow`.
         schedule: `Schedule` of rate, loss and noise over the epochs. Not saved with a model.
 
     Raises:
@@ -45,7 +49,7 @@ class Target:
     penalty: str = "quadratic"
     gates: Any = None
     weights: Any = None
-    weight: float = 1.0
+    weight: Any = 1.0
     schedule: Schedule = CONSTANT
 
     def __post_init__(self):
@@ -64,8 +68,8 @@ class Target:
                 "`rate` is the share of executed branches, in [0, 1], or one for each gate. "
                 f"Received: rate={self.rate}. For 40 percent pass 0.4."
             )
-        if not self.weight >= 0:
-            raise ValueError(f"`weight` is not negative. Received: weight={self.weight}.")
+        if self.weight != AUTO and (isinstance(self.weight, str) or not self.weight >= 0):
+            raise ValueError(f"`weight` is auto, or not negative. Received: weight={self.weight}.")
         weights = self.weights
         if weights is not None and not (sum(weights) > 0 and all(one >= 0 for one in weights)):
             raise ValueError(
@@ -104,7 +108,7 @@ class Target:
                 )
         return own
 
-    def loss(self, rates, rate=None, share=1.0):
+    def loss(self, rates, rate=None, share=1.0, multiplier=None):
         """Returns what rates cost, a scalar; 0 on target.
 
         Args:
@@ -112,6 +116,7 @@ class Target:
             rate: what a schedule has made of its own rate, a scalar or [G]; None: its own.
             share: of the per-batch loss, in [0, 1], the rest being the per-gate loss, of a target
                 whose scope is the batch.
+            multiplier: where its weight is "auto", what `follow` has made of it; None: nothing yet.
         """
         rate = ops.convert_to_tensor(self.rate if rate is None else rate, rates.dtype)
         loss = per_gate(rates, rate, PENALTIES[self.penalty])
@@ -119,7 +124,45 @@ class Target:
             share = ops.convert_to_tensor(share, rates.dtype)
             of_batch = per_batch(rates, rate, PENALTIES[self.penalty], self.weights)
             loss = share * of_batch + (1 - share) * loss
-        return self.weight * loss
+        if self.weight != AUTO:
+            return self.weight * loss
+        loss = PENALTY_WEIGHT * loss
+        if multiplier is None:
+            return loss
+        return loss + ops.mean(ops.cast(multiplier, rates.dtype) * self.excess(rates, rate))
+
+    def excess(self, rates, rate):
+        """Returns rates less what they are drawn to: [1] of the batch as a whole, or [G].
+
+        Args:
+            rates: of its gates, [G].
+            rate: what they are drawn to, a scalar or [G].
+        """
+        excess = ops.convert_to_tensor(rates - rate)
+        if self.scope == "per_gate":
+            return excess
+        if self.weights is None:
+            return ops.mean(excess, keepdims=True)
+        weights = ops.convert_to_tensor(self.weights, excess.dtype)
+        return ops.sum(excess * weights, keepdims=True) / ops.sum(weights)
+
+    def follow(self, multiplier, excess):
+        """mu + PACE * excess after a batch, the method of multipliers (Hestenes, 1969).
+
+        With the loss mu * excess + PENALTY_WEIGHT * penalty(excess) the excess itself comes to 0,
+        whatever the labels ask for; a penalty of a fixed weight stops where both pull alike. Where
+        a penalty is of one side, so is mu (Nocedal and Wright, 2006, section 17.3).
+
+        Args:
+            multiplier: mu, [1] of the batch as a whole, or [G]; 0 at first.
+            excess: of `excess`.
+        """
+        multiplier = multiplier + PACE * ops.cast(excess, multiplier.dtype)
+        if self.penalty == "constant_quadratic":
+            return ops.maximum(multiplier, 0.0)
+        if self.penalty == "reversed_quadratic":
+            return ops.minimum(multiplier, 0.0)
+        return multiplier
 
     def get_config(self):
         names = ("rate", "scope", "penalty", "gates", "weights", "weight")

@@ -30,7 +30,7 @@ def batches(steps, size=8, images=16, classes=10):
     return tf.data.Dataset.from_tensor_slices(data).batch(images, drop_remainder=True)
 
 
-def trained_weights(strategy, target_loss, schedule=None):
+def trained_weights(strategy, target_loss, schedule=None, teacher=None):
     """Trains 10 steps with deterministic gates in float64; returns all weights."""
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
@@ -44,6 +44,7 @@ def trained_weights(strategy, target_loss, schedule=None):
             weight_decay=1e-3,
             train_policy=Expected(),
             schedule=schedule,
+            teacher=teacher,
         )
     history = classifier.fit(
         batches(5), epochs=2, verbose=0, callbacks=[EpochRates(), EpochSchedule()]

@@ -54,6 +54,9 @@ NOT_RUN = {
         "docs/gate_your_model.md",
         "python train.py --dataset=folder:photos --output_dir=runs/fine",
     ): "downloads Keras's weights",
+    ("docs/train.md", "python train.py --flagfile=flags/demo.cfg --output_dir=runs/taught"): (
+        "trains for minutes; tests/training/checkpoint_test.py has a teacher"
+    ),
     ("docs/look_inside.md", "python train.py --flagfile=flags/demo.cfg --gate=none"): (
         "trains for minutes; tests/report/report_test.py compares two runs"
     ),

@@ -3,7 +3,7 @@
 import pytest
 from examples import with_flags
 
-from benchmarks import fashion_runs
+from benchmarks import fashion_runs, rows
 from tfgates.base.errors import UserError
 
 SHIPPED = fashion_runs.RESULTS.read_text()
@@ -19,13 +19,13 @@ def results(tmp_path, monkeypatch):
 
 
 def test_a_row_is_added_to_those_that_are_there_by_now(results):
-    before = fashion_runs.read()
+    before = rows.read(results)
     name, row = next(iter(before.items()))
     results.write_text("\n".join(line for line in SHIPPED.splitlines() if name not in line) + "\n")
-    fashion_runs.add(row)
-    assert fashion_runs.read() == before
-    fashion_runs.add({**row, "run": "another"})
-    assert set(fashion_runs.read()) == {*before, "another"}
+    rows.add(results, row)
+    assert rows.read(results) == before
+    rows.add(results, {**row, "run": "another"})
+    assert set(rows.read(results)) == {*before, "another"}
 
 
 def test_a_row_is_taken_for_its_flags_alone(results):
@@ -36,7 +36,7 @@ def test_a_row_is_taken_for_its_flags_alone(results):
         return with_flags(lambda: fashion_runs.train([fashion_runs.settings(one, 1)], 1), *flags)
 
     (row,) = known(flagfile).values()
-    assert row == fashion_runs.read()["gate=none,seed=1"]
+    assert row == rows.read(results)["gate=none,seed=1"]
     for flags in ([flagfile, "--epochs=4"], ["--dataset=fashion_mnist"]):
         with pytest.raises(UserError, match="gate=none,seed=1 that was trained with other flags"):
             known(*flags)
@@ -57,4 +57,4 @@ def test_a_row_is_taken_for_its_flags_alone(results):
 def test_a_damaged_file_is_refused(results, damage):
     results.write_text(damage(SHIPPED))
     with pytest.raises(UserError, match=r"fashion_mnist\.csv is damaged.*git checkout"):
-        fashion_runs.read()
+        rows.read(results)

@@ -105,6 +105,6 @@ def test_what_is_missing_is_named_with_its_command(looked_at, whole_run):
     assert "thresholds.csv is missing" in html
     assert "rates.csv or log.csv: it was lost" in html
     assert "flags.cfg is missing" in html
-    assert html.count("tfgates.tools.evaluate --run=&#39;runs/a b&#39;") == 3
+    assert html.count("tfgates.tools.evaluate --run=&#39;runs/a b&#39;") == 4
     # The rates after the training are those that were just measured.
     assert 'id="picture-final_rates"' in html

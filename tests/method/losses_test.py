@@ -1,12 +1,16 @@
 """Target losses against their equations, written out over gates and images."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import ops
 
 from tfgates.losses import (
     PENALTIES,
+    SmoothedCrossentropy,
     constant_quadratic,
+    logits_distillation,
     per_batch,
     per_gate,
     reversed_quadratic,
@@ -91,3 +95,35 @@ def test_gradient_of_the_weight_penalty_is_the_weights():
     assert penalty == 7.0
     for gradient, weight in zip(tape.gradient(penalty, weights), weights, strict=True):
         np.testing.assert_array_equal(gradient, weight)
+
+
+def test_a_share_of_each_label_is_spread_over_all_classes():
+    rng = np.random.default_rng(1)
+    logits, labels = rng.normal(size=(6, 4)), rng.integers(0, 4, 6)
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    shares = 0.9 * np.eye(4)[labels] + 0.1 / 4
+    expected = -(shares * log_p).sum(axis=1).mean()
+    loss = SmoothedCrossentropy(0.1)
+    np.testing.assert_allclose(loss(labels, logits), expected, rtol=1e-6)
+    of_shares = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
+    np.testing.assert_allclose(of_shares(np.eye(4)[labels], logits), expected, rtol=1e-6)
+    assert SmoothedCrossentropy.from_config(loss.get_config()).smoothing == 0.1
+
+
+def test_a_teacher_is_followed_at_a_temperature():
+    rng = np.random.default_rng(2)
+    teacher, student = rng.normal(0, 3, (2, 6, 4))
+
+    def shares(logits):
+        powers = np.exp(logits / 4)
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    p, q = shares(teacher), shares(student)
+    expected = 16 * (p * np.log(p / q)).sum(axis=1)
+    np.testing.assert_allclose(logits_distillation(teacher, student, 4.0), expected, rtol=1e-6)
+    np.testing.assert_allclose(logits_distillation(teacher, teacher + 1, 4.0), 0, atol=1e-12)
+    # T (softmax(student / T) - softmax(teacher / T)) of each image.
+    logits = tf.Variable(student)
+    with tf.GradientTape() as tape:
+        loss = ops.sum(logits_distillation(teacher, logits, 4.0))
+    np.testing.assert_allclose(tape.gradient(loss, logits), 4 * (q - p), rtol=1e-6)

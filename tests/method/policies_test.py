@@ -12,17 +12,20 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-np.float64(x)))
 
 
-def test_sample_is_exactly_0_or_1_and_its_gradient_that_of_the_relaxed_sample():
+@pytest.mark.parametrize("temperature", [1.0, 5.0, 0.1])
+def test_sample_is_exactly_0_or_1_and_its_gradient_that_of_the_relaxed_sample(temperature):
     rng = np.random.default_rng(0)
     logits = tf.constant(rng.normal(0, 4, 50_000), tf.float32)
     draws = rng.logistic(size=50_000).astype("float32")
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        decisions = Sample()(logits, lambda _: draws)
+        decisions = Sample(temperature=temperature)(logits, lambda _: draws)
     np.testing.assert_array_equal(decisions, (logits.numpy() + draws > 0).astype("float32"))
-    relaxed = sigmoid(logits.numpy() + draws)
+    with np.errstate(over="ignore"):
+        relaxed = sigmoid((logits.numpy() + draws) / temperature)
+    expected = relaxed * (1 - relaxed) / temperature
     gradient = tape.gradient(decisions, logits)
-    np.testing.assert_allclose(gradient, relaxed * (1 - relaxed), atol=1e-6)
+    np.testing.assert_allclose(gradient, expected, atol=1e-6 / temperature)
 
 
 @pytest.mark.parametrize("probability", [0.02, 0.3, 0.5, 0.87, 0.999])

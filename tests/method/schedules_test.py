@@ -96,3 +96,14 @@ def test_per_gate_gives_way_to_per_batch():
 def test_the_noise_ends():
     assert [Schedule(sample_epochs=2).noise_scale(epoch) for epoch in range(4)] == [1, 1, 0, 0]
     assert Schedule().noise_scale(100) == 1
+
+
+def test_the_temperature_falls_by_the_same_factor_each_epoch():
+    schedule = Schedule(temperatures=(5.0, 0.1), epochs=3)
+    found = [schedule.temperature(epoch) for epoch in range(4)]
+    np.testing.assert_allclose(found, [5, 0.5**0.5, 0.1, 0.1])
+    assert Schedule().temperature(100) == 1
+    assert Schedule(temperatures=(2.0, 1.0), epochs=1).temperature(0) == 2
+    for arguments in ({"temperatures": (0, 1), "epochs": 3}, {"temperatures": (5.0, 0.1)}):
+        with pytest.raises(ValueError, match="temperatures"):
+            Schedule(**arguments)

@@ -153,3 +153,52 @@ def test_several_groups_around_gates_are_refused():
     then = keras.Model(features, tfgates.Gated(inner, tfgates.DependentGate())(features))
     with pytest.raises(ValueError, match="a gate of 2 groups around gates"):
         tfgates.Gated(then, tfgates.DependentGate(groups=2))
+
+
+def pulled(target, steps=3000):
+    """The mean rate of gates that labels pull open with a slope of 0.5, and a target draws back."""
+    odds, multiplier = tf.Variable([2.0, 1.0, 3.0]), tf.Variable([0.0])
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            rates = tf.sigmoid(odds)
+            loss = target.loss(rates, multiplier=multiplier) - 0.5 * tf.reduce_mean(rates)
+        odds.assign_sub(3.0 * tape.gradient(loss, odds))
+        multiplier.assign(target.follow(multiplier, target.excess(rates, target.rate)))
+
+    for _ in range(steps):
+        step()
+    return float(tf.reduce_mean(tf.sigmoid(odds))), float(multiplier[0])
+
+
+def test_a_multiplier_reaches_what_a_fixed_weight_does_not():
+    # Of weight 4 the slope is 8 times the excess: it stops 0.5 / 8 above.
+    assert pulled(Target(0.6, weight=4.0))[0] == pytest.approx(0.6625, abs=1e-4)
+    rate, multiplier = pulled(Target(0.6, weight="auto"))
+    assert rate == pytest.approx(0.6, abs=3e-3)
+    assert multiplier == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_multiplier_costs_and_follows_the_excess():
+    rates, weights = tf.constant([0.2, 0.9]), (1.0, 3.0)
+    batch = Target(0.5, weight="auto", weights=weights)
+    excess = (0.2 * 1 + 0.9 * 3) / 4 - 0.5
+    np.testing.assert_allclose(batch.excess(rates, 0.5), [excess], rtol=1e-6)
+    expected = 4 * excess**2 + 0.3 * excess
+    np.testing.assert_allclose(batch.loss(rates, multiplier=[0.3]), expected, rtol=1e-6)
+    np.testing.assert_allclose(batch.loss(rates), 4 * excess**2, rtol=1e-6)
+    gate = Target(0.5, "per_gate", weight="auto")
+    expected = 4 * (0.3**2 + 0.4**2) / 2 + (0.3 * -0.3 + 0.1 * 0.4) / 2
+    np.testing.assert_allclose(gate.loss(rates, multiplier=[0.3, 0.1]), expected, rtol=1e-5)
+    followed = gate.follow(tf.constant([0.3, 0.1]), gate.excess(rates, 0.5))
+    np.testing.assert_allclose(followed, [0.297, 0.104], rtol=1e-5)
+    for penalty, expected in (
+        ("constant_quadratic", [0, 0.01]),
+        ("reversed_quadratic", [-0.01, 0]),
+    ):
+        one_sided = Target(0.5, "per_gate", penalty, weight="auto")
+        followed = one_sided.follow(tf.zeros(2), tf.constant([-1.0, 1.0]))
+        np.testing.assert_allclose(followed, expected, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"auto, or not negative.*much"):
+        Target(weight="much")

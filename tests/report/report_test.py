@@ -13,6 +13,7 @@ from report_fixtures import LABELS, SHAPE, inside, made_up_page, pictures, recor
 
 from tfgates.graph.count import count
 from tfgates.graph.macs import of_gate
+from tfgates.inference.gain import Gain
 from tfgates.network import gates, num_gates
 from tfgates.report.chain import links
 from tfgates.report.collapsed import BETWEEN, CLOSED, OPEN, kinds
@@ -171,6 +172,27 @@ def test_stochastic_depth_has_rates_but_no_target_and_no_classes():
     assert set(pictures(page)) >= {"chain", "rates_over_training", "final_rates"}
     assert "class_rates" not in pictures(page)
     html = as_html(page)
-    assert html.count("The gates of stochastic depth") == 2
+    assert html.count("The gates of stochastic depth") == 3
     assert "target is" not in html
     assert "have collapsed" not in html
+
+
+def test_what_is_gained_by_looking_at_the_image_is_a_table_or_says_why_not():
+    network = small_network(size=32)
+    one = record("runs/one", count(network, SHAPE), [0.0, 1.0, 0.4])
+
+    def parts(network, one):
+        page = build([one], network, SHAPE, LABELS, None)
+        return next(section for section in page.sections if section.name == "gain").parts
+
+    (missing,) = parts(network, one)
+    assert missing.command == "python -m tfgates.tools.evaluate --run=runs/one --gain"
+    gain = Gain(11.0, 12.5, 13.0, 2e6, 1.5e6, ["block_01", "block_02"])
+    (table,) = parts(network, dataclasses.replace(one, gain=gain))
+    assert table.groups[""] == [
+        ["each image's own", "11.00", "2.00"],
+        ["dealt to other images", "12.50", "2.00"],
+        ["the same for all: block_01, block_02", "13.00", "1.50"],
+    ]
+    (missing,) = parts(small_network("independent", size=32), one)
+    assert missing.text.startswith("These gates do not look at the image")

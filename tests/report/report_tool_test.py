@@ -36,7 +36,7 @@ def test_a_page_of_a_run_and_the_plain_network(whole_run, copied_run, tmp_path):
     assert finished.returncode == 0, finished.stderr
     html = (plain.path / "report.html").read_text()
     assert re.findall(r'<figure id="picture-(\w+)"', html) == ["chain"]
-    assert html.count("This network has no gates") == 4
+    assert html.count("This network has no gates") == 5
 
 
 def test_a_run_without_a_model_is_refused(copied_run):

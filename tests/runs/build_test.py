@@ -6,6 +6,7 @@ import pytest
 from examples import STATISTICS, features_before, train_settings
 from trained import batches
 
+from tfgates.base.errors import UserError
 from tfgates.graph.nodes import layers_inside
 from tfgates.policies import AlwaysOpen
 from tfgates.runs.build import build_classifier, build_network
@@ -64,3 +65,39 @@ def test_a_step_that_xla_compiles_is_the_same_step():
         weights.append([np.asarray(weight) for weight in classifier.trainable_variables])
     for plain, compiled in zip(*weights, strict=True):
         np.testing.assert_allclose(compiled, plain, atol=1e-5)
+
+
+def test_the_flags_of_the_optimizer_and_the_labels():
+    flags = (
+        *("--epochs=4", "--warmup_epochs=1", "--learning_rate_schedule=cosine", "--nesterov"),
+        *("--label_smoothing=0.1", "--gate_learning_rate_factor=0.5", "--nodecay_gates"),
+    )
+    classifier = build_classifier(settings(*flags), 10, 5, STATISTICS)
+    optimizer = classifier.optimizer
+    assert (optimizer.nesterov, optimizer.momentum) == (True, 0.9)
+    schedule = optimizer.get_config()["learning_rate"]["config"]
+    assert schedule == {"learning_rate": 0.1, "steps": 20, "warmup_steps": 5}
+    assert classifier.loss.smoothing == 0.1
+    assert classifier.updates.get_config() == {
+        "weight_decay": 5e-4,
+        "decayed": "all",
+        "decay_gates": False,
+        "gate_learning_rate_factor": 0.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--nesterov", "--momentum=0"], "--nesterov belongs to a --momentum above 0"),
+        (
+            ["--learning_rate_schedule=cosine", "--decay_epochs=2"],
+            "--decay_epochs belongs to .*steps",
+        ),
+        (["--gate_learning_rate_factor=2", "--gate=none"], "--gate_learning_rate_factor belongs"),
+        (["--warmup_epochs=9", "--epochs=9"], "--warmup_epochs ends before"),
+    ],
+)
+def test_flags_of_the_optimizer_are_refused_by_name(flags, message):
+    with pytest.raises(UserError, match=message):
+        settings(*flags)

@@ -9,17 +9,22 @@ from report_fixtures import SHAPE, record
 
 from tfgates.base.errors import UserError
 from tfgates.graph.count import count
+from tfgates.inference.gain import Gain
 from tfgates.report.tables import COLUMNS
 from tfgates.runs.evaluate import measured_at
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.records import (
     Record,
+    read_gain,
     read_metrics,
     read_thresholds,
     require_metrics,
+    write_gain,
     write_metrics,
     write_thresholds,
 )
+
+GAIN = Gain(11.0, 12.5, 13.0, 2e6, 1.5e6, ["block_00"])
 
 
 @pytest.fixture
@@ -35,12 +40,14 @@ def run(made_up, tmp_path):
     folder.model.write_text("a model")
     write_metrics(folder, "a data set", made_up.metrics)
     write_thresholds(folder, made_up.thresholds)
+    write_gain(folder, GAIN)
     return folder
 
 
 def test_results_are_read_as_they_were_written(run, made_up):
     assert read_metrics(run) == made_up.metrics
     assert [one.policy for one in read_thresholds(run)] == ["0.2", "0.5", "0.8"]
+    assert read_gain(run) == GAIN
     assert read_metrics(RunFolder(run.path / "empty")) is None
 
 
@@ -61,7 +68,9 @@ def test_results_of_another_model_are_left_out_and_said_to_be(run, capsys):
     assert record.metrics is None
     assert record.thresholds is None
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[1] for line in lines] == [str(run.metrics), str(run.thresholds_table)]
+    assert record.gain is None
+    files = run.metrics, run.thresholds_table, run.gain
+    assert [line.split()[1] for line in lines] == list(map(str, files))
     for line in lines:
         assert "another model" in line
         assert line.endswith(f"python -m tfgates.tools.evaluate --run={run.path}")

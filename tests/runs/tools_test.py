@@ -11,13 +11,14 @@ from examples import own_lines, run_script
 from processes import forked
 
 from tfgates.runs.folder import RunFolder
+from tfgates.runs.records import read_gain, read_metrics
 
 
 def test_the_evaluation_tool_repeats_the_table_and_evaluates_thresholds(whole_run, copied_run):
     (_, output), run = whole_run, copied_run
     before = run.metrics.read_text()
     tool = ("-m", "tfgates.tools.evaluate", f"--run={run.path}")
-    again = forked(*tool, "--thresholds=0.9,0.01,0.5")
+    again = forked(*tool, "--thresholds=0.9,0.01,0.5", "--gain")
     assert again.returncode == 0, again.stderr
     assert run.metrics.read_text() == before
     table = output[output.index("policy  ") : output.index("Rate of each gate")]
@@ -33,6 +34,10 @@ def test_the_evaluation_tool_repeats_the_table_and_evaluates_thresholds(whole_ru
         last = list(csv.DictReader(file))[-1]
     assert 1 - float(rows[1]["top1_error"]) / 100 == pytest.approx(float(last["val_accuracy"]))
     assert rates[1] == pytest.approx(float(last["val_rate"]))
+    gain = read_gain(run)
+    assert gain.own == pytest.approx(read_metrics(run).policies[0].top1_error)
+    assert gain.fixed_macs <= gain.macs
+    assert f"dealt to other images  {gain.shuffled:.2f}" in re.sub("  +", "  ", again.stdout)
     assert run.thresholds_picture.read_bytes().startswith(b"\x89PNG")
     refused = forked(*tool, "--thresholds=0.5,1")
     assert refused.returncode == 2

@@ -41,6 +41,15 @@ def test_the_default_of_a_flag_that_it_lacks_is_compared(path):
         flagfile.require_same(path, train_settings("--target_rate=0.4"))
 
 
+@pytest.mark.parametrize("flag", ["--learning_rate_schedule=cosine", "--gate_temperature=5,0.1"])
+def test_a_course_over_all_epochs_is_not_made_longer(path, flag):
+    flagfile.write(path, train_settings(flag, "--epochs=6"))
+    flagfile.require_same(path, train_settings(flag, "--epochs=6"))
+    name = flag.split("=")[0]
+    with pytest.raises(UserError, match=rf"--epochs=6, over which {name} .*--epochs=7"):
+        flagfile.require_same(path, train_settings(flag, "--epochs=7"))
+
+
 @pytest.mark.parametrize("line", ["--colour=red", "--target_ra", "--deterministic", "gate=none"])
 def test_a_line_of_no_flag_is_named(path, line):
     path.write_text(f"# Old.\n\n{line}\n{path.read_text()}")

@@ -14,7 +14,7 @@ from tfgates.training.strategy import STRATEGIES
 # What may change when a run is resumed, as it changes nothing of what has been learned.
 RESUMES = {
     *("epochs", "data_dir", "output_dir", "strategy", "replicas", "deterministic", "jit", "keep"),
-    *("recalibration_batches", "recalibration_batch_size"),
+    *("recalibration_batches", "recalibration_batch_size", "calibrate", "path"),
 }
 # A flag of which nothing is known but its entry.
 ONE_ENTRY = """

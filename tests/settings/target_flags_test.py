@@ -1,5 +1,7 @@
 """The flags of the target: what they make, and which combinations are refused by name."""
 
+import dataclasses
+
 import pytest
 from examples import train_settings
 
@@ -35,11 +37,14 @@ ANNEALED = ("--target_schedule=annealed", "--target_rate=0.8")
             ("--target_schedule=exponential_moving_average", "--target_momentum=0.5"),
             Schedule(ExponentialMovingAverage(0.5)),
         ),
+        (("--gate_temperature=5,0.1",), Schedule(temperatures=(5.0, 0.1), epochs=350)),
         (("--relax_epochs=3", "--sample_epochs=8"), Schedule(Constant(), 3, 8)),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_the_schedule_of_the_flags(arguments, expected):
+    # Of the whole training, in which no temperature changes.
+    expected = dataclasses.replace(expected, epochs=350)
     assert targets.schedule(train_settings(*arguments)) == expected
 
 
@@ -76,6 +81,10 @@ REFUSED = [
     ([*ANNEALED, "--anneal_targets=1,x"], ["--anneal_targets", "'x'"]),
     ([*ANNEALED, "--anneal_targets=1,0.8", "--anneal_step=0.1"], ["--anneal_step", "both"]),
     ([*ANNEALED, "--epochs=20"], ["after 20 epochs", "--epochs=20"]),
+    (["--target_weight=auto", "--gate=none"], ["--target_weight=auto", "--gate=none"]),
+    (["--gate_temperature=5"], ["two numbers above 0", "Received: 5."]),
+    (["--gate_temperature=5,0"], ["two numbers above 0", "5,0"]),
+    (["--gate_temperature=5,1", "--gate=none"], ["--gate_temperature", "--gate=none"]),
     (["--target_window=3"], ["--target_window=3", "--target_schedule=moving_average"]),
     ([*ANNEALED, "--target_window=3"], ["--target_window=3", "annealed"]),
     (
@@ -95,4 +104,11 @@ def test_flags_that_make_no_sense_together_are_refused_by_name(arguments, words)
 
 def test_without_gates_the_recipe_of_a_gated_network_holds():
     settings = train_settings("--flagfile=flags/demo.cfg", "--gate=none")
-    assert targets.schedule(settings) == Schedule()
+    assert targets.schedule(settings) == Schedule(epochs=7)
+
+
+def test_a_weight_is_a_number_or_finds_itself():
+    assert [train_settings(f"--target_weight={text}").target_weight for text in ("4", "auto")] == [
+        4.0,
+        "auto",
+    ]

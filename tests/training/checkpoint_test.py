@@ -15,11 +15,12 @@ from tfgates.base.lock import locked
 from tfgates.runs.folder import RunFolder
 from tfgates.training import checkpoint
 
-FLAGS = [
+OWN_FLAGS = [
     "--steps_per_epoch=5",
     "--epochs=5",
     "--mix=mixup",
     "--warmup_epochs=1",
+    "--target_weight=auto",
     "--decay_epochs=3",
     "--keep=best",
     "--recalibration_batches=2",
@@ -29,10 +30,16 @@ FLAGS = [
 
 
 @pytest.fixture(scope="module")
-def whole(training, tmp_path_factory):
+def flags(whole_run):
+    """The flags of the runs, whose teacher is a run of its own."""
+    return [*OWN_FLAGS, f"--teacher=run:{whole_run[0].path}"]
+
+
+@pytest.fixture(scope="module")
+def whole(training, flags, tmp_path_factory):
     """A run that nothing interrupted."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
-    finished = forked(*training(folder, *FLAGS))
+    finished = forked(*training(folder, *flags))
     assert finished.returncode == 0, finished.stderr
     return RunFolder(folder)
 
@@ -49,9 +56,11 @@ def kill_at(run, step, arguments):
         return script.finish().returncode
 
 
-def test_a_run_killed_at_three_random_steps_ends_with_identical_weights(whole, training, tmp_path):
+def test_a_run_killed_at_three_random_steps_ends_with_identical_weights(
+    whole, training, flags, tmp_path
+):
     broken = RunFolder(tmp_path / "broken")
-    arguments = training(broken.path, *FLAGS)
+    arguments = training(broken.path, *flags)
     steps = sorted(drawn().sample(range(2, 23), 3))
     print(f"Killed at steps {steps}.")
     killed = [kill_at(broken, step, arguments) for step in steps]
@@ -86,7 +95,7 @@ def test_the_kept_model_is_the_best_epoch_recalibrated(whole):
 
 
 def test_what_comes_after_training_may_change_and_the_model_is_written_once(
-    whole, training, tmp_path
+    whole, training, flags, tmp_path
 ):
     run = RunFolder(tmp_path / "run")
     shutil.copytree(whole.path, run.path)
@@ -95,11 +104,11 @@ def test_what_comes_after_training_may_change_and_the_model_is_written_once(
     # The best epoch is older than the last two, so its weights are lost with its file.
     run.log.write_text("epoch,val_accuracy\n0,0.2\n4,0.1\n")
     before = contents(run.path)
-    refused = forked(*training(run.path, *FLAGS))
+    refused = forked(*training(run.path, *flags))
     assert refused.returncode == 2
     assert "--keep=last" in own_lines(refused.stderr)[-1]
     assert contents(run.path) == before
-    finished = forked(*training(run.path, *FLAGS, "--keep=last", "--recalibration_batches=0"))
+    finished = forked(*training(run.path, *flags, "--keep=last", "--recalibration_batches=0"))
     assert finished.returncode == 0, finished.stderr
     assert not run.trained.exists()
     last = run.load_classifier()
@@ -109,9 +118,9 @@ def test_what_comes_after_training_may_change_and_the_model_is_written_once(
             np.testing.assert_array_equal(ours, theirs, err_msg=ours.path)
 
 
-def test_a_second_process_in_the_folder_is_refused(whole, training):
+def test_a_second_process_in_the_folder_is_refused(whole, training, flags):
     with locked(whole.path):
-        refused = forked(*training(whole.path, *FLAGS))
+        refused = forked(*training(whole.path, *flags))
     assert refused.returncode == 2
     assert "Another process trains in" in own_lines(refused.stderr)[-1]
 
@@ -130,7 +139,7 @@ def test_a_best_epoch_that_was_not_copied_yet_is(whole, tmp_path):
 
 
 def test_a_full_disk_ends_the_run_in_one_line_and_keeps_what_was_finished(
-    whole, training, tmp_path
+    whole, training, flags, tmp_path
 ):
     """A limit on the size of files stands in for the disk: TensorFlow's own files are smaller."""
     run = RunFolder(tmp_path / "run")
@@ -138,7 +147,7 @@ def test_a_full_disk_ends_the_run_in_one_line_and_keeps_what_was_finished(
     run.model.unlink()
     code = (
         "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (300_000,) * 2);"
-        f"sys.argv = {training(run.path, *FLAGS, '--epochs=6')};"
+        f"sys.argv = {training(run.path, *flags, '--epochs=6')};"
         "runpy.run_path('train.py', run_name='__main__')"
     )
     assert (run.checkpoints / "epoch-0005.weights.h5").stat().st_size > 300_000
@@ -149,6 +158,6 @@ def test_a_full_disk_ends_the_run_in_one_line_and_keeps_what_was_finished(
     assert "make room" in line
     assert sorted(checkpoint.files(run.checkpoints)) == [4, 5]
     assert not list(run.checkpoints.glob("unfinished-*"))
-    finished = forked(*training(run.path, *FLAGS, "--epochs=6"))
+    finished = forked(*training(run.path, *flags, "--epochs=6"))
     assert finished.returncode == 0, finished.stderr
     assert "Epochs 6 to 6." in finished.stdout

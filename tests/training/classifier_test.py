@@ -21,14 +21,14 @@ from tfgates.training.classifier import GatedClassifier
 
 
 @functools.cache
-def weights_of_one(target_loss):
-    return trained_weights(tf.distribute.get_strategy(), target_loss)
+def weights_of_one(target_loss, teacher=None):
+    return trained_weights(tf.distribute.get_strategy(), target_loss, teacher=teacher)
 
 
-@pytest.mark.parametrize("target_loss", ["per_batch", "per_gate"])
-def test_two_replicas_equal_one(mirrored, target_loss):
-    one, log_of_one = weights_of_one(target_loss)
-    two, log_of_two = trained_weights(mirrored, target_loss)
+@pytest.mark.parametrize(("target_loss", "teacher"), [("per_batch", None), ("per_gate", "self")])
+def test_two_replicas_equal_one(mirrored, target_loss, teacher):
+    one, log_of_one = weights_of_one(target_loss, teacher)
+    two, log_of_two = trained_weights(mirrored, target_loss, teacher=teacher)
     assert largest_difference(one, two) < 1e-10
     for name in ("loss", "accuracy", "rate", "gate/block_00"):
         np.testing.assert_allclose(log_of_two[name], log_of_one[name], rtol=1e-6)
@@ -142,10 +142,11 @@ def test_the_per_batch_loss_alone_reaches_the_target_rate(target):
         ({"target_rate": 40}, "rate=40.*0.4"),
         ({"target_rate": [0.5, 0.5]}, r"each of the 3 gates.*\[0.5, 0.5\]"),
         ({"target_loss": "per_layer"}, "per_batch, per_gate.*per_layer"),
-        ({"target_weight": -1}, "weight=-1"),
+        ({"target_weight": -1}, "auto, or not negative.*weight=-1"),
         ({"gate_weights": [1, 2]}, "each of the 3 gates"),
         ({"weight_decay": float("nan")}, "weight_decay.*nan"),
         ({"decayed": "biases"}, "all or kernels.*biases"),
+        ({"gate_learning_rate_factor": 0}, "gate_learning_rate_factor=0"),
         ({"targets": [Target(gates="exit")]}, "'exit', which fits none of block_00"),
         ({"targets": [Target()], "target_rate": 0.4}, "both.*rate=0.4"),
     ],

@@ -15,7 +15,7 @@ from tfgates.settings import targets
 from tfgates.targets import Target
 from tfgates.training.classifier import GatedClassifier
 from tfgates.training.recalibrate import recalibrate
-from tfgates.training.schedule import StepDecay
+from tfgates.training.schedule import CosineDecay, StepDecay
 
 LISTED = (1.0, 0.8, 0.5)
 
@@ -30,6 +30,19 @@ def test_the_learning_rate_warms_up_and_steps_down():
     assert [float(StepDecay(0.1)(step)) for step in (0, 999)] == pytest.approx([0.1, 0.1])
 
 
+def test_the_learning_rate_warms_up_and_falls_along_a_cosine():
+    schedule = CosineDecay(0.4, 10, warmup_steps=2)
+    rates = [float(schedule(step)) for step in range(11)]
+    expected = [0.2, 0.4, *(0.2 * (1 + np.cos(np.pi * np.arange(9) / 8)))]
+    expected[2] = 0.4
+    np.testing.assert_allclose(rates, expected, atol=1e-7)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
+    assert [float(again(step)) for step in range(11)] == rates
+    assert float(CosineDecay(0.4, 10)(5)) == pytest.approx(0.2)
+    with pytest.raises(ValueError, match="steps=3, warmup_steps=3"):
+        CosineDecay(0.4, 3, warmup_steps=3)
+
+
 def test_the_optimizer_takes_the_rate_of_its_step():
     classifier = compiled(small_network("none"), StepDecay(1.0, [2], warmup_steps=2))
     rates = []
@@ -42,29 +55,50 @@ def test_the_optimizer_takes_the_rate_of_its_step():
     assert rates == pytest.approx([0.5, 1.0, 0.1, 0.1])
 
 
-@pytest.mark.parametrize("decayed", ["all", "kernels"])
-def test_weight_decay_moves_each_weight_by_its_share(decayed):
+def after_one_step(**arguments):
+    """Returns a classifier after a step, and its weights before it."""
+    keras.utils.set_random_seed(0)
+    classifier = compiled(randomize(small_network()), train_policy=Expected(), **arguments)
+    before = [weight.numpy() for weight in classifier.trainable_variables]
+    classifier.fit(batches(1), verbose=0)
+    return classifier, before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "decays"),
+    [
+        ({"decayed": "all"}, lambda path: True),
+        ({"decayed": "kernels"}, lambda path: path.endswith("kernel")),
+        (
+            {"decayed": "kernels", "decay_gates": False},
+            lambda path: path.endswith("kernel") and "_gate/" not in path,
+        ),
+    ],
+)
+def test_weight_decay_moves_each_weight_by_its_share(arguments, decays):
     """After one step of plain SGD, two runs differ by learning rate * decay * weight."""
-
-    def after_one_step(weight_decay):
-        keras.utils.set_random_seed(0)
-        classifier = compiled(
-            randomize(small_network()),
-            weight_decay=weight_decay,
-            decayed=decayed,
-            train_policy=Expected(),
-        )
-        before = [weight.numpy() for weight in classifier.trainable_variables]
-        classifier.fit(batches(1), verbose=0)
-        return classifier, before
-
-    plain, before = after_one_step(0.0)
-    decays, _ = after_one_step(0.1)
+    plain, before = after_one_step()
+    moved, _ = after_one_step(weight_decay=0.1, **arguments)
+    of_gates = [one.path for one in moved.trainable_variables if "_gate/" in one.path]
+    assert len(of_gates) == 3 * 6
     for one, other, weight in zip(
-        plain.trainable_variables, decays.trainable_variables, before, strict=True
+        plain.trainable_variables, moved.trainable_variables, before, strict=True
     ):
-        share = 0.1 * 0.1 * weight if decayed == "all" or one.name == "kernel" else 0 * weight
+        share = 0.1 * 0.1 * weight * decays(one.path)
         np.testing.assert_allclose(one - other, share, atol=2e-6, err_msg=one.path)
+
+
+def test_gates_learn_at_a_rate_of_their_own():
+    alike, before = after_one_step()
+    faster, _ = after_one_step(gate_learning_rate_factor=10)
+    for one, other, weight in zip(
+        alike.trainable_variables, faster.trainable_variables, before, strict=True
+    ):
+        factor = 10 if "_gate/" in one.path else 1
+        moved = factor * (one.numpy() - weight)
+        np.testing.assert_allclose(other - weight, moved, atol=3e-6, err_msg=one.path)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(faster))
+    assert again.updates.get_config() == faster.updates.get_config()
 
 
 def test_both_kernels_of_a_separable_convolution_decay():
@@ -76,7 +110,9 @@ def test_both_kernels_of_a_separable_convolution_decay():
     kernels = [one for one in network.trainable_variables if one.name.endswith("_kernel")]
     assert len(kernels) == 2
     expected = 0.1 / 2 * sum(np.sum(np.square(one)) for one in kernels)
-    assert float(classifier._weight_penalty()) == pytest.approx(expected)
+    assert float(classifier.updates.penalty(classifier.trainable_variables)) == pytest.approx(
+        expected
+    )
 
 
 @pytest.mark.parametrize("target_loss", ["per_gate", "per_batch"])

@@ -165,3 +165,29 @@ def test_a_resumed_run_goes_on_with_its_schedules(training, tmp_path):
     targets = [row.split(",") for row in whole.log.read_text().splitlines()]
     column = targets[0].index("target_rate")
     assert [float(row[column]) for row in targets[1:]] == pytest.approx([1, 0.8, 0.5, 0.5])
+
+
+def test_the_temperature_is_that_of_the_epoch():
+    schedule = Schedule(temperatures=(5.0, 0.2), epochs=3)
+    classifier = compiled(small_network(), schedule=schedule)
+    for epoch, temperature in ((0, 5.0), (1, 1.0), (2, 0.2)):
+        classifier.target.begin_epoch(epoch)
+        policy = classifier.policy_of_step(tf.zeros((2, 8, 8, 3)))
+        assert float(policy.temperature) == pytest.approx(temperature)
+    assert compiled(small_network()).target.temperature is None
+
+
+def test_the_multiplier_is_a_weight_that_follows_the_rates_of_all_replicas(mirrored, tmp_path):
+    with mirrored.scope():
+        classifier = compiled(
+            small_network(synchronized=True), target_rate=0.3, target_weight="auto"
+        )
+    (multiplier,) = classifier.multipliers
+    log = classifier.fit(batches(4), verbose=0).history
+    expected = 0.01 * 4 * (log["rate"][0] - 0.3)
+    assert float(multiplier.value[0]) == pytest.approx(expected, rel=1e-4)
+    classifier.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert float(again.multipliers[0].value[0]) == pytest.approx(expected, rel=1e-4)
+    assert again.targets[0].weight == "auto"
+    assert not compiled(small_network()).multipliers

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
@@ -75,9 +76,11 @@ def test_the_strong_recipe_mixes_images_in_mixed_precision(training, tmp_path):
         "--decay_epochs=6",
         "--recalibration_batches=1",
         "--recalibration_batch_size=64",
+        "--calibrate",
     )
     finished = forked(script, "--flagfile=flags/r50_strong.cfg", *flags)
     assert finished.returncode == 0, finished.stderr
+    assert re.search(r"Calibrated: [+-]\d\.\d+ on all .* of a target of 0\.5\.", finished.stdout)
     with run.log.open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 7

@@ -7,6 +7,8 @@ from tfgates.report.style import looks_of
 from tfgates.report.tables import HEADERS, cells
 from tfgates.report.tradeoff import thresholds, tradeoff
 
+# Values of --gate of networks that have no threshold.
+WITHOUT_THRESHOLDS = ("none", "stochastic_depth", "nested")
 # Flags that runs are compared by: here, in TensorBoard and in the model card.
 COMPARED = (
     "dataset",
@@ -25,9 +27,11 @@ COMPARED = (
     "target_penalty",
     "target_unit",
     "target_schedule",
+    "teacher",
     "epochs",
     "batch_size",
     "learning_rate",
+    "learning_rate_schedule",
     "decay_epochs",
     "weight_decay",
     "precision",
@@ -110,7 +114,7 @@ def costs(records):
     learned = [
         one
         for one in records
-        if one.thresholds is None and one.flags.get("gate") not in ("none", "stochastic_depth")
+        if one.thresholds is None and one.flags.get("gate") not in WITHOUT_THRESHOLDS
     ]
     return [
         *([tradeoff(runs, looks)] if runs else [not_evaluated(records[0])]),

@@ -3,10 +3,10 @@
 import shlex
 
 from tfgates.graph.count import count_parameters
-from tfgates.network import has_learned_gates, num_gates
-from tfgates.report import chain
+from tfgates.network import gates, has_learned_gates, num_gates
+from tfgates.report import chain, tables
 from tfgates.report.collapsed import BETWEEN, in_words, kinds
-from tfgates.report.comparison import costs, not_evaluated, results
+from tfgates.report.comparison import costs, evaluate, not_evaluated, results
 from tfgates.report.inside import by_class, photos
 from tfgates.report.page import Code, Missing, Page, Section, Table
 from tfgates.report.rates import final_rates, rates_over_training, target_of_rates
@@ -25,6 +25,7 @@ ABOUT = {
 }
 OF_LEARNED_GATES = ("target_loss", "target_schedule")
 NO_GATES = "This network has no gates, every image runs every branch: nothing to show here."
+BLIND = "These gates do not look at the image, every image runs the same branches: nothing to gain."
 FIXED = (
     "The gates of stochastic depth have fixed probabilities and do not look at the image; after "
     "the training every branch runs, scaled: there is nothing to show here."
@@ -51,6 +52,7 @@ def build(records, network, input_shape, labels, inside):
         Section("training", "Rates over the training", training(record, network)),
         Section("rates", "Rates after the training", after(record, network, rates)),
         Section("classes", "Classes and gates", by_class(inside, labels, why_not)),
+        Section("gain", "What is gained by looking at the image", gained(record, network, why_not)),
         Section(
             "images", "Images that run most and fewest branches", photos(inside, labels, why_not)
         ),
@@ -190,6 +192,21 @@ def after(record, network, rates):
     text = f"On the test images, {dots[0]}: {in_words(dots[1])}."
     target = target_of_rates(record.flags, target_rate(record, network))
     return [text, final_rates(bars, dots, target)]
+
+
+def gained(record, network, why_not):
+    """The errors of the same work, decided otherwise."""
+    if not any(getattr(layer.gate, "data_dependent", True) for layer in gates(network)):
+        return [Missing(BLIND if has_learned_gates(network) else why_not)]
+    if record.gain is None:
+        return [
+            Missing(
+                "It has not been measured, or of another model. This measures it:",
+                f"{evaluate(record.name)} --gain",
+            )
+        ]
+    caption = "The same network on the test images, at the threshold 0.5 and decided otherwise"
+    return [Table(caption, tables.GAIN_HEADERS, {"": tables.gain_rows(record.gain)})]
 
 
 def repeat(record):

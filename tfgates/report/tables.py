@@ -4,6 +4,7 @@ import tabulate
 
 BAR = 24
 # The numbers of a `Result`, by their names in the files of a run; in words.
+GAIN_HEADERS = ["decisions", "top-1 error %", "M multiply-adds"]
 COLUMNS = ("top1_error", "top5_error", "rate", "macs", "macs_share")
 HEADERS = ("top-1 error %", "top-5 error %", "rate", "M multiply-adds", "of ungated")
 
@@ -22,6 +23,24 @@ def policies(results, header="policy", form="simple"):
     rows = [[result.policy, *cells(result)] for result in results]
     align = ["left", *["right"] * len(HEADERS)]
     return tabulate.tabulate(rows, [header, *HEADERS], form, disable_numparse=True, colalign=align)
+
+
+def gain(found):
+    """Formats a `tfgates.inference.gain.Gain` as a table."""
+    return tabulate.tabulate(gain_rows(found), GAIN_HEADERS, disable_numparse=True)
+
+
+def gain_rows(found):
+    """Lays out a `Gain`: a row for the own decisions, those of other images, and fixed ones."""
+    kept = ", ".join(found.kept) or "none"
+    return [
+        [name, f"{error:.2f}", f"{macs / 1e6:,.2f}"]
+        for name, error, macs in (
+            ("each image's own", found.own, found.macs),
+            ("dealt to other images", found.shuffled, found.macs),
+            (f"the same for all: {kept}", found.fixed, found.fixed_macs),
+        )
+    ]
 
 
 def cells(result):

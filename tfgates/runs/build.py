@@ -10,16 +10,18 @@ from tfgates.data.preprocess import STATISTICS, STATISTICS_SAMPLE, measure
 from tfgates.graph.branches import branches
 from tfgates.graph.count import count
 from tfgates.graph.gating import gate
+from tfgates.graph.nesting import nest
+from tfgates.losses import SmoothedCrossentropy
 from tfgates.network import num_gates
 from tfgates.networks import NETWORKS
 from tfgates.networks.applications import application
 from tfgates.networks.own import load_model, own_model
-from tfgates.runs import another_run, init_from
+from tfgates.runs import another_run, init_from, teacher
 from tfgates.settings import targets
 from tfgates.settings.network import KERAS, MODEL, RUN, split
 from tfgates.stochastic_depth import FixedGate, linear_decay
 from tfgates.training.classifier import GatedClassifier
-from tfgates.training.schedule import StepDecay
+from tfgates.training.schedule import CosineDecay, StepDecay
 
 
 def choose_statistics(settings, dataset, preprocessing):
@@ -51,29 +53,44 @@ def build_classifier(settings, num_classes, steps, statistics):
         target_weight=0 if settings.gate == "stochastic_depth" else settings.target_weight,
         target_penalty=settings.target_penalty,
         gate_weights=removable if settings.target_unit == "multiply_adds" else None,
+        teacher=teacher.load(settings, num_classes),
+        teacher_weight=settings.teacher_weight,
+        teacher_temperature=settings.teacher_temperature,
         schedule=targets.schedule(settings),
         weight_decay=settings.weight_decay,
         decayed=settings.decayed,
+        decay_gates=settings.decay_gates,
+        gate_learning_rate_factor=settings.gate_learning_rate_factor,
         seed=settings.seed,
     )
-    schedule = StepDecay(
-        settings.initial_learning_rate,
-        [epoch * steps for epoch in settings.decay_epochs],
-        settings.warmup_epochs * steps,
-    )
-    crossentropy = (
-        keras.losses.SparseCategoricalCrossentropy
-        if settings.mix == "none"
-        else keras.losses.CategoricalCrossentropy
-    )
     classifier.compile(
-        optimizer=keras.optimizers.SGD(schedule, momentum=settings.momentum),
-        loss=crossentropy(from_logits=True),
+        optimizer=keras.optimizers.SGD(
+            learning_rate(settings, steps), settings.momentum, settings.nesterov
+        ),
+        loss=crossentropy(settings),
         # Weighted, so that the fillers of the last evaluation batch do not count.
         weighted_metrics=["accuracy"],
         jit_compile=settings.jit,
     )
     return classifier
+
+
+def learning_rate(settings, steps):
+    """Returns the learning rate over the steps, of which an epoch has so many."""
+    first, warmup = settings.initial_learning_rate, settings.warmup_epochs * steps
+    if settings.learning_rate_schedule == "cosine":
+        return CosineDecay(first, settings.epochs * steps, warmup)
+    return StepDecay(first, [epoch * steps for epoch in settings.decay_epochs], warmup)
+
+
+def crossentropy(settings):
+    """Returns the loss of the labels, class numbers or, of mixed images, shares of the classes."""
+    smoothing = settings.label_smoothing
+    if settings.mix != "none":
+        return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
+    if smoothing:
+        return SmoothedCrossentropy(smoothing)
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def build_network(settings, classes, statistics):
@@ -117,6 +134,8 @@ def gated(model, settings, synchronized):
     """Gates a plain network as the flags say."""
     if settings.gate == "none":
         return model
+    if settings.gate == "nested":
+        return nest(model)
     names = [branch.name for branch in branches(model)]
     if settings.gate == "stochastic_depth":
         decay = linear_decay(len(names), settings.last_probability)

@@ -6,6 +6,7 @@ from tfgates.data import datasets
 from tfgates.graph.count import count
 from tfgates.graph.pruning import one_sided
 from tfgates.inference.evaluate import evaluate, evaluate_thresholds
+from tfgates.inference.gain import measure_gain
 from tfgates.network import decision_names, has_learned_gates, num_gates
 from tfgates.report import tables
 from tfgates.report.comparison import COMPARED
@@ -17,6 +18,7 @@ from tfgates.runs.records import (
     Metrics,
     read_metrics,
     read_thresholds,
+    write_gain,
     write_metrics,
     write_thresholds,
 )
@@ -74,6 +76,18 @@ def thresholds_of_run(run, network, dataset, preprocessing, taus):
     save_png(picture.figure, run.thresholds_picture)
     print(f"\n{tables.policies(results, 'tau')}\n")
     print(f"Written: {run.thresholds_table}, {run.thresholds_picture}")
+
+
+def gain_of_run(run, network, dataset, preprocessing):
+    """Measures what is gained by looking at the image; prints it, and records it."""
+    validation, test = (
+        evaluation_images(dataset, split, preprocessing) for split in ("validation", "test")
+    )
+    print()
+    with progress("Deciding otherwise", "passes over images") as show:
+        gain = measure_gain(network, validation, test, decision_names(network), progress=show)
+    write_gain(run, gain)
+    print(f"\n{tables.gain(gain)}\n\nWritten: {run.gain}")
 
 
 def validation_thresholds(network, dataset, preprocessing, taus, show=None):

@@ -2,14 +2,17 @@
 
 from tfgates.base.errors import UserError
 from tfgates.base.progress import progress
-from tfgates.network import num_gates
+from tfgates.graph.nesting import path
+from tfgates.inference.calibration import find_shift
+from tfgates.network import gates, num_gates
 from tfgates.report.rates import rates_over_training, target_of_rates
 from tfgates.report.style import save_png
-from tfgates.runs.data import training_batches
+from tfgates.runs.data import evaluation_images, training_batches
 from tfgates.runs.evaluate import evaluate_run
 from tfgates.runs.model_card import write_card
 from tfgates.runs.rates import read_rates
 from tfgates.training import checkpoint
+from tfgates.training.classifier import GatedClassifier
 from tfgates.training.recalibrate import recalibrate
 
 
@@ -29,11 +32,16 @@ def finish(settings, dataset, preprocessing, run):
     if settings.keep == "best":
         # A run that was killed right after its last epoch has not come to it.
         checkpoint.keep_best(run.checkpoints, run.log)
-        best, path = best_weights(run)
+        best, weights = best_weights(run)
         print(f"Keeping epoch {best}, the best on the validation images.", flush=True)
-        checkpoint.load(path, classifier)
+        checkpoint.load(weights, classifier)
     if settings.recalibration_batches:
         _recalibrate(classifier.network, settings, dataset, preprocessing)
+    if settings.calibrate:
+        _calibrate(classifier, dataset, preprocessing)
+    if classifier.nested:
+        # From here on it is a plain network.
+        classifier = GatedClassifier(path(classifier.network, settings.path))
     run.save_classifier(classifier, run.model)
     run.trained.unlink()
     network = classifier.network
@@ -76,6 +84,30 @@ def _recalibrate(network, settings, dataset, preprocessing):
     task = f"Recalibrating batch norm on {total} batches of {size} images"
     with progress(task, "batches", total) as show:
         recalibrate(network, images, show)
+
+
+def _calibrate(classifier, dataset, preprocessing):
+    """Shifts the gates so that they run the target at the threshold, on the validation images."""
+    network, target = classifier.network, classifier.target
+    fixed = [layer.name for layer in gates(network) if not hasattr(layer.gate, "shift")]
+    if fixed:
+        raise UserError(
+            "--calibrate shifts the log-odds of all gates. Received: gates without `shift`, "
+            f"{', '.join(fixed[:5])}. Leave it out, and choose a threshold (tools.evaluate)."
+        )
+    images = evaluation_images(dataset, "validation", preprocessing)
+    task = f"Calibrating on {dataset.size('validation')} validation images"
+    with progress(task, "passes") as show:
+        shift, before, after = find_shift(
+            network, images, target.final, target.weights, progress=show
+        )
+    for layer in gates(network):
+        layer.gate.shift(shift)
+    print(
+        f"Calibrated: {shift:+.3f} on all log-odds; at the threshold the share is {after:.4f} "
+        f"instead of {before:.4f}, of a target of {target.final:g}.",
+        flush=True,
+    )
 
 
 def _draw(run, target_rate):

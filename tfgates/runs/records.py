@@ -8,6 +8,7 @@ from typing import Any
 
 from tfgates.base.errors import UserError
 from tfgates.base.files import replacing, write_json
+from tfgates.inference.gain import Gain
 from tfgates.inference.passes import Result
 from tfgates.report.comparison import evaluate
 from tfgates.report.tables import COLUMNS
@@ -44,6 +45,7 @@ class Record:
         metrics: `Metrics`.
         rates: `Rates`.
         thresholds: list of `Result` on the validation images, whose policies are thresholds.
+        gain: `Gain`.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Record:
     metrics: Metrics | None
     rates: Rates | None
     thresholds: list[Result] | None
+    gain: Gain | None = None
 
     @classmethod
     def read(cls, run):
@@ -72,6 +75,7 @@ class Record:
             metrics=read_metrics(run),
             rates=read_rates(run),
             thresholds=read_thresholds(run),
+            gain=read_gain(run),
         )
 
 
@@ -101,6 +105,11 @@ def write_thresholds(run, results):
             [result.policy, *(getattr(result, column) for column in COLUMNS), run.digest]
             for result in results
         )
+
+
+def write_gain(run, gain):
+    """Writes what is gained by looking at the image, a `Gain`, with the digest of the model."""
+    write_json(run.gain, {DIGEST: run.digest, **dataclasses.asdict(gain)})
 
 
 def read_metrics(run):
@@ -138,6 +147,11 @@ def read_thresholds(run):
     return _of_the_model(run, run.thresholds_table, _thresholds)
 
 
+def read_gain(run):
+    """Reads a `Gain`; see `read_metrics`."""
+    return _of_the_model(run, run.gain, _gain)
+
+
 def _of_the_model(run, path, reader):
     """Reads results that begin with the digest of their model; None where it is another one."""
     digest, results = read_file(path, reader) or (None, None)
@@ -162,6 +176,14 @@ def _metrics(file):
         ungated_macs=int(_number("ungated_macs", found["ungated_macs"])),
         policies=policies,
     )
+
+
+def _gain(file):
+    found = json.load(file)
+    digest, kept = found.pop(DIGEST, None), found.pop("kept")
+    if not all(isinstance(name, str) for name in kept):
+        raise ValueError("kept are names of gates")
+    return digest, Gain(**{name: _number(name, value) for name, value in found.items()}, kept=kept)
 
 
 def _result(row):

@@ -1,11 +1,14 @@
 """Which flags of a training run go together."""
 
 from tfgates.base.errors import UserError
+from tfgates.gates import GATES
 from tfgates.networks import NARROWEST, NUM_BRANCHES
 from tfgates.settings.flag import as_text
 from tfgates.settings.flags import TABLE
 from tfgates.settings.network import KERAS, MODEL, RUN, split
 from tfgates.settings.targets import always_open, stages
+from tfgates.targets import AUTO
+from tfgates.training.teacher import SELF
 
 # By the kind of a network, flags of what it brings itself.
 BROUGHT = {
@@ -42,12 +45,36 @@ def check(settings):
         )
     _check_belongs(settings)
     _check_target(settings)
-    if settings.warmup_epochs and settings.warmup_epochs >= min(
-        (settings.epochs, *settings.decay_epochs)
-    ):
+    _check_optimizer(settings)
+    _check_teacher(settings)
+
+
+def _check_optimizer(settings):
+    steps = settings.decay_epochs if settings.learning_rate_schedule == "steps" else ()
+    if settings.warmup_epochs and settings.warmup_epochs >= min((settings.epochs, *steps)):
         raise UserError(
             "--warmup_epochs ends before the last epoch and before the first of "
             f"--decay_epochs. Received: --warmup_epochs={settings.warmup_epochs}."
+        )
+    if settings.nesterov and not settings.momentum:
+        raise UserError(
+            "--nesterov belongs to a --momentum above 0. Received: --nesterov with --momentum=0. "
+            "Leave one of them out."
+        )
+
+
+def _check_teacher(settings):
+    for name in ("teacher_weight", "teacher_temperature"):
+        value = getattr(settings, name)
+        if not settings.teacher and value != TABLE[name].value():
+            raise UserError(
+                f"--{name} belongs to --teacher. Received: --{name}={as_text(value)} without. "
+                "Leave it out, or pass --teacher."
+            )
+    if settings.teacher == SELF and settings.gate in ("none", "nested"):
+        raise UserError(
+            "--teacher=self are the answers with every gate open. Received: "
+            f"--gate={settings.gate}. Pass --teacher=run:PATH, or leave it out."
         )
 
 
@@ -122,6 +149,11 @@ def _check_branches(settings):
 
 
 def _check_penalty(settings):
+    if settings.target_weight == AUTO and settings.gate not in GATES:
+        raise UserError(
+            "--target_weight=auto belongs to --gate=dependent or independent. Received: "
+            f"--gate={settings.gate}, whose rates nothing moves. Leave it out."
+        )
     # By name: to ask the penalty itself would start TensorFlow before the strategy is made.
     free = FREE_OF_PENALTY.get(settings.target_penalty)
     if settings.target_rate == free and settings.target_schedule == "constant":

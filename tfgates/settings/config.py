@@ -33,6 +33,14 @@ class TrainConfig(_Values):
         """The learning rate after the warm-up: with linear scaling that of a batch of 256."""
         return self.learning_rate * (self.batch_size / 256 if self.linear_scaling else 1)
 
+    @property
+    def spans_epochs(self):
+        """Names a flag whose course ends with the last epoch, so that more epochs change it."""
+        first, last = self.gate_temperature
+        if first != last:
+            return "--gate_temperature"
+        return "--learning_rate_schedule" if self.learning_rate_schedule == "cosine" else None
+
     def as_texts(self):
         """Returns the values by name, as they stand in a flag file."""
         return {name: as_text(getattr(self, name)) for name in TABLE}

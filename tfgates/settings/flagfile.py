@@ -64,3 +64,10 @@ def require_same(path, settings):
                 f"{path.parent} holds a run with --{name}={before[name]}, and this one has "
                 f"--{name}={text}. Choose another --output_dir, or remove that folder."
             )
+    if settings.spans_epochs and before["epochs"] != as_text(settings.epochs):
+        raise UserError(
+            f"{path.parent} holds a run of --epochs={before['epochs']}, over which "
+            f"{settings.spans_epochs} runs its course. Received: "
+            f"--epochs={settings.epochs}. Choose another --output_dir, or pass "
+            f"--epochs={before['epochs']}."
+        )

@@ -2,7 +2,13 @@
 
 from absl import flags
 
-from tfgates.settings import network_flags, target_flags, training_flags
+from tfgates.settings import (
+    label_flags,
+    network_flags,
+    optimizer_flags,
+    target_flags,
+    training_flags,
+)
 
 # All that is said of a flag stands in its entry: `TrainConfig`, the command line, flags.cfg and
 # their checks are made of this table.
@@ -13,7 +19,8 @@ TABLE = {
         *network_flags.NETWORK,
         *target_flags.TARGET,
         *target_flags.SCHEDULE,
-        *training_flags.OPTIMIZER,
+        *label_flags.LABELS,
+        *optimizer_flags.OPTIMIZER,
         *training_flags.END,
         *training_flags.MACHINE,
     )

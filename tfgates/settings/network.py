@@ -1,7 +1,8 @@
-"""What --network names: a builder, or as KIND:VALUE a network that exists already."""
+"""What --network and --teacher name: a builder, or as KIND:VALUE a network that exists already."""
 
 from tfgates.networks import NETWORKS
 from tfgates.networks.applications import APPLICATIONS
+from tfgates.training.teacher import SELF
 
 # A network of keras.applications; a model of one's own; the network of a run folder.
 KERAS, MODEL, RUN = "keras", "model", "run"
@@ -11,6 +12,10 @@ KINDS = {
     RUN: "run:PATH of a run folder",
 }
 RULE = f"is {', '.join(NETWORKS)}, or {', '.join(KINDS.values())}"
+TEACHERS = (
+    f"run:PATH of a run folder, keras:NAME of keras.applications with Keras's weights, or {SELF}: "
+    "the network itself with every gate open"
+)
 
 
 def split(network):
@@ -32,3 +37,11 @@ def is_known(network):
     if kind == KERAS:
         return value in APPLICATIONS
     return value in NETWORKS if kind is None else kind in KINDS
+
+
+def is_teacher(text):
+    """Whether a text is what --teacher takes; whether it is there is not looked at."""
+    kind, value = split(text)
+    if kind is None:
+        return value in ("", SELF)
+    return (kind == RUN and bool(value)) or (kind == KERAS and value in APPLICATIONS)

@@ -113,8 +113,9 @@ NETWORK = (
         "enum",
         "dependent",
         "Gates: dependent on the features, independent of them, with the fixed probabilities of "
-        "stochastic depth, or none: the plain network.",
-        choices=(*GATES, "stochastic_depth", "none"),
+        "stochastic depth, or none: the plain network; nested: no gates either, but a short path "
+        "that skips half of the branches.",
+        choices=(*GATES, "stochastic_depth", "none", "nested"),
     ),
     Flag(
         "gated",

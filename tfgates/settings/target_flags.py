@@ -3,7 +3,14 @@
 from tfgates.losses import PENALTIES, TARGET_LOSSES
 from tfgates.settings.flag import MANY, Flag
 from tfgates.settings.network_flags import LEARNED
-from tfgates.settings.targets import TARGET_SCHEDULES, read_anneal_targets, read_branch_targets
+from tfgates.settings.targets import (
+    TARGET_SCHEDULES,
+    is_weight,
+    read_anneal_targets,
+    read_branch_targets,
+    read_temperatures,
+    read_weight,
+)
 
 ANNEALED = {"target_schedule": ("annealed",)}
 
@@ -34,11 +41,13 @@ TARGET = (
     ),
     Flag(
         "target_weight",
-        "float",
-        1.0,
-        "Factor of the target loss (lambda).",
-        valid=lambda value: 0 <= value <= 1e6,
-        rule="is from 0 to 1e6, as 1",
+        "string",
+        "1.0",
+        "Factor of the target loss (lambda); or auto: 4, and a multiplier of the excess that rises "
+        "while the rate is above the target and falls while it is below.",
+        valid=is_weight,
+        rule="is auto, or from 0 to 1e6, as 1",
+        read=read_weight,
     ),
     Flag(
         "target_penalty",
@@ -130,5 +139,14 @@ SCHEDULE = (
         valid=lambda value: 0 <= value <= MANY,
         rule="is 0 or a number of epochs, as 30",
         belongs=LEARNED,
+    ),
+    Flag(
+        "gate_temperature",
+        "list",
+        ["1", "1"],
+        "Temperature of the relaxed sample, whose gradient the gates learn by: in the first epoch, "
+        "and in the last one, to which it goes by the same factor each epoch.",
+        belongs=LEARNED,
+        read=read_temperatures,
     ),
 )

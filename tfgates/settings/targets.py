@@ -10,12 +10,19 @@ from tfgates.schedules import (
     annealing_stages,
 )
 from tfgates.stochastic_depth import linear_decay
+from tfgates.targets import AUTO
 
 
 def schedule(settings):
     """Returns the `Schedule` of the flags."""
     target = TARGET_SCHEDULES[settings.target_schedule](settings)
-    return Schedule(target, settings.relax_epochs, settings.sample_epochs)
+    return Schedule(
+        target,
+        settings.relax_epochs,
+        settings.sample_epochs,
+        settings.gate_temperature,
+        settings.epochs,
+    )
 
 
 def stages(settings):
@@ -89,6 +96,37 @@ def read_anneal_targets(texts):
                 f"--anneal_targets are rates in [0, 1], as 1,0.95,0.9,0.85,0.8. Received: {text!r}."
             )
     return tuple(map(float, texts))
+
+
+def read_temperatures(texts):
+    """Reads --gate_temperature.
+
+    Raises:
+        UserError: they are not two numbers above 0.
+    """
+    try:
+        found = tuple(map(float, texts))
+    except ValueError:
+        found = ()
+    if len(found) != 2 or not all(0 < one <= 1e3 for one in found):
+        raise UserError(
+            "--gate_temperature are two numbers above 0, that of the first epoch and that of the "
+            f"last, as 5,0.1. Received: {','.join(texts)}."
+        )
+    return found
+
+
+def read_weight(text):
+    """Reads --target_weight, a text that `is_weight`: a number, or "auto"."""
+    return text if text == AUTO else float(text)
+
+
+def is_weight(text):
+    """Whether a text is what --target_weight takes."""
+    try:
+        return text == AUTO or 0 <= float(text) <= 1e6
+    except ValueError:
+        return False
 
 
 def _rate(text):

@@ -1,106 +1,8 @@
-"""The flags of how it is trained: the optimizer, what comes after the last epoch, the machine."""
+"""The flags of what comes after the last epoch, and of the machine."""
 
-from tfgates.base.errors import UserError
+from tfgates.graph.nesting import PATHS
 from tfgates.settings.flag import MANY, Flag
-
-
-def read_decay_epochs(texts):
-    """Reads --decay_epochs.
-
-    Raises:
-        UserError: they do not increase from 1 on.
-    """
-    try:
-        epochs = tuple(int(text) for text in texts)
-    except ValueError:
-        epochs = (0,)
-    if any(not early < late <= MANY for early, late in zip((0, *epochs), epochs, strict=False)):
-        raise UserError(
-            "--decay_epochs are increasing epochs from 1 on, as 30,60,90. "
-            f"Received: {','.join(texts)}."
-        )
-    return epochs
-
-
-OPTIMIZER = (
-    Flag(
-        "epochs",
-        "integer",
-        350,
-        "Epochs of the whole run.",
-        valid=lambda value: 1 <= value <= MANY,
-        rule=f"is at least 1, at most {MANY}",
-        resumes=True,
-    ),
-    Flag(
-        "batch_size",
-        "integer",
-        256,
-        "Images of a batch, over all replicas.",
-        valid=lambda value: 2 <= value <= MANY,
-        rule="is at least 2, for batch norm",
-    ),
-    Flag(
-        "steps_per_epoch",
-        "integer",
-        0,
-        "Batches of an epoch; 0: the whole training split.",
-        valid=lambda value: 0 <= value <= MANY,
-        rule="is 0 or the number of batches",
-    ),
-    Flag(
-        "learning_rate",
-        "float",
-        0.1,
-        "Learning rate before the first decay.",
-        valid=lambda value: 0 < value <= 1e6,
-        rule="is a number above 0, as 0.1",
-    ),
-    Flag(
-        "linear_scaling",
-        "boolean",
-        False,
-        "--learning_rate is that of 256 images a batch, and grows with it.",
-    ),
-    Flag(
-        "warmup_epochs",
-        "integer",
-        0,
-        "Epochs in which the learning rate grows from 0, step by step.",
-        valid=lambda value: 0 <= value <= MANY,
-        rule="is 0 or a number of epochs, as 5",
-    ),
-    Flag(
-        "decay_epochs",
-        "list",
-        ["150", "250"],
-        "Epochs after which the learning rate is multiplied by 0.1, separated by commas.",
-        read=read_decay_epochs,
-    ),
-    Flag(
-        "momentum",
-        "float",
-        0.9,
-        "Momentum of SGD, in [0, 1).",
-        valid=lambda value: 0 <= value < 1,
-        rule="is in [0, 1), as 0.9",
-    ),
-    Flag(
-        "weight_decay",
-        "float",
-        5e-4,
-        "Weight decay.",
-        valid=lambda value: 0 <= value <= 1,
-        rule="is in [0, 1], as 1e-4",
-    ),
-    Flag(
-        "decayed",
-        "enum",
-        "all",
-        "Which weights decay: all, or kernels alone, not batch norm, biases and log-odds.",
-        choices=("all", "kernels"),
-    ),
-)
+from tfgates.settings.network_flags import LEARNED
 
 END = (
     Flag(
@@ -120,6 +22,25 @@ END = (
         "Images of such a batch.",
         valid=lambda value: 2 <= value <= MANY,
         rule="is at least 2",
+        resumes=True,
+    ),
+    Flag(
+        "calibrate",
+        "boolean",
+        False,
+        "After training, shift the log-odds of all gates by one number, with which the threshold "
+        "0.5 runs the share --target_rate on the validation images.",
+        belongs=LEARNED,
+        resumes=True,
+    ),
+    Flag(
+        "path",
+        "enum",
+        "short",
+        "Which path of a nested network becomes the model, after training: the same command with "
+        "the other one makes that.",
+        choices=PATHS,
+        belongs={"gate": ("nested",)},
         resumes=True,
     ),
     Flag(

@@ -31,7 +31,9 @@ from tfgates.runs.data import open_data
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.model_card import write_card
 from tfgates.settings.flags import belonging_to
+from tfgates.targets import AUTO
 from tfgates.training.classifier import GatedClassifier
+from tfgates.training.teacher import SELF
 
 RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
 OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "The new run folder; by default RUN-pruned.")
@@ -128,7 +130,7 @@ def save(folder, run, network, dataset, preprocessing, target_rate):
         "dataset": dataset.name,
         "image_size": preprocessing.size,
         "resize": preprocessing.resize,
-        **{name: value for name, value in run.load_flags().items() if name not in DROPPED},
+        **kept_flags(run, gate_kind(network)),
         "output_dir": folder.path,
         "network": f"run:{folder.path}",
         "gate": gate_kind(network),
@@ -139,6 +141,18 @@ def save(folder, run, network, dataset, preprocessing, target_rate):
     with replacing(folder.flags) as file:
         file.writelines(f"--{name}={value}\n" for name, value in settings.items())
     folder.save_classifier(GatedClassifier(network, target_rate=target_rate), folder.model)
+
+
+def kept_flags(run, kind):
+    """The flags of a run that hold for its pruned network, of a kind of gates or "none"."""
+    flags = {name: value for name, value in run.load_flags().items() if name not in DROPPED}
+    if kind != "none":
+        return flags
+    # Without gates nothing is drawn to a target, and a network has nothing to learn of itself.
+    gone = {"target_weight"} if flags.get("target_weight") == AUTO else set()
+    if flags.get("teacher") == SELF:
+        gone |= {"teacher", "teacher_weight", "teacher_temperature"}
+    return {name: value for name, value in flags.items() if name not in gone}
 
 
 def what_went(network, fixed):

@@ -19,7 +19,7 @@ from tfgates.base.errors import UserError
 from tfgates.base.lock import locked
 from tfgates.data import datasets
 from tfgates.data.preprocess import Preprocessing
-from tfgates.runs import another_run, init_from
+from tfgates.runs import another_run, init_from, teacher
 from tfgates.runs.build import build_classifier, choose_statistics
 from tfgates.runs.finish import best_weights, finish
 from tfgates.runs.fit import fit
@@ -42,6 +42,7 @@ def main():
     steps = steps_of_an_epoch(settings, dataset, strategy.num_replicas_in_sync)
     if split(settings.network)[0] == RUN:
         another_run.check(settings, len(dataset.labels))
+    teacher.check(settings, dataset)
     there = RunFolder(settings.output_dir)
     # Of several workers the chief alone writes there.
     lock = locked(there.path) if is_chief(strategy) else contextlib.nullcontext()

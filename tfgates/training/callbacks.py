@@ -86,7 +86,7 @@ class RateLog(keras.callbacks.Callback):
 
 
 class EpochSchedule(keras.callbacks.Callback):
-    """Sets the targets, the target loss and the noise of the gates to those of each epoch."""
+    """Sets the targets, their loss, noise and temperature of the gates to those of each epoch."""
 
     def on_epoch_begin(self, epoch, logs=None):
         self.model.target.begin_epoch(epoch)

@@ -4,16 +4,23 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfgates.gated import Gated
-from tfgates.graph.nodes import graph_of, layers_inside
-from tfgates.losses import reached, weight_penalty
-from tfgates.network import columns, logits_and_decisions, num_gates, parents, take_policy
+from tfgates.graph.nesting import is_nested
+from tfgates.losses import reached
+from tfgates.network import (
+    columns,
+    logits_and_decisions,
+    parents,
+    require_functional,
+    take_policy,
+)
 from tfgates.noise import LogisticNoise
 from tfgates.policies import Sample
 from tfgates.schedules import Schedule
 from tfgates.targets import Target
 from tfgates.training.rates import GateRates, global_rates
 from tfgates.training.targets import Targets
+from tfgates.training.teacher import Teacher, taught_by_full_path
+from tfgates.training.updates import Updates
 from tfgates.training.workers import FitOverWorkers
 
 
@@ -27,16 +34,17 @@ class GatedClassifier(FitOverWorkers):
 
     Args:
         network: functional model, images -> logits, or a `Network` or what is built around one; a
-            model without gates is trained as it is.
+            model without gates is trained as it is, one of `tfgates.graph.nesting` on both paths.
         targets: list of `Target`; None makes one over all gates, of the five arguments that follow
             and `schedule`.
         target_loss: "per_batch" or "per_gate", the `scope` of the one target.
         target_rate: its `rate`.
-        target_weight: its `weight` (lambda).
+        target_weight: its `weight` (lambda), or "auto".
         target_penalty: its `penalty`.
         gate_weights: its `weights`, [G].
-        weight_decay: factor of the penalty on the weights, not negative.
-        decayed: "all" trainable weights, or "kernels": not those of batch norm, biases, log-odds.
+        weight_decay, decayed, decay_gates, gate_learning_rate_factor: see `Updates`.
+        teacher: functional model, images -> logits, whose answers are learned beside the labels, or
+            "self"; with teacher_weight and teacher_temperature, see `Teacher`. Not saved.
         schedule: its `schedule`, which `EpochSchedule` follows. Not saved, as train_policy.
         train_policy: policy of the gates in training; None samples them, of noise that is drawn
             for all gates at once.
@@ -64,6 +72,11 @@ class GatedClassifier(FitOverWorkers):
         gate_weights=None,
         weight_decay=0.0,
         decayed="all",
+        decay_gates=True,
+        gate_learning_rate_factor=1.0,
+        teacher=None,
+        teacher_weight=0.5,
+        teacher_temperature=4.0,
         schedule=None,
         train_policy=None,
         seed=None,
@@ -75,10 +88,6 @@ class GatedClassifier(FitOverWorkers):
                 "GatedClassifier trains on TensorFlow. Received: KERAS_BACKEND="
                 f"{keras.backend.backend()}. There `Target.loss` goes into a step of one's own."
             )
-        if decayed not in ("all", "kernels"):
-            raise ValueError(f"`decayed` is all or kernels. Received: {decayed!r}.")
-        if not weight_decay >= 0:
-            raise ValueError(f"`weight_decay` is not negative. Received: {weight_decay}.")
         one = Target(
             target_rate,
             target_loss,
@@ -92,14 +101,19 @@ class GatedClassifier(FitOverWorkers):
                 "`targets` says of each target what target_rate and the like say of a single one. "
                 f"Received: both, {one}. Leave one of them out."
             )
-        _require_functional(network)
+        require_functional(network)
         self.network = take_policy(network)
         # The steps call the network, never this model, so that Keras would not notice.
         self.built = True
+        self.nested = is_nested(network)
         self.targets = [one] if targets is None else list(targets)
         self.target = Targets(self.targets, network)
-        self.weight_decay = weight_decay
-        self.decayed = decayed
+        # Keras saves them with the model.
+        self.multipliers = self.target.multipliers
+        self.updates = Updates(
+            network, weight_decay, decayed, decay_gates, gate_learning_rate_factor
+        )
+        self.teacher = teacher and Teacher(teacher, network, teacher_weight, teacher_temperature)
         self.train_policy = train_policy
         self.noise = LogisticNoise(seed, name="noise")
         self._columns, self._parents = columns(network), parents(network)
@@ -120,22 +134,31 @@ class GatedClassifier(FitOverWorkers):
         draws = self.noise(ops.zeros((count, len(self._parents))))
         if self.target.noise_scale is not None:
             draws = draws * ops.cast(self.target.noise_scale, draws.dtype)
-        return Sample(draws={name: draws[:, part] for name, part in self._columns.items()})
+        return Sample(
+            temperature=1.0 if self.target.temperature is None else self.target.temperature,
+            draws={name: draws[:, part] for name, part in self._columns.items()},
+        )
 
     def train_step(self, data):
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        answers = self.teacher(images) if self.teacher else None
         with tf.GradientTape() as tape:
             outputs = self.network(images, policy=self.policy_of_step(images), training=True)
             logits, decisions = logits_and_decisions(outputs)
             loss = self.compute_loss(images, labels, logits, weights)
+            if self.teacher:
+                loss = self.teacher.loss(loss, answers, logits, weights, replicas)
+            if self.nested:
+                loss = taught_by_full_path(loss, outputs, weights, replicas)
             rates = self._rates(decisions, weights)
             target_loss = self.target.loss(rates)
             # Keras sums gradients over replicas and has scaled its own loss for that.
-            replicas = self.distribute_strategy.num_replicas_in_sync
-            total = loss + (target_loss + self._weight_penalty()) / replicas
+            total = loss + (target_loss + self.updates.penalty(self.trainable_variables)) / replicas
             scaled = self.optimizer.scale_loss(total)
-        gradients = tape.gradient(scaled, self.trainable_variables)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        variables = self.trainable_variables
+        gradients = self.updates.gradients(tape.gradient(scaled, variables), variables)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         logs = self._track(images, labels, weights, logits, decisions, loss, target_loss)
         target_rate = self.target.mean()
         self.target.observe(rates)
@@ -153,15 +176,6 @@ class GatedClassifier(FitOverWorkers):
         if not self._columns:
             return decisions[0]
         return reached(global_rates(decisions, weights), self._parents)
-
-    def _weight_penalty(self):
-        if not self.weight_decay:
-            return 0.0
-        weights = self.trainable_variables
-        if self.decayed == "kernels":
-            # Also the depthwise_kernel and pointwise_kernel of a separable convolution.
-            weights = [weight for weight in weights if weight.name.endswith("kernel")]
-        return self.weight_decay * weight_penalty(weights)
 
     def _track(self, images, labels, weights, logits, decisions, loss, target_loss):
         size = ops.cast(ops.shape(logits)[0], loss.dtype)
@@ -189,8 +203,7 @@ class GatedClassifier(FitOverWorkers):
             **super().get_config(),
             "network": keras.saving.serialize_keras_object(self.network),
             "targets": [keras.saving.serialize_keras_object(one) for one in self.targets],
-            "weight_decay": self.weight_decay,
-            "decayed": self.decayed,
+            **self.updates.get_config(),
             "seed": self.noise.seed,
         }
 
@@ -200,18 +213,3 @@ class GatedClassifier(FitOverWorkers):
         config["network"] = deserialize(config["network"])
         config["targets"] = [deserialize(one) for one in config["targets"]]
         return cls(**config)
-
-
-def _require_functional(network):
-    """Refuses a network whose decisions cannot be seen."""
-    if graph_of(network) is None:
-        raise ValueError(
-            "`network` is a functional model, keras.Model(inputs, outputs) of a keras.Input. "
-            f"Received: {type(network).__name__} {getattr(network, 'name', network)!r}, whose "
-            "calls cannot be seen. Build it that way."
-        )
-    if not num_gates(network) and any(isinstance(one, Gated) for one in layers_inside(network)):
-        raise ValueError(
-            f"{network.name} has gates and does not return their decisions. Build it with outputs "
-            '{"logits": ..., "decisions": ...}.'
-        )

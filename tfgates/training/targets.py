@@ -8,13 +8,15 @@ import tensorflow as tf
 from keras import ops
 
 from tfgates.network import columns, num_gates
+from tfgates.targets import AUTO
 
 
 class Targets:
     """The targets of a `GatedClassifier` on the gates of its network.
 
-    What schedules change stands in variables. They are not saved: each epoch sets them anew. Make
-    it under the strategy of the model.
+    What schedules change stands in variables. They are not saved: each epoch sets them anew. The
+    multipliers of targets whose weight is "auto" are layers, which the classifier saves. Make it
+    under the strategy of the model.
 
     Args:
         targets: list of `tfgates.targets.Target`; a gate may be in several of them, whose losses
@@ -24,6 +26,8 @@ class Targets:
     Attributes:
         noise_scale: variable [G], the factor of the noise of each gate; None where that is 1
             throughout.
+        temperature: variable, that of the relaxed sample, the lowest that a schedule asks for; None
+            where it is 1 throughout.
         weights: NumPy [G] of the weights of all gates, 0 of those that have none; None without any.
 
     Raises:
@@ -41,9 +45,17 @@ class Targets:
                 self.weights = np.zeros(total) if self.weights is None else self.weights
                 self.weights[one.columns] = one.target.weights
         self.noise_scale: Any = None
+        self.temperature: Any = None
         if any(one.target.schedule.sample_epochs for one in self._followed):
             self.noise_scale = _variable(np.ones(total))
+        if any(one.target.schedule.temperatures != (1, 1) for one in self._followed):
+            self.temperature = _variable(1.0)
         self.begin_epoch(0)
+
+    @property
+    def multipliers(self):
+        """List of `Multiplier`, of the targets whose weight is "auto"."""
+        return [one.multiplier for one in self._followed if one.multiplier is not None]
 
     @property
     def final(self):
@@ -54,7 +66,7 @@ class Targets:
         return float(self._mean(finals))
 
     def begin_epoch(self, epoch):
-        """Sets targets, losses and noise to those of an epoch, counted from 0."""
+        """Sets targets, losses, noise and temperature to those of an epoch, counted from 0."""
         for one in self._followed:
             one.begin_epoch(epoch)
         if self.noise_scale is not None:
@@ -63,6 +75,10 @@ class Targets:
                 of_epoch = one.target.schedule.noise_scale(epoch)
                 scale[one.columns] = np.minimum(scale[one.columns], of_epoch)
             self.noise_scale.assign(scale)
+        if self.temperature is not None:
+            self.temperature.assign(
+                min(one.target.schedule.temperature(epoch) for one in self._followed)
+            )
 
     def loss(self, rates):
         """Returns the loss of the rates of a global batch, [G], a scalar."""
@@ -106,7 +122,11 @@ class Followed:
         self.columns = target.columns(columns)
         self.rates = np.broadcast_to(target.rate, (len(self.columns),))
         self._all = len(self.columns) == num_gates
+        self.multiplier = None
         if self.columns:
+            if target.weight == AUTO:
+                size = len(self.columns) if target.scope == "per_gate" else 1
+                self.multiplier = Multiplier(size)
             self._history = _variable(target.schedule.target.start(0, self.rates))
             self._share = _variable(1.0)
 
@@ -118,7 +138,8 @@ class Followed:
     def loss(self, rates):
         if not self.target.weight:
             return 0.0
-        return self.target.loss(self._own(rates), self._current(), self._share)
+        multiplier = None if self.multiplier is None else self.multiplier.value
+        return self.target.loss(self._own(rates), self._current(), self._share, multiplier)
 
     def mean(self):
         if self.target.weights is None:
@@ -128,6 +149,9 @@ class Followed:
 
     def observe(self, rates):
         rates = tf.cast(tf.stop_gradient(self._own(rates)), self._history.dtype)
+        if self.multiplier is not None:
+            excess = self.target.excess(rates, self._current())
+            self.multiplier.value.assign(self.target.follow(self.multiplier.value, excess))
         history = self._history.read_value()
         self._history.assign(self.target.schedule.target.update(history, rates))
 
@@ -136,6 +160,26 @@ class Followed:
 
     def _current(self):
         return tf.reduce_mean(self._history, axis=0)
+
+
+class Multiplier(keras.layers.Layer):
+    """The multiplier of a target whose weight is "auto": a weight, saved with the model.
+
+    Args:
+        size: 1 of a batch as a whole, or the number of gates.
+    """
+
+    def __init__(self, size, **kwargs):
+        super().__init__(**kwargs)
+        self.value = self.add_weight(
+            name="value",
+            shape=(size,),
+            initializer="zeros",
+            trainable=False,
+            # Every replica sees the same rates.
+            aggregation="only_first_replica",
+        )
+        self.built = True
 
 
 def _variable(value):
