@@ -11,6 +11,7 @@ from absl import app, flags
 from tfgates_client.client import MAX_REQUEST_BYTES, MAX_VERSION, Client
 from tfgates_client.connection import Code, ServerError
 from tfgates_client.images import find_images
+from tfgates_client.interrupts import end_at_once, taken_once
 from tfgates_client.output import FORMATS
 from tfgates_client.summary import Summary
 
@@ -88,24 +89,14 @@ OF_REQUESTS = (Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED)
 
 def run() -> None:
     """Parses the flags, classifies the images named on the command line, and exits."""
+    end_at_once()
     app.run(main, flags_parser=_parse)
 
 
 def main(argv: list[str]) -> int:
     summary = Summary()
     try:
-        with Client(
-            SERVER.value,
-            model=MODEL.value,
-            version=VERSION.value,
-            label=LABEL.value,
-            deadline=DEADLINE.value,
-            retries=RETRIES.value,
-            batch_size=BATCH_SIZE.value,
-            in_flight=IN_FLIGHT.value,
-            request_bytes=REQUEST_BYTES.value,
-            credentials=_credentials(),
-        ) as client:
+        with taken_once(), _client() as client:
             _classify(client, argv[1:], summary)
     except ServerError as error:
         _complain(f"{error}. {ADVICE.get(error.code, '')}")
@@ -129,6 +120,21 @@ def main(argv: list[str]) -> int:
             _complain(f"{summary.failures[code.name]} of the images: {code.name}. {ADVICE[code]}")
     print(summary, file=sys.stderr)
     return int(bool(summary.failures))
+
+
+def _client() -> Client:
+    return Client(
+        SERVER.value,
+        model=MODEL.value,
+        version=VERSION.value,
+        label=LABEL.value,
+        deadline=DEADLINE.value,
+        retries=RETRIES.value,
+        batch_size=BATCH_SIZE.value,
+        in_flight=IN_FLIGHT.value,
+        request_bytes=REQUEST_BYTES.value,
+        credentials=_credentials(),
+    )
 
 
 def _classify(client: Client, places: list[str], summary: Summary) -> None:

@@ -2,6 +2,7 @@
 
 import random
 import time
+from concurrent import futures
 from typing import Any
 
 import grpc
@@ -36,6 +37,9 @@ class ServerError(Exception):
 class Connection:
     """A gRPC channel to a server.
 
+    A thread that no Ctrl-C reaches changes its state: gRPC, interrupted between a call and the
+    thread that is to hear of its end, would wait for that end for ever.
+
     Args:
         address: HOST:PORT.
         credentials: `grpc.ssl_channel_credentials(...)`, or None.
@@ -56,6 +60,7 @@ class Connection:
             self._channel = grpc.insecure_channel(address, OPTIONS)
         else:
             self._channel = grpc.secure_channel(address, credentials, OPTIONS)
+        self._thread = futures.ThreadPoolExecutor(1)
         self._predict = self._channel.unary_unary(
             wire.PREDICT,
             request_serializer=wire.PredictRequest.SerializeToString,
@@ -64,7 +69,7 @@ class Connection:
 
     def close(self) -> None:
         """Cancels what is under way and ends the connection."""
-        self._channel.close()
+        self._thread.submit(self._channel.close).result()
 
     def wait_for_ready(self, seconds: float) -> None:
         """Waits until a server accepts the connection.
@@ -85,7 +90,7 @@ class Connection:
 
     def send(self, message: Any) -> Any:
         """Sends a `wire.PredictRequest`; returns the `grpc.Future` of its response."""
-        return self._predict.future(message, timeout=self._deadline)
+        return self._thread.submit(self._predict.future, message, self._deadline).result()
 
 
 class Call:

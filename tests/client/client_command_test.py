@@ -1,23 +1,20 @@
 """The client as its users run it: files in, rows and exit codes out."""
 
-import contextlib
 import csv
 import io
 import json
 import os
 import pty
 import re
-import signal
 import subprocess
 import sys
 import termios
-import time
 
 import numpy as np
 import pytest
 from examples import ROOT
 from serving_fixtures import BROKEN, jpegs
-from stub_server import CLIENT, IMAGES, echo, in_turn, run_client, stub_server
+from stub_server import CLIENT, IMAGES, echo, run_client, start_client, stub_server
 
 from tfgates.export.savedmodel import BAD_IMAGE
 
@@ -35,14 +32,6 @@ def fresh_keras():
 def client(address):
     """Function (*arguments) -> the finished client, which asked the server."""
     return lambda *arguments: run_client(address, *arguments)
-
-
-def start_client(address, *arguments):
-    """Starts the client with pipes; it reads the next name from stdin when it has answered."""
-    command = [sys.executable, CLIENT, f"--server={address}", "--batch_size=1", "--in_flight=1"]
-    command += [*arguments, "-"]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, bufsize=1)
 
 
 def rows(finished):
@@ -168,44 +157,6 @@ def test_a_reader_that_leaves_is_no_error(files):
         print(files[1], file=running.stdin)
         running.stdin.close()
         assert (running.wait(20), running.stderr.read()) == (141, "")
-
-
-@pytest.fixture
-def interruptible():
-    """A shell's background job ignores interrupts, and so would its children."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-def interrupt(running):
-    """Interrupts a process and returns its output.
-
-    An interrupt between Python's last look and a read that blocks is only noticed with the next.
-    """
-    while True:
-        running.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return running.communicate(timeout=10)
-
-
-@pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize("kind", ["table", "json"])
-def test_ctrl_c_keeps_what_was_answered(files, kind):
-    received = in_turn(echo)
-    with stub_server(received) as address, start_client(address, f"--format={kind}") as running:
-        for path in files[:2]:
-            print(path, file=running.stdin)
-        # The second request is sent after the answer to the first.
-        while len(received.requests) < 2:
-            assert running.poll() is None
-            time.sleep(0.01)
-        output, errors = interrupt(running)
-    assert running.returncode == 130
-    assert re.fullmatch(r"\nclient.py: interrupted after [12] images?, .*\n", errors)
-    if kind == "json":
-        output = "\n".join(record["file"] for record in json.loads(output))
-    assert str(files[0]) in output
 
 
 @pytest.mark.parametrize("delay", [0, 60])
