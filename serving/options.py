@@ -25,6 +25,13 @@ MAX_THREADS = flags.DEFINE_integer(
     "Predictions that run or wait, each on a thread; more are refused with RESOURCE_EXHAUSTED.",
     lower_bound=1,
 )
+MAX_IMAGES = flags.DEFINE_integer(
+    "max_images_per_request",
+    1000,
+    "Images in a request; one with more is refused before it takes memory. tensorflow_model_server "
+    "has no such flag.",
+    lower_bound=1,
+)
 BASE_PATH = flags.DEFINE_string("model_base_path", None, "Folder of integer versions of one model.")
 NAME = flags.DEFINE_string("model_name", "gated", "Name under which clients ask for that model.")
 CONFIG_FILE = flags.DEFINE_string(

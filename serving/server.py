@@ -57,12 +57,22 @@ class Server:
         host: address to listen on.
         port: of the host; 0 takes any free one, which is the attribute `port` then.
         credentials: `grpc.ServerCredentials`; None: without TLS.
+        max_images: number of images in a request; more are refused.
 
     Raises:
         UserError: the port is taken.
     """
 
-    def __init__(self, models, watcher, queue, host="127.0.0.1", port=0, credentials=None):
+    def __init__(
+        self,
+        models,
+        watcher,
+        queue,
+        host="127.0.0.1",
+        port=0,
+        credentials=None,
+        max_images=options.MAX_IMAGES.default,
+    ):
         self._models, self._queue = models, queue
         self._server = grpc.server(
             futures.ThreadPoolExecutor(queue.bound + SPARE_THREADS),
@@ -70,7 +80,7 @@ class Server:
             options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)],
         )
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-            PredictionService(models, queue), self._server
+            PredictionService(models, queue, max_images), self._server
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(
             ModelService(models, watcher), self._server
@@ -125,7 +135,15 @@ def main():
         watcher.configure(configs)
     except Refused as error:
         raise UserError(str(error)) from error
-    server = Server(models, watcher, queue, options.HOST.value, options.PORT.value, credentials)
+    server = Server(
+        models,
+        watcher,
+        queue,
+        options.HOST.value,
+        options.PORT.value,
+        credentials,
+        options.MAX_IMAGES.value,
+    )
     print(f"Serving {_describe(models)}, on {options.HOST.value}:{server.port}", flush=True)
     models.report = _report
     stopped = threading.Event()

@@ -37,11 +37,13 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     Args:
         models: `Models`.
         queue: `Queue` through which requests go.
+        max_images: number of images in a request; more are refused.
     """
 
-    def __init__(self, models, queue):
+    def __init__(self, models, queue, max_images):
         self._models = models
         self._queue = queue
+        self._max_images = max_images
 
     def Predict(self, request, context):
         return self._answer(inference.predict, request, context)
@@ -52,7 +54,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def _answer(self, method, request, context):
         run = functools.partial(self._queue.run, context)
         with _refusing(context), self._models.use(_spec(request)) as model:
-            return method(request, model, run)
+            return method(request, model, run, self._max_images)
 
     def GetModelMetadata(self, request, context):
         with _refusing(context):

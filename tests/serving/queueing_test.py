@@ -128,7 +128,10 @@ def test_a_client_killed_mid_stream_harms_nobody(address, begin, ask):
 
 def test_a_stop_cancels_what_outlasts_its_grace(version):
     one = config.one_model("gated", str(version.parent))
-    with serving(one) as embedded, calling(embedded.address) as begin:
+    with (
+        serving(one, max_images=30_000) as embedded,
+        calling(embedded.address) as begin,
+    ):
         begun = begin(predict(image_bytes=jpegs(1) * 30_000))
         wait_until(lambda: embedded.queue._held and not waiting(embedded))
         start = time.monotonic()
