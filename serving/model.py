@@ -114,6 +114,9 @@ class Model:
         except tf.errors.OpError as error:
             message = error.message.removeprefix("Graph execution error:").strip()
             raise Refused(CODES[error.error_code], message) from error
+        except UnicodeDecodeError as error:
+            # The message of an error quotes what the caller sent, and that alone is no text.
+            raise invalid(error.object.decode(errors="replace")) from error
 
     def close(self):
         """Frees the memory; what is running ends as CANCELLED."""

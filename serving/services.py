@@ -16,13 +16,23 @@ from tensorflow_serving.apis import (
 
 from tfgates.base.errors import UserError
 
+# TensorFlow Serving's; beyond some 8 kB gRPC would make RESOURCE_EXHAUSTED of any refusal.
+MAX_MESSAGE_BYTES = 1024
+
 
 @contextlib.contextmanager
 def _refusing(context):
     try:
         yield
     except Refused as error:
-        context.abort(error.code, str(error))
+        context.abort(error.code, _cut(str(error)))
+
+
+def _cut(message):
+    content = message.encode(errors="backslashreplace")
+    if len(content) <= MAX_MESSAGE_BYTES:
+        return content.decode()
+    return content[:MAX_MESSAGE_BYTES].decode(errors="ignore") + "...TRUNCATED"
 
 
 def _spec(request):

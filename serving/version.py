@@ -50,6 +50,7 @@ def find_versions(base_path):
 
     Raises:
         OSError: the folder cannot be read.
+        ValueError: no folder can have this name.
     """
     paths = [path for path in pathlib.Path(base_path).iterdir() if path.name.isdecimal()]
     paths = [path for path in paths if int(path.name) < 2**63]

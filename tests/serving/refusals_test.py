@@ -19,6 +19,7 @@ from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis.classification_pb2 import ClassificationRequest
 from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest
 from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
+from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest
@@ -180,6 +181,31 @@ def test_as_many_taus_as_images(begin, count):
     code, message = refusal(begin(request))
     assert code == INVALID
     assert "tau has one number for each image" in message
+
+
+def test_a_long_message_is_cut_as_the_real_server_cuts_it(begin):
+    code, message = refusal(begin(predict("", ["é" * 10_000], image_bytes=[b""])))
+    start = "output tensor alias not found in signature: "
+    assert (code, message[: len(start)], message[-12:]) == (INVALID, start, "...TRUNCATED")
+    assert len(message.encode()) == 1024 + 12
+    code, message = refusal(begin(GetModelStatusRequest(model_spec=ModelSpec(name="x" * 10_000))))
+    expected = "Could not find any versions of model ".ljust(1024, "x")
+    assert (code, message) == (NOT_FOUND, expected + "...TRUNCATED")
+
+
+def test_bytes_that_are_no_example_are_their_senders_fault(begin, call):
+    for bad in (b"\xff\xff\xff", b"text"):
+        code, message = refusal(begin(predict("classify", inputs=[bad])))
+        assert code == INVALID
+        assert "Could not parse example input" in message
+    assert len(call(predict(image_bytes=jpegs(1))).outputs) == 7
+
+
+def test_a_folder_that_cannot_be_is_its_senders_fault(begin):
+    request = ReloadConfigRequest()
+    request.config.model_config_list.config.extend(config.one_model("gated", "a\0b"))
+    code, message = refusal(begin(request))
+    assert (code, "holds no model version" in message) == (INVALID, True)
 
 
 def test_other_calls_are_unimplemented(begin):
