@@ -48,6 +48,12 @@ def test_a_policy_chooses_versions(tmp_path, policy, numbers):
     assert wanted(find_versions(tmp_path), one.model_version_policy) == numbers
 
 
+def test_versions_are_digits_of_ascii(tmp_path):
+    for name in ("7", "007", "٣", "²", "+1", "1_0", "-1", "9" * 19, "1.5"):
+        (tmp_path / name).mkdir()
+    assert sorted(find_versions(tmp_path)) == [7]
+
+
 def test_models_versions_and_labels_are_told_apart(folder, ask):
     base = folder(1, 2, 3)
     first = one_config(

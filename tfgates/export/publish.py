@@ -29,7 +29,7 @@ def publish(model, folder, version=None, extras=None):
     folder = pathlib.Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        versions = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
+        versions = [int(path.name) for path in folder.iterdir() if is_version(path.name)]
         if version in versions:
             raise UserError(
                 f"{folder / str(version)} exists already; a published version stays as it is. "
@@ -45,6 +45,11 @@ def publish(model, folder, version=None, extras=None):
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"Cannot write the export to {folder}: {error}.") from error
     return published
+
+
+def is_version(name):
+    """Whether a folder's name is a version: ASCII digits, as TensorFlow Serving reads them."""
+    return name.isascii() and name.isdecimal()
 
 
 def megabytes(version):
