@@ -40,6 +40,14 @@ GRACE_SECONDS = 25
 STOP_SECONDS = 28
 # For what does not wait: status, health, and refusals.
 SPARE_THREADS = 4
+OPTIONS = [
+    # A second server would silently share the port.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", -1),
+    # Clients and what lies between ask a line for life as often as they like, requests or none.
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+]
 SERVICES = (
     "",
     "tensorflow.serving.PredictionService",
@@ -76,8 +84,7 @@ class Server:
         self._models, self._queue = models, queue
         self._server = grpc.server(
             futures.ThreadPoolExecutor(queue.bound + SPARE_THREADS),
-            # Without so_reuseport=0 a second server would silently share the port.
-            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)],
+            options=OPTIONS,
         )
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
             PredictionService(models, queue, max_images), self._server

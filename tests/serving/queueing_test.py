@@ -126,6 +126,23 @@ def test_a_client_killed_mid_stream_harms_nobody(address, begin, ask):
         assert_same(arrays(begun.result()), expected)
 
 
+def test_a_client_may_ask_whether_the_line_lives(serve, held):
+    """As those behind a proxy do, with or without requests; twice is what gRPC allows by itself."""
+    often = [
+        ("grpc.keepalive_time_ms", 20),
+        ("grpc.keepalive_timeout_ms", 60_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
+    with serve(one_thread()) as embedded, calling(embedded.address, often) as begin:
+        held.gate.clear()
+        begun = begin(predict(image_bytes=jpegs(1)))
+        held.wait_for_runs(1)
+        time.sleep(0.5)
+        held.gate.set()
+        assert len(begun.result().outputs) == 7
+
+
 def test_a_stop_cancels_what_outlasts_its_grace(version):
     one = config.one_model("gated", str(version.parent))
     with (
