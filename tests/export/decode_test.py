@@ -116,6 +116,18 @@ def test_the_bound_is_exact():
     assert num_pixels(png_of(8000, 8000)) == MAX_PIXELS
 
 
+PALETTES = {"P": "a palette", "L": "shades of grey", "1": "black and white"}
+
+
+@pytest.mark.parametrize("mode", PALETTES, ids=PALETTES.values())
+def test_a_bmp_with_a_palette_is_refused_in_training_and_serving(robust, mode):
+    """TensorFlow would take its indices for shades of grey."""
+    image = encoded("BMP", PHOTO.convert(mode))
+    assert robust([image, KINDS["BMP"]])[1].numpy().tolist() == [UNREADABLE, GOOD]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="24 or 32 bits"):
+        PREPROCESSING(image)
+
+
 def with_scans(count, jpeg=KINDS["progressive JPEG"]):
     """Returns a progressive JPEG whose last scan stands there again until there are so many."""
     last = jpeg[jpeg.rindex(b"\xff\xda") : -2]

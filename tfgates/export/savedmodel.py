@@ -21,7 +21,10 @@ from tfgates.network import num_classes, num_gates
 from tfgates.policies import Threshold, log_odds
 
 OK = "OK"
-BAD_IMAGE = "INVALID_ARGUMENT: not a readable image; send the bytes of a JPEG, PNG, BMP or WebP"
+BAD_IMAGE = (
+    "INVALID_ARGUMENT: not a readable image; send the bytes of a JPEG, PNG, WebP or BMP without "
+    "palette"
+)
 LARGE_IMAGE = (
     f"INVALID_ARGUMENT: an image has at most {MAX_PIXELS // 10**6} million pixels, counted again "
     f"for each {SCANS_OF_A_PICTURE} of the at most {MAX_SCANS} scans of a JPEG; scale it down"
