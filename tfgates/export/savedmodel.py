@@ -42,6 +42,8 @@ STATUS_OF_CODE = {
     TOO_LARGE: LARGE_IMAGE,
     TOO_MANY: LARGE_REQUEST,
 }
+# Scaling overshoots the brightest pixels of a picture by a few rounding errors.
+ROUNDING = 0.01
 WEIGHTS = ("const", "variables")
 CHOICES = {"skip": ("auto", *SKIPS), "device": DEVICES, "weights": WEIGHTS, "decode": DECODERS}
 
@@ -169,7 +171,7 @@ class ServedModel(tf.Module):
 
     def predict_images(self, images):
         """Classifies raw pixels, float32 [N, H, W, C] in [0, 255]."""
-        sound = tf.reduce_all((images >= 0) & (images <= 255), [1, 2, 3])
+        sound = tf.reduce_all((images >= -ROUNDING) & (images <= 255 + ROUNDING), [1, 2, 3])
         return self._answer(images, self._fixed_tau(images), tf.where(sound, OK, BAD_PIXELS))
 
     def classify(self, inputs):
