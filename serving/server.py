@@ -33,6 +33,7 @@ from watcher import Watcher
 
 from tfgates.base import command
 from tfgates.base.errors import UserError
+from tfgates.export import checksums
 
 # What a stop waits for requests in flight; Kubernetes kills after 30 s.
 GRACE_SECONDS = 25
@@ -168,7 +169,8 @@ def main():
 
 
 def load(name, path, config=None, warm=True):
-    """Loads a version and warms it up; arguments and errors are those of `Model` and `warm_up`."""
+    """Loads a sound version and warms it up; arguments and errors are those of what it calls."""
+    checksums.verify(path)
     model = Model(name, path, config)
     if warm:
         try:

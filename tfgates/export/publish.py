@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfgates.base.errors import UserError
 from tfgates.base.files import put_in_place
+from tfgates.export import checksums
 
 
 def publish(model, folder, version=None, extras=None):
@@ -66,3 +67,4 @@ def _write(model, folder, extras):
     (folder / "assets.extra").mkdir()
     for name, content in extras.items():
         (folder / "assets.extra" / name).write_bytes(content)
+    checksums.write(folder)
