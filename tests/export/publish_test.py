@@ -121,23 +121,25 @@ def test_an_unmeasured_threshold_is_said_to_be(model, network):
     assert "not measured at this tau" in of_export(about)
 
 
-def test_warm_up_requests_are_answered(published):
+def test_warm_up_requests_are_of_every_signature_and_are_answered(published):
     signatures = tf.saved_model.load(str(published)).signatures
     path = published / "assets.extra" / "tf_serving_warmup_requests"
     sizes = []
     for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
-        inputs = {name: tf.constant(tf.make_ndarray(x)) for name, x in request.inputs.items()}
-        answer = signatures[request.model_spec.signature_name](**inputs)
-        assert set(answer["status"].numpy()) == {b"OK"}
-        assert not request.output_filter
-        sizes.append((request.model_spec.signature_name, len(answer["status"])))
-    assert sorted(sizes) == [
-        ("predict_tau", 1),
-        ("predict_tau", 8),
-        ("serving_default", 1),
-        ("serving_default", 8),
-    ]
+        log = prediction_log_pb2.PredictionLog.FromString(record)
+        request = getattr(log, log.WhichOneof("log_type")).request
+        signature = request.model_spec.signature_name
+        if signature == "classify":
+            examples = request.input.example_list.examples
+            inputs = {"inputs": tf.constant([one.SerializeToString() for one in examples])}
+        else:
+            assert not request.output_filter
+            inputs = {name: tf.constant(tf.make_ndarray(x)) for name, x in request.inputs.items()}
+        answer = signatures[signature](**inputs)
+        assert not set(answer.get("status", tf.constant(["OK"])).numpy()) - {b"OK"}
+        assert (answer["scores"].numpy() > 0).all()
+        sizes.append((signature, len(answer["scores"])))
+    assert sorted(sizes) == [(name, count) for name in sorted(signatures) for count in (1, 8)]
 
 
 DAMAGES = {
