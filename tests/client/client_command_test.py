@@ -127,6 +127,40 @@ def test_csv_has_a_header_and_quotes_what_needs_it(tmp_path):
     ]
 
 
+HOSTILE = ["=1+1.jpg", "\x1b[31m\nred\u202e.jpg"]
+
+
+def hostile_files(folder):
+    """Writes files whose names, and labels, are what no terminal or spreadsheet should take in."""
+    for name in HOSTILE:
+        (folder / name).write_text(name)
+    return HOSTILE
+
+
+def test_a_table_has_no_control_characters(tmp_path):
+    with stub_server(echo) as address:
+        finished = run_client(address, *hostile_files(tmp_path), folder=tmp_path)
+    shown = r"\x1b[31m\nred\u202e.jpg"
+    assert [row[:2] for row in rows(finished)] == [["=1+1.jpg"] * 2, [shown] * 2]
+
+
+def test_csv_holds_no_formulas_and_shows_no_control_characters(tmp_path):
+    names = hostile_files(tmp_path)
+    with stub_server(echo) as address:
+        piped = run_client(address, "--format=csv", *names, folder=tmp_path).stdout
+        screen, terminal = pty.openpty()
+        command = [sys.executable, CLIENT, f"--server={address}", "--format=csv", *names]
+        subprocess.run(command, cwd=tmp_path, stdout=terminal, stderr=terminal, check=True)
+    os.close(terminal)
+    shown = os.read(screen, 100_000).decode()
+    os.close(screen)
+    answers = list(csv.DictReader(io.StringIO(piped)))
+    assert [answer["file"] for answer in answers] == ["'=1+1.jpg", names[1]]
+    assert [answer["label"] for answer in answers] == ["'=1+1.jpg", names[1]]
+    assert "\x1b" not in shown
+    assert r"\x1b[31m\nred\u202e.jpg,OK," in shown
+
+
 def test_the_summary_names_the_saved_share_where_the_model_sends_the_full_cost(files):
     def full(request, context):
         return echo(request, macs_full=np.full(len(files), 4e6, "float32"))

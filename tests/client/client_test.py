@@ -203,6 +203,9 @@ def test_one_image_is_no_list_of_images():
     [
         ({"address": ""}, "address"),
         ({"model": ""}, "model"),
+        ({"model": "\udcff"}, r"model.*Received: '\\udcff'"),
+        ({"address": "\udcff:1"}, "address"),
+        ({"label": "\udcff"}, "label"),
         ({"version": 1, "label": "canary"}, "exclude each other.*version=1"),
         ({"version": 2**63}, "version.*Received: 9223372036854775808"),
         ({"deadline": 0}, "deadline.*Received: 0"),
