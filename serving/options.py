@@ -16,6 +16,15 @@ HOST = flags.DEFINE_string(
 PORT = flags.DEFINE_integer(
     "port", 8500, "Port to listen on; 0: any free one.", lower_bound=0, upper_bound=65535
 )
+REST_PORT = flags.DEFINE_integer(
+    "rest_api_port", 0, "0: REST is spoken by tensorflow_model_server alone, by convention on 8501."
+)
+flags.register_validator(
+    "rest_api_port",
+    lambda port: not port,
+    "is 0 here: this server speaks gRPC. tensorflow/serving answers REST with the same export; "
+    "serving/README.md has the docker command and the curl calls",
+)
 SSL_CONFIG_FILE = flags.DEFINE_string(
     "ssl_config_file", None, "TLS: an SSLConfig in text format, with the texts of the PEM files."
 )

@@ -216,6 +216,11 @@ def test_bad_models_are_refused_in_one_line(tmp_path, text, message):
     assert "\n" not in str(refused.value)
 
 
+def test_who_wants_rest_is_told_where_it_is():
+    with pytest.raises(options.flags.IllegalFlagValueError, match="has the docker command"):
+        options.flags.FLAGS.rest_api_port = 8501
+
+
 def test_batching_parameters_ask_for_batching():
     with flags_set(batching_parameters_file="a.txt"), pytest.raises(UserError, match="both or"):
         options.batching()
