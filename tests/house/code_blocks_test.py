@@ -48,6 +48,9 @@ NOT_RUN = {
     ("README.md", "docker run "): DOCKER,
     ("README.md", "python serving/client.py --server=models.example"): "asks another host",
     ("CONTRIBUTING.md", "make test "): MAKE,
+    ("docs/serve.md", "pip install ./tfgates_client"): (
+        "installs a package; tests/client/client_distribution_test.py builds and runs it"
+    ),
     ("serving/README.md", "docker run "): DOCKER,
     ("datasets/README.md", "apt-get "): "installs a package; the data set is in the repository",
     (

@@ -35,7 +35,7 @@ def test_two_replicas_equal_one(mirrored, target_loss, teacher):
 
 
 def test_rates_of_each_replica_alone_would_train_otherwise(mirrored, monkeypatch):
-    one, _ = weights_of_one("per_batch")
+    one, _ = weights_of_one("per_batch", None)
 
     def rates_of_the_replica(decisions, weights=None):
         return tf.reduce_mean(decisions, axis=0)
