@@ -160,8 +160,8 @@ def best_skip(branches, device="cpu"):
     """Chooses how closed branches are skipped best, by their size.
 
     An image alone costs small branches more than it would in a batch, so they are run for several
-    images together; large ones lose more by gathering. An accelerator waits for every decision longer than
-    a branch takes it.
+    images together; large ones lose more by gathering. An accelerator waits for every decision
+    longer than a branch takes it.
 
     Args:
         branches: multiply-adds of the branches that a gate may close, 0 where a closed one runs all
