@@ -22,6 +22,7 @@ benchmarks/results/cifar10.csv. Verdicts are those of benchmarks/cifar_verdicts.
 
 import pathlib
 
+import absl.logging
 from absl import flags
 
 import tfgates.settings.flags
@@ -55,6 +56,8 @@ KINDS = ("dependent", "independent")
 
 
 def main():
+    # Each run is measured by graphs of its own, of which TensorFlow warns.
+    absl.logging.set_verbosity("error")
     runs = cifar_runs.Runs(RESULTS, WEIGHTS.value, TUNE_EPOCHS.value, JOBS.value)
     runs.tune(sorted({*depths(), TEACHER_DEPTH.value} - {0}))
     first, *others = SEEDS.value

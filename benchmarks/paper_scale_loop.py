@@ -14,7 +14,7 @@ from tfgates.schedules import annealing_stages
 
 TARGET, WEIGHT_DECAY, MOMENTUM, LEARNING_RATE = 0.5, 5e-4, 0.9, 0.1
 # Mean and std of the pixels of CIFAR-10, in [0, 1].
-STATISTICS = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
+MEAN, STD = np.array([0.4914, 0.4822, 0.4465]), np.array([0.2023, 0.1994, 0.2010])
 EVALUATED = 500
 
 
@@ -35,7 +35,8 @@ class Training:
         keras.utils.set_random_seed(seed)
         gate, _, loss = name.partition("-")
         images, labels = data["train"]
-        model = tfgates.NETWORKS[network](10, images.shape[1:], statistics=STATISTICS)
+        # Its own standardization is a layer of Keras that asks for TensorFlow.
+        model = tfgates.NETWORKS[network](10, images.shape[1:])
         self.model = model if gate == "none" else tfgates.gate(model, gate, seed=seed)
         self.parts, self.size = columns(self.model), num_gates(self.model)
         self.cost = count(self.model)
@@ -146,7 +147,7 @@ class Training:
 
     def _evaluate(self, weights, fixed, images, key, sampled):
         policy = self._sampled(key, len(images)) if sampled else {}
-        images = images.astype("float32")
+        images = standardized(images)
         outputs, _ = self.model.stateless_call(weights, fixed, images, training=False, **policy)
         logits, decisions = _both(outputs)
         return logits.argmax(axis=-1), decisions.sum(axis=0)
@@ -170,7 +171,7 @@ class Training:
 
 
 def augmented(images, key):
-    """Pads by four pixels, crops at random, and mirrors half of the images; float32."""
+    """Pads by four pixels, crops at random, mirrors half of the images; standardized."""
     where, mirror = jax.random.split(key)
     count, height, width, channels = images.shape
     padded = jnp.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)))
@@ -178,7 +179,13 @@ def augmented(images, key):
     cut = functools.partial(jax.lax.dynamic_slice, slice_sizes=(height, width, channels))
     crops = jax.vmap(lambda image, start: cut(image, (start[0], start[1], 0)))(padded, starts)
     mirrored = jax.random.bernoulli(mirror, shape=(count, 1, 1, 1))
-    return jnp.where(mirrored, crops[:, :, ::-1], crops).astype("float32")
+    return standardized(jnp.where(mirrored, crops[:, :, ::-1], crops))
+
+
+def standardized(images):
+    """Raw pixels, 0-255, minus the mean, divided by the standard deviation; float32."""
+    scale, offset = (1 / (255 * STD)).astype("float32"), (MEAN / STD).astype("float32")
+    return images.astype("float32") * scale - offset
 
 
 def _both(outputs):
