@@ -7,14 +7,18 @@ Talks to TensorFlow Serving or serving/server.py. Folders are searched recursive
 .png, .bmp and .webp; - reads the names of files and folders from stdin. Answers go to stdout in the
 order of the images, a summary to stderr. Exit code: 0 when every image was classified, 1 when some
 were not, 2 when there was nothing to classify or the server gave no answer at all, 130 after
-Ctrl-C.
+Ctrl-C; the second Ctrl-C ends it at once.
 """
 
 import os
 import pathlib
+import signal
 import sys
 
 if __name__ == "__main__":
+    # Until images are classified Ctrl-C has nothing to finish; a background job ignores it.
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     # What gRPC would log of a failed handshake is in the error; it looks here when it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # The package beside this folder, in a clone where nothing is installed.

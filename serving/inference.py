@@ -1,22 +1,26 @@
 """Predict and Classify: a request and a model -> the model's answer, or a refusal."""
 
+import math
+
 import grpc
 import numpy as np
 import tensorflow as tf
 from refused import Refused, invalid
 from tensorflow.core.example import example_pb2
 from tensorflow_serving.apis import classification_pb2, predict_pb2
+from tensors import check_repeated, header, to_array
 
 DEFAULT_SIGNATURE = "serving_default"
 
 
-def predict(request, model, run):
+def predict(request, model, run, max_images=math.inf):
     """Answers a PredictRequest.
 
     Args:
         request: `PredictRequest`.
         model: `Model`.
         run: function (model, signature, inputs) -> outputs, as `Model.run` with checked inputs.
+        max_images: number of images in a request; more are refused before anything is made of them.
 
     Returns:
         `PredictResponse`.
@@ -32,9 +36,12 @@ def predict(request, model, run):
         )
     definition = model.signature_defs[signature]
     _check_names(request.inputs, definition.inputs)
-    inputs = {name: _array(name, proto) for name, proto in request.inputs.items()}
+    for name, proto in request.inputs.items():
+        dtype, shape = header(name, proto)
+        model.check(signature, name, dtype, shape)
+        _check_count(shape[0] if shape else 1, max_images)
+    inputs = {name: to_array(name, proto) for name, proto in request.inputs.items()}
     names = _selected(request.output_filter, definition.outputs)
-    model.check(signature, inputs)
     # All outputs are computed: TensorFlow would optimise the graph anew for each selection.
     outputs = run(model, signature, inputs)
     response = predict_pb2.PredictResponse()
@@ -44,15 +51,15 @@ def predict(request, model, run):
     return response
 
 
-def classify(request, model, run):
+def classify(request, model, run, max_images=math.inf):
     """Answers a ClassificationRequest; arguments and errors are those of `predict`."""
     signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
     if signature not in model.signature_defs:
         raise invalid(f"No signature was found with the name: {signature}")
     _check_classifies(model.signature_defs[signature])
-    inputs = {"inputs": _examples(request.input)}
-    model.check(signature, inputs)
-    outputs = run(model, signature, inputs)
+    examples = _examples(request.input, max_images)
+    model.check(signature, "inputs", tf.string, examples.shape)
+    outputs = run(model, signature, {"inputs": examples})
     response = classification_pb2.ClassificationResponse()
     describe(response.model_spec, model, signature)
     for classes, scores in zip(outputs["classes"], outputs["scores"], strict=True):
@@ -100,14 +107,12 @@ def _check_classifies(definition):
         )
 
 
-def _array(name, proto):
-    try:
-        if any(dim.size < 0 for dim in proto.tensor_shape.dim):
-            raise ValueError("A tensor has no size below 0.")
-        array = tf.make_ndarray(proto)
-    except (ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
-        raise invalid(f"tensor parsing error: {name}") from error
-    return array
+def _check_count(count, most):
+    if count > most:
+        raise invalid(
+            f"A request has at most --max_images_per_request={most} images. Received: {count}. "
+            "Send fewer at a time, or start the server with a greater number."
+        )
 
 
 def _fill(proto, array):
@@ -133,18 +138,23 @@ def _selected(output_filter, outputs):
     return output_filter or outputs
 
 
-def _examples(request_input):
+def _examples(request_input, max_images):
+    with_context = request_input.example_list_with_context
     kind = request_input.WhichOneof("kind")
-    if kind == "example_list":
-        examples = list(request_input.example_list.examples)
-    elif kind == "example_list_with_context":
-        both = request_input.example_list_with_context
-        examples = [example_pb2.Example() for _ in both.examples]
-        for merged, example in zip(examples, both.examples, strict=True):
-            merged.CopyFrom(both.context)
-            merged.MergeFrom(example)
-    else:
-        examples = []
+    listed = with_context if kind == "example_list_with_context" else request_input.example_list
+    examples = listed.examples
+    _check_count(len(examples), max_images)
     if not examples:
         raise invalid("Input is empty.")
+    if kind == "example_list_with_context":
+        size = len(examples) * with_context.context.ByteSize()
+        check_repeated("The context of all examples", size)
+        examples = [_merged(with_context.context, example) for example in examples]
     return np.array([example.SerializeToString() for example in examples], object)
+
+
+def _merged(context, example):
+    merged = example_pb2.Example()
+    merged.CopyFrom(context)
+    merged.MergeFrom(example)
+    return merged

@@ -61,25 +61,25 @@ class Model:
             ) from error
         self.signature_defs = dict(loaded.signature_def)
 
-    def check(self, signature, inputs):
-        """Refuses inputs whose types or shapes are not those of a signature.
+    def check(self, signature, name, dtype, shape):
+        """Refuses an input whose type or shape is not that of a signature.
 
         Args:
             signature: its name.
-            inputs: NumPy arrays by name, all that the signature has.
+            name: of the input, one of the signature.
+            dtype: `tf.DType` received.
+            shape: tuple of sizes received.
 
         Raises:
-            Refused: they are not.
+            Refused: it is not.
         """
-        for name, info in self.signature_defs[signature].inputs.items():
-            dtype, shape = tf.as_dtype(info.dtype), tf.TensorShape(info.tensor_shape)
-            value = inputs[name]
-            received = tf.as_dtype(value.dtype)
-            if received != dtype or not shape.is_compatible_with(value.shape):
-                raise invalid(
-                    f"Input {name} has type {dtype.name} and shape {shape}. "
-                    f"Received: type {received.name}, shape {value.shape}."
-                )
+        info = self.signature_defs[signature].inputs[name]
+        wanted, form = tf.as_dtype(info.dtype), tf.TensorShape(info.tensor_shape)
+        if dtype != wanted or not form.is_compatible_with(shape):
+            raise invalid(
+                f"Input {name} has type {wanted.name} and shape {form}. "
+                f"Received: type {dtype.name}, shape {shape}."
+            )
 
     def run(self, signature, inputs, timeout=None):
         """Runs a signature.
@@ -97,6 +97,14 @@ class Model:
         """
         definition = self.signature_defs[signature]
         outputs = {name: info.name for name, info in definition.outputs.items()}
+        for operation in outputs.values():
+            if ":" not in operation:
+                # As that of __saved_model_init_op; the words are TensorFlow's.
+                raise invalid(
+                    f"Tried to fetch data for '{operation}', which produces no output.  To run to "
+                    f"a node but not fetch any data, pass '{operation}' as an argument to the "
+                    "'target_node_names' argument of the Session::Run API."
+                )
         feed = {definition.inputs[name].name: value for name, value in inputs.items()}
         options = None
         if timeout is not None:
@@ -106,6 +114,9 @@ class Model:
         except tf.errors.OpError as error:
             message = error.message.removeprefix("Graph execution error:").strip()
             raise Refused(CODES[error.error_code], message) from error
+        except UnicodeDecodeError as error:
+            # The message of an error quotes what the caller sent, and that alone is no text.
+            raise invalid(error.object.decode(errors="replace")) from error
 
     def close(self):
         """Frees the memory; what is running ends as CANCELLED."""

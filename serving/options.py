@@ -16,6 +16,15 @@ HOST = flags.DEFINE_string(
 PORT = flags.DEFINE_integer(
     "port", 8500, "Port to listen on; 0: any free one.", lower_bound=0, upper_bound=65535
 )
+REST_PORT = flags.DEFINE_integer(
+    "rest_api_port", 0, "0: REST is spoken by tensorflow_model_server alone, by convention on 8501."
+)
+flags.register_validator(
+    "rest_api_port",
+    lambda port: not port,
+    "is 0 here: this server speaks gRPC. tensorflow/serving answers REST with the same export; "
+    "serving/README.md has the docker command and the curl calls",
+)
 SSL_CONFIG_FILE = flags.DEFINE_string(
     "ssl_config_file", None, "TLS: an SSLConfig in text format, with the texts of the PEM files."
 )
@@ -23,6 +32,13 @@ MAX_THREADS = flags.DEFINE_integer(
     "grpc_max_threads",
     100,
     "Predictions that run or wait, each on a thread; more are refused with RESOURCE_EXHAUSTED.",
+    lower_bound=1,
+)
+MAX_IMAGES = flags.DEFINE_integer(
+    "max_images_per_request",
+    1000,
+    "Images in a request; one with more is refused before it takes memory. tensorflow_model_server "
+    "has no such flag.",
     lower_bound=1,
 )
 BASE_PATH = flags.DEFINE_string("model_base_path", None, "Folder of integer versions of one model.")

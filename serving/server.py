@@ -33,6 +33,7 @@ from watcher import Watcher
 
 from tfgates.base import command
 from tfgates.base.errors import UserError
+from tfgates.export import checksums
 
 # What a stop waits for requests in flight; Kubernetes kills after 30 s.
 GRACE_SECONDS = 25
@@ -40,6 +41,14 @@ GRACE_SECONDS = 25
 STOP_SECONDS = 28
 # For what does not wait: status, health, and refusals.
 SPARE_THREADS = 4
+OPTIONS = [
+    # A second server would silently share the port.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", -1),
+    # Clients and what lies between ask a line for life as often as they like, requests or none.
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+]
 SERVICES = (
     "",
     "tensorflow.serving.PredictionService",
@@ -57,20 +66,29 @@ class Server:
         host: address to listen on.
         port: of the host; 0 takes any free one, which is the attribute `port` then.
         credentials: `grpc.ServerCredentials`; None: without TLS.
+        max_images: number of images in a request; more are refused.
 
     Raises:
         UserError: the port is taken.
     """
 
-    def __init__(self, models, watcher, queue, host="127.0.0.1", port=0, credentials=None):
+    def __init__(
+        self,
+        models,
+        watcher,
+        queue,
+        host="127.0.0.1",
+        port=0,
+        credentials=None,
+        max_images=options.MAX_IMAGES.default,
+    ):
         self._models, self._queue = models, queue
         self._server = grpc.server(
             futures.ThreadPoolExecutor(queue.bound + SPARE_THREADS),
-            # Without so_reuseport=0 a second server would silently share the port.
-            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)],
+            options=OPTIONS,
         )
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-            PredictionService(models, queue), self._server
+            PredictionService(models, queue, max_images), self._server
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(
             ModelService(models, watcher), self._server
@@ -125,7 +143,15 @@ def main():
         watcher.configure(configs)
     except Refused as error:
         raise UserError(str(error)) from error
-    server = Server(models, watcher, queue, options.HOST.value, options.PORT.value, credentials)
+    server = Server(
+        models,
+        watcher,
+        queue,
+        options.HOST.value,
+        options.PORT.value,
+        credentials,
+        options.MAX_IMAGES.value,
+    )
     print(f"Serving {_describe(models)}, on {options.HOST.value}:{server.port}", flush=True)
     models.report = _report
     stopped = threading.Event()
@@ -143,7 +169,8 @@ def main():
 
 
 def load(name, path, config=None, warm=True):
-    """Loads a version and warms it up; arguments and errors are those of `Model` and `warm_up`."""
+    """Loads a sound version and warms it up; arguments and errors are those of what it calls."""
+    checksums.verify(path)
     model = Model(name, path, config)
     if warm:
         try:

@@ -16,13 +16,23 @@ from tensorflow_serving.apis import (
 
 from tfgates.base.errors import UserError
 
+# TensorFlow Serving's; beyond some 8 kB gRPC would make RESOURCE_EXHAUSTED of any refusal.
+MAX_MESSAGE_BYTES = 1024
+
 
 @contextlib.contextmanager
 def _refusing(context):
     try:
         yield
     except Refused as error:
-        context.abort(error.code, str(error))
+        context.abort(error.code, _cut(str(error)))
+
+
+def _cut(message):
+    content = message.encode(errors="backslashreplace")
+    if len(content) <= MAX_MESSAGE_BYTES:
+        return content.decode()
+    return content[:MAX_MESSAGE_BYTES].decode(errors="ignore") + "...TRUNCATED"
 
 
 def _spec(request):
@@ -37,11 +47,13 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     Args:
         models: `Models`.
         queue: `Queue` through which requests go.
+        max_images: number of images in a request; more are refused.
     """
 
-    def __init__(self, models, queue):
+    def __init__(self, models, queue, max_images):
         self._models = models
         self._queue = queue
+        self._max_images = max_images
 
     def Predict(self, request, context):
         return self._answer(inference.predict, request, context)
@@ -52,7 +64,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def _answer(self, method, request, context):
         run = functools.partial(self._queue.run, context)
         with _refusing(context), self._models.use(_spec(request)) as model:
-            return method(request, model, run)
+            return method(request, model, run, self._max_images)
 
     def GetModelMetadata(self, request, context):
         with _refusing(context):

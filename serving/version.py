@@ -7,6 +7,8 @@ import grpc
 from model import Model
 from tensorflow_serving.apis.get_model_status_pb2 import ModelVersionStatus
 
+from tfgates.export.publish import is_version
+
 
 @dataclasses.dataclass(eq=False)
 class Version:
@@ -50,8 +52,9 @@ def find_versions(base_path):
 
     Raises:
         OSError: the folder cannot be read.
+        ValueError: no folder can have this name.
     """
-    paths = [path for path in pathlib.Path(base_path).iterdir() if path.name.isdecimal()]
+    paths = [path for path in pathlib.Path(base_path).iterdir() if is_version(path.name)]
     paths = [path for path in paths if int(path.name) < 2**63]
     return {int(path.name): path for path in paths if path.is_dir()}
 

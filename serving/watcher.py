@@ -70,7 +70,7 @@ class Watcher:
     def _update(self, config):
         try:
             paths = find_versions(config.base_path)
-        except OSError:
+        except (OSError, ValueError):
             # Not there at the moment: what is loaded stays.
             return
         numbers = wanted(paths, config.model_version_policy)
@@ -139,7 +139,7 @@ class Watcher:
 def _check_versions(config):
     try:
         paths = find_versions(config.base_path)
-    except OSError:
+    except (OSError, ValueError):
         paths = {}
     if not wanted(paths, config.model_version_policy):
         raise UserError(

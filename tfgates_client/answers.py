@@ -10,8 +10,18 @@ import numpy.typing as npt
 from tfgates_client import wire
 
 OK = "OK"
-# The outputs that an answer needs, and their ranks; the first axis is that of the images.
-RANKS = {"classes": 2, "scores": 2, "class_ids": 2, "gates": 2, "macs": 1, "status": 1}
+# The outputs that an answer needs, their ranks, and their NumPy kinds: bytes, floats, integers,
+# truths. The first axis is that of the images.
+OUTPUTS = {
+    "classes": (2, "O"),
+    "scores": (2, "f"),
+    "class_ids": (2, "i"),
+    "gates": (2, "b"),
+    "macs": (1, "f"),
+    "status": (1, "O"),
+}
+FULL = {"macs_full": (1, "f")}
+TOP = ("classes", "scores", "class_ids")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,8 +74,10 @@ def from_outputs(names: Sequence[str], outputs: Mapping[str, Any]) -> list[Answe
     Raises:
         ValueError: these are not the outputs of a model exported by tfgates.
     """
-    ranks = RANKS | ({"macs_full": 1} if "macs_full" in outputs else {})
-    arrays = {name: _array(outputs, name, rank, len(names)) for name, rank in ranks.items()}
+    wanted = OUTPUTS | (FULL if "macs_full" in outputs else {})
+    arrays = {name: _array(outputs, name, *of, len(names)) for name, of in wanted.items()}
+    if len({arrays[name].shape for name in TOP}) > 1:
+        raise ValueError(f"{', '.join(TOP)} have several shapes.")
     columns = {name: array.tolist() for name, array in arrays.items()}
     full = columns.get("macs_full", [None] * len(names))
     answers = []
@@ -88,10 +100,17 @@ def from_outputs(names: Sequence[str], outputs: Mapping[str, Any]) -> list[Answe
     return answers
 
 
-def _array(outputs: Mapping[str, Any], name: str, rank: int, count: int) -> npt.NDArray[np.generic]:
+def _array(
+    outputs: Mapping[str, Any], name: str, rank: int, kind: str, count: int
+) -> npt.NDArray[np.generic]:
     if name not in outputs:
         raise ValueError(f"it has no output {name}.")
+    shape = wire.shape_of(outputs[name])
+    if len(shape) != rank or shape[0] != count:
+        raise ValueError(f"{name} has the shape {shape} for {count} images.")
     array = wire.to_array(outputs[name])
-    if array.ndim != rank or len(array) != count:
-        raise ValueError(f"{name} has the shape {array.shape} for {count} images.")
+    if array.dtype.kind != kind:
+        raise ValueError(f"{name} has the type {array.dtype}.")
+    if kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"{name} has a number that is not finite.")
     return array

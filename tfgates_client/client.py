@@ -70,9 +70,10 @@ class Client:
     credentials: grpc.ChannelCredentials | None = None
 
     def __post_init__(self) -> None:
-        for name in ("address", "model"):
-            if not getattr(self, name):
-                raise ValueError(f"`{name}` is empty.")
+        for name in ("address", "model", "label"):
+            value = getattr(self, name)
+            if value is not None and not is_text(value):
+                raise ValueError(f"`{name}` is text, of Unicode's characters. Received: {value!r}.")
         if self.version is not None and self.label is not None:
             raise ValueError(
                 "`version` and `label` exclude each other. "
@@ -183,6 +184,11 @@ class Client:
             return from_outputs(names, outputs)
         except ValueError as error:
             raise ServerError(f"{self.model} is no model exported by tfgates: {error}") from error
+
+
+def is_text(value: str) -> bool:
+    """Whether a text has characters, and only such as can be sent."""
+    return bool(value.encode(errors="ignore")) and value == value.encode(errors="ignore").decode()
 
 
 def _is_done(flight: collections.deque[tuple[Batch, Call | None]]) -> bool:

@@ -1,6 +1,5 @@
 """The command line of the client."""
 
-import os
 import pathlib
 import sys
 from typing import NoReturn
@@ -8,16 +7,18 @@ from typing import NoReturn
 import grpc
 from absl import app, flags
 
-from tfgates_client.client import MAX_REQUEST_BYTES, MAX_VERSION, Client
+from tfgates_client.client import MAX_REQUEST_BYTES, MAX_VERSION, Client, is_text
 from tfgates_client.connection import Code, ServerError
 from tfgates_client.images import find_images
+from tfgates_client.interrupts import end_at_once, taken_once
 from tfgates_client.output import FORMATS
 from tfgates_client.summary import Summary
+from tfgates_client.terminal import escaped, say, silence
 
 SERVER = flags.DEFINE_string("server", "127.0.0.1:8500", "HOST:PORT of the server.")
-flags.register_validator("server", bool, "is HOST:PORT, as 127.0.0.1:8500.")
+flags.register_validator("server", is_text, "is HOST:PORT, as 127.0.0.1:8500.")
 MODEL = flags.DEFINE_string("model", "gated", "Name of the model there.")
-flags.register_validator("model", bool, "is a name, as gated.")
+flags.register_validator("model", is_text, "is a name, as gated.")
 VERSION = flags.DEFINE_integer(
     "version",
     None,
@@ -26,6 +27,9 @@ VERSION = flags.DEFINE_integer(
     upper_bound=MAX_VERSION,
 )
 LABEL = flags.DEFINE_string("label", None, "Label of the version, as canary, not its number.")
+flags.register_validator(
+    "label", lambda label: label is None or is_text(label), "is a name, as canary."
+)
 flags.mark_flags_as_mutual_exclusive(["version", "label"])
 TAU = flags.DEFINE_float(
     "tau", None, "Run a block where its probability is greater; unset: the model's own threshold."
@@ -88,37 +92,28 @@ OF_REQUESTS = (Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED)
 
 def run() -> None:
     """Parses the flags, classifies the images named on the command line, and exits."""
+    end_at_once()
     app.run(main, flags_parser=_parse)
 
 
 def main(argv: list[str]) -> int:
+    if sys.stdout is None:
+        _fail("Cannot write the answers: stdout is closed.")
     summary = Summary()
     try:
-        with Client(
-            SERVER.value,
-            model=MODEL.value,
-            version=VERSION.value,
-            label=LABEL.value,
-            deadline=DEADLINE.value,
-            retries=RETRIES.value,
-            batch_size=BATCH_SIZE.value,
-            in_flight=IN_FLIGHT.value,
-            request_bytes=REQUEST_BYTES.value,
-            credentials=_credentials(),
-        ) as client:
+        with taken_once(), _client() as client:
             _classify(client, argv[1:], summary)
     except ServerError as error:
         _complain(f"{error}. {ADVICE.get(error.code, '')}")
         if not summary.images:
             return 2
-        print(summary, file=sys.stderr)
+        say(str(summary))
         return 1
     except KeyboardInterrupt:
-        print(f"\n{PROGRAM}: interrupted after {summary}", file=sys.stderr)
+        say(f"\n{PROGRAM}: interrupted after {summary}")
         return INTERRUPTED
     except OSError as error:
-        # Python flushes stdout once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         if isinstance(error, BrokenPipeError):
             return BROKEN_PIPE
         _fail(f"Cannot write the answers: {error.strerror}. Make room and start again.")
@@ -127,8 +122,23 @@ def main(argv: list[str]) -> int:
     for code in OF_REQUESTS:
         if summary.failures[code.name]:
             _complain(f"{summary.failures[code.name]} of the images: {code.name}. {ADVICE[code]}")
-    print(summary, file=sys.stderr)
+    say(str(summary))
     return int(bool(summary.failures))
+
+
+def _client() -> Client:
+    return Client(
+        SERVER.value,
+        model=MODEL.value,
+        version=VERSION.value,
+        label=LABEL.value,
+        deadline=DEADLINE.value,
+        retries=RETRIES.value,
+        batch_size=BATCH_SIZE.value,
+        in_flight=IN_FLIGHT.value,
+        request_bytes=REQUEST_BYTES.value,
+        credentials=_credentials(),
+    )
 
 
 def _classify(client: Client, places: list[str], summary: Summary) -> None:
@@ -137,7 +147,8 @@ def _classify(client: Client, places: list[str], summary: Summary) -> None:
     # Names of files are bytes; what is no UTF-8 among them is printed as it was read.
     sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
     # A bar would cut through rows on the same terminal.
-    bar = sys.stderr.isatty() and (FORMAT.value == "table" or not sys.stdout.isatty())
+    seen = sys.stderr is not None and sys.stderr.isatty()
+    bar = seen and (FORMAT.value == "table" or not sys.stdout.isatty())
     answers = client.classify(find_images(*places), TAU.value)
     FORMATS[FORMAT.value](summary.watch(answers, bar), sys.stdout)
     sys.stdout.flush()
@@ -175,7 +186,7 @@ def _parse(argv: list[str]) -> list[str]:
 
 
 def _complain(message: str) -> None:
-    print(f"{PROGRAM}: error: {' '.join(message.split())}", file=sys.stderr)
+    say(f"{PROGRAM}: error: {escaped(' '.join(message.split()))}")
 
 
 def _fail(message: str) -> NoReturn:

@@ -4,6 +4,7 @@ import dataclasses
 import glob
 import os
 import pathlib
+import stat
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -26,7 +27,8 @@ def find_images(*places: str | os.PathLike[str]) -> Iterator[str]:
     Args:
         places: files; folders, searched recursively for files with `SUFFIXES` in the order of their
             names (links to other folders are not followed); patterns, as `photos/**/*.jpg`; and
-            "-", a list of files and folders on stdin, one on each line.
+            "-", a list of files and folders on stdin, one on each line. What is no file in a
+            folder, or matches a pattern, as a named pipe, is skipped.
 
     Yields:
         Names of files, in the order of the places. A place that is not there is one of them: it
@@ -34,7 +36,7 @@ def find_images(*places: str | os.PathLike[str]) -> Iterator[str]:
     """
     for place in [os.fspath(place) for place in places]:
         if place == STDIN:
-            for line in sys.stdin.buffer:
+            for line in sys.stdin.buffer if sys.stdin else ():
                 if name := os.fsdecode(line.rstrip(b"\r\n")):
                     yield from _expand(name)
         elif glob.has_magic(place) and not os.path.lexists(place):
@@ -48,7 +50,7 @@ def _match(pattern: str) -> Iterator[str]:
     matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207
     if "**" in pattern:  # It names what is in its folders itself.
         matches = [match for match in matches if not os.path.isdir(match)]  # noqa: PTH112
-    for match in matches or [pattern]:
+    for match in [match for match in matches if not _is_special(match)] or [pattern]:
         yield from _expand(match)
 
 
@@ -71,8 +73,17 @@ def _search(folder: str) -> Iterator[str]:
         if os.path.isdir(path):  # noqa: PTH112
             if not os.path.islink(path):  # noqa: PTH114
                 yield from _search(path)
-        elif name.lower().endswith(SUFFIXES):
+        elif name.lower().endswith(SUFFIXES) and not _is_special(path):
             yield path
+
+
+def _is_special(path: str) -> bool:
+    """Whether it is a pipe, a socket or a device, which might never end."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 @dataclasses.dataclass

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from tfgates_client.answers import Answer
+from tfgates_client.terminal import escaped
 
 DIGITS = 6  # of a score, a float32
+# A spreadsheet takes what begins so for a formula, unless a quote stands before it.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_table(answers: Iterator[Answer], stream: TextIO) -> None:
@@ -17,11 +20,11 @@ def write_table(answers: Iterator[Answer], stream: TextIO) -> None:
     rows = []
     try:
         for answer in answers:
+            cells = [answer.status, "", "", ""]
             if answer.ok:
-                label, score = answer.label, f"{answer.score:.3f}"
-                rows.append([answer.name, label, score, _bits(answer), f"{answer.macs / 1e6:.2f}"])
-            else:
-                rows.append([answer.name, answer.status, "", "", ""])
+                millions = f"{answer.macs / 1e6:.2f}"
+                cells = [answer.label, f"{answer.score:.3f}", _bits(answer), millions]
+            rows.append([escaped(cell) for cell in (answer.name, *cells)])
     finally:
         headers = ["file", "label", "score", "gates", "M multiply-adds"]
         if rows:
@@ -47,11 +50,16 @@ def write_jsonl(answers: Iterator[Answer], stream: TextIO) -> None:
 
 
 def write_csv(answers: Iterator[Answer], stream: TextIO) -> None:
-    """Writes rows of comma-separated values, as the answers come."""
+    """Writes rows of comma-separated values, as the answers come.
+
+    A cell that a spreadsheet would take for a formula begins with an apostrophe.
+    """
     writer = None
     for answer in answers:
         row = _record(answer)
         del row["top"]
+        for column in ("file", "status", "label"):
+            row[column] = _cell(row[column], stream.isatty())
         if writer is None:
             writer = csv.DictWriter(stream, row, lineterminator="\n")
             writer.writeheader()
@@ -86,6 +94,14 @@ def _record(answer: Answer) -> dict[str, Any]:
             for class_id, label, score in top
         ],
     }
+
+
+def _cell(text: str | None, shown: bool) -> str | None:
+    if not text:
+        return text
+    if shown:
+        text = escaped(text)
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _bits(answer: Answer) -> str:

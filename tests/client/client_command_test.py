@@ -1,23 +1,20 @@
 """The client as its users run it: files in, rows and exit codes out."""
 
-import contextlib
 import csv
 import io
 import json
 import os
 import pty
 import re
-import signal
 import subprocess
 import sys
 import termios
-import time
 
 import numpy as np
 import pytest
 from examples import ROOT
 from serving_fixtures import BROKEN, jpegs
-from stub_server import CLIENT, IMAGES, echo, in_turn, run_client, stub_server
+from stub_server import CLIENT, IMAGES, echo, run_client, start_client, stub_server
 
 from tfgates.export.savedmodel import BAD_IMAGE
 
@@ -35,14 +32,6 @@ def fresh_keras():
 def client(address):
     """Function (*arguments) -> the finished client, which asked the server."""
     return lambda *arguments: run_client(address, *arguments)
-
-
-def start_client(address, *arguments):
-    """Starts the client with pipes; it reads the next name from stdin when it has answered."""
-    command = [sys.executable, CLIENT, f"--server={address}", "--batch_size=1", "--in_flight=1"]
-    command += [*arguments, "-"]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, bufsize=1)
 
 
 def rows(finished):
@@ -138,6 +127,40 @@ def test_csv_has_a_header_and_quotes_what_needs_it(tmp_path):
     ]
 
 
+HOSTILE = ["=1+1.jpg", "\x1b[31m\nred\u202e.jpg"]
+
+
+def hostile_files(folder):
+    """Writes files whose names, and labels, are what no terminal or spreadsheet should take in."""
+    for name in HOSTILE:
+        (folder / name).write_text(name)
+    return HOSTILE
+
+
+def test_a_table_has_no_control_characters(tmp_path):
+    with stub_server(echo) as address:
+        finished = run_client(address, *hostile_files(tmp_path), folder=tmp_path)
+    shown = r"\x1b[31m\nred\u202e.jpg"
+    assert [row[:2] for row in rows(finished)] == [["=1+1.jpg"] * 2, [shown] * 2]
+
+
+def test_csv_holds_no_formulas_and_shows_no_control_characters(tmp_path):
+    names = hostile_files(tmp_path)
+    with stub_server(echo) as address:
+        piped = run_client(address, "--format=csv", *names, folder=tmp_path).stdout
+        screen, terminal = pty.openpty()
+        command = [sys.executable, CLIENT, f"--server={address}", "--format=csv", *names]
+        subprocess.run(command, cwd=tmp_path, stdout=terminal, stderr=terminal, check=True)
+    os.close(terminal)
+    shown = os.read(screen, 100_000).decode()
+    os.close(screen)
+    answers = list(csv.DictReader(io.StringIO(piped)))
+    assert [answer["file"] for answer in answers] == ["'=1+1.jpg", names[1]]
+    assert [answer["label"] for answer in answers] == ["'=1+1.jpg", names[1]]
+    assert "\x1b" not in shown
+    assert r"\x1b[31m\nred\u202e.jpg,OK," in shown
+
+
 def test_the_summary_names_the_saved_share_where_the_model_sends_the_full_cost(files):
     def full(request, context):
         return echo(request, macs_full=np.full(len(files), 4e6, "float32"))
@@ -168,44 +191,6 @@ def test_a_reader_that_leaves_is_no_error(files):
         print(files[1], file=running.stdin)
         running.stdin.close()
         assert (running.wait(20), running.stderr.read()) == (141, "")
-
-
-@pytest.fixture
-def interruptible():
-    """A shell's background job ignores interrupts, and so would its children."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-def interrupt(running):
-    """Interrupts a process and returns its output.
-
-    An interrupt between Python's last look and a read that blocks is only noticed with the next.
-    """
-    while True:
-        running.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return running.communicate(timeout=10)
-
-
-@pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize("kind", ["table", "json"])
-def test_ctrl_c_keeps_what_was_answered(files, kind):
-    received = in_turn(echo)
-    with stub_server(received) as address, start_client(address, f"--format={kind}") as running:
-        for path in files[:2]:
-            print(path, file=running.stdin)
-        # The second request is sent after the answer to the first.
-        while len(received.requests) < 2:
-            assert running.poll() is None
-            time.sleep(0.01)
-        output, errors = interrupt(running)
-    assert running.returncode == 130
-    assert re.fullmatch(r"\nclient.py: interrupted after [12] images?, .*\n", errors)
-    if kind == "json":
-        output = "\n".join(record["file"] for record in json.loads(output))
-    assert str(files[0]) in output
 
 
 @pytest.mark.parametrize("delay", [0, 60])

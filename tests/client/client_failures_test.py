@@ -1,6 +1,8 @@
 """The client when a server is not there, not ready, too slow, too busy, or not to be trusted."""
 
+import contextlib
 import itertools
+import socket
 import threading
 import time
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 from stub_server import IMAGES, classify, contents, echo, in_turn, labels, refuse, stub_server
 
-from tfgates_client import Answer, Client, ServerError, connection
+from tfgates_client import Answer, Client, ServerError, connection, proxy
 
 pytest_plugins = ["stub_server"]
 
@@ -159,3 +161,96 @@ def test_tls_shows_the_clients_certificate(certificate):
         assert labels(classify(address, credentials=known)) == IMAGES
         with pytest.raises(ServerError, match="UNAVAILABLE"):
             classify(address, credentials=grpc.ssl_channel_credentials(signed), retries=0)
+
+
+class Line:
+    """A line to a server: a relay on a port of its own that can die without a word.
+
+    Attributes:
+        address: HOST:PORT to connect to.
+        connections: number of connections so far.
+    """
+
+    def __init__(self, target):
+        self._target = target.split(":")
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.connections = 0
+        self._dead = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def die(self):
+        """From now on nothing comes through the connections that there are."""
+        self._dead = self.connections
+
+    def _accept(self):
+        while True:
+            near, _ = self._listener.accept()
+            far = socket.create_connection(self._target)
+            self.connections += 1
+            for ends in ((near, far), (far, near)):
+                arguments = (*ends, self.connections)
+                threading.Thread(target=self._relay, args=arguments, daemon=True).start()
+
+    def _relay(self, source, sink, number):
+        with contextlib.suppress(OSError):
+            while content := source.recv(2**16):
+                if number > self._dead:
+                    sink.sendall(content)
+
+
+def test_a_dead_line_is_left_before_its_deadline(monkeypatch):
+    monkeypatch.setattr(connection, "PING_AFTER", 0.005)
+    monkeypatch.setattr(connection, "PING_TIMEOUT", 0.005)
+    with stub_server(echo) as address:
+        line = Line(address)
+        with Client(line.address, batch_size=5, in_flight=2, deadline=60) as client:
+            answers = client.classify(IMAGES)
+            first = labels(itertools.islice(answers, 5))
+            line.die()
+            assert first + labels(answers) == IMAGES
+        assert line.connections == 2
+
+
+@pytest.fixture
+def proxied(monkeypatch):
+    """A proxy in the environment, where nothing listens."""
+    for variable in (*proxy.VARIABLES, *proxy.EXCEPTIONS):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+
+
+def test_no_proxy_comes_between_a_machine_and_itself(proxied):
+    with stub_server(echo) as address:
+        assert labels(classify(address)) == IMAGES
+        assert labels(classify(address.replace("127.0.0.1", "localhost"))) == IMAGES
+
+
+def test_an_error_names_the_variable_of_a_proxy(proxied):
+    with pytest.raises(
+        ServerError, match=r"UNAVAILABLE: .*, through the proxy of the variable htt"
+    ):
+        classify("server.example:8500", IMAGES[:1], retries=0)
+    with Client("server.example:8500") as client, pytest.raises(ServerError, match="http_proxy"):
+        client.wait_for_ready(0.1)
+
+
+@pytest.mark.parametrize(
+    ("address", "exceptions", "variable"),
+    [
+        ("server.example:8500", "", "http_proxy"),
+        ("dns:///server.example:8500", "other.example", "http_proxy"),
+        ("server.example:8500", "localhost, .example", None),
+        ("192.0.2.1:8500", "", "http_proxy"),
+        ("127.example:8500", "", "http_proxy"),
+        ("127.0.0.1:8500", "", None),
+        ("ipv4:127.0.0.1:8500,127.1.2.3:8501", "", None),
+        ("ipv6:[::1]:8500", "", None),
+        ("[::1]:8500", "", None),
+        ("dns:localhost:8500", "", None),
+        ("unix:/run/server", "", None),
+    ],
+)
+def test_addresses_behind_a_proxy(proxied, monkeypatch, address, exceptions, variable):
+    monkeypatch.setenv("no_proxy", exceptions)
+    assert proxy.proxy_variable(address) == variable

@@ -40,6 +40,16 @@ def test_a_link_to_a_folder_is_not_followed_but_one_to_a_file_is(photos):
     assert list(find_images(photos)) == [*FOUND, "photos/d.png"]
 
 
+def test_what_is_no_file_in_a_folder_is_skipped(photos):
+    os.mkfifo("photos/b/0.jpg")
+    assert list(find_images(photos)) == FOUND
+    assert list(find_images("photos/b/*.jp*")) == ["photos/b/1.jpeg"]
+    # What is named may be a pipe, as <(command) is in a shell.
+    assert list(find_images("photos/b/0.jpg")) == ["photos/b/0.jpg"]
+    os.symlink("gone", "photos/d.png")  # noqa: PTH211
+    assert list(find_images(photos)) == [*FOUND, "photos/d.png"]
+
+
 def test_places_keep_their_order_and_files_need_no_suffix(photos):
     places = ["photos/c.jpg", "empty", "photos/b/deep", "photos/notes.txt", "missing.jpg"]
     expected = ["photos/c.jpg", "photos/b/deep/3.webp", "photos/notes.txt", "missing.jpg"]

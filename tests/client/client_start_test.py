@@ -9,6 +9,7 @@ import sys
 import sysconfig
 
 import grpc
+import numpy as np
 import pytest
 from examples import ROOT, run_script
 from stub_server import CLIENT, echo, in_turn, refuse, run_client, stub_server
@@ -104,10 +105,11 @@ def test_a_server_that_goes_away_leaves_what_it_answered(files):
     [
         *("--tau=40", "--tau=0", "--tau=nan", "--deadline=0", "--format=xml", "--batch_size=0"),
         *("--in_flight=0", "--request_bytes=3000000000", "--retries=-1", "--version=-1", "--nope"),
-        "--wait_for_ready=inf",
+        *("--wait_for_ready=inf", b"--model=\xff", b"--server=\xff:1", b"--label=\xff"),
     ],
 )
 def test_a_bad_flag_is_an_error(flag):
+    flag = os.fsdecode(flag)
     name = flag.partition("=")[0].lstrip("-")
     assert_fails_in_one_line(run_client("127.0.0.1:1", flag, "a.jpg"), name, "--help")
 
@@ -133,6 +135,37 @@ def test_a_full_disk_is_an_error(files, kind):
     (line,) = finished.stderr.splitlines()
     assert line.startswith("client.py: error: Cannot write the answers: No space left on device.")
     assert finished.returncode == 2
+
+
+STREAMS = {
+    "stdout closed": (">&-", 2, "client.py: error: Cannot write the answers: stdout is closed.\n"),
+    "stderr closed": ("2>&-", 0, ""),
+    "stderr full": ("2>/dev/full", 0, ""),
+}
+
+
+@pytest.mark.parametrize(("redirection", "code", "errors"), STREAMS.values(), ids=STREAMS)
+def test_a_stream_that_takes_nothing(files, redirection, code, errors):
+    with stub_server(echo) as address:
+        script = f'exec "$@" {redirection}'
+        command = ["sh", "-c", script, "sh", sys.executable, CLIENT, f"--server={address}"]
+        finished = subprocess.run(
+            [*command, "--format=jsonl", *files[:2]], capture_output=True, text=True
+        )
+    assert (finished.returncode, finished.stderr) == (code, errors)
+    assert len(finished.stdout.splitlines()) == (0 if code else 2)
+
+
+def test_what_a_server_says_has_no_control_characters(files):
+    with stub_server(refuse(Code.INTERNAL, "\x1b]0;title\x07")) as address:
+        finished = run_client(address, files[0])
+    assert_fails_in_one_line(finished, r"INTERNAL: \x1b]0;title\x07")
+
+
+def test_an_answer_that_is_none_is_an_error(files):
+    with stub_server(lambda request, context: echo(request, macs=np.float32([np.nan]))) as address:
+        finished = run_client(address, files[0])
+    assert_fails_in_one_line(finished, "gated is no model exported by tfgates: macs has a number")
 
 
 def test_names_and_labels_are_written_in_any_locale(tmp_path):

@@ -7,8 +7,10 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from serving_fixtures import BROKEN, jpegs
 from stub_server import IMAGES, classify, contents, echo, in_turn, labels, stub_server
+from tensorflow.core.framework import tensor_shape_pb2
 
 from tfgates_client import Answer, Client, ServerError
 
@@ -154,19 +156,38 @@ def test_files_that_cannot_be_read_need_no_server(tmp_path):
     assert [answer.status for answer in answers] == ["NOT_FOUND: No such file or directory"] * 50
 
 
-@pytest.mark.parametrize(
-    "others",
-    [
-        {"classes": np.full([1, 2], b"cat", object)},
-        {"scores": np.ones(2, "float32")},
-        {"status": np.array([], object)},
-    ],
-    ids=["one row for two images", "scores of one rank", "no status"],
-)
-def test_an_answer_of_another_model_is_an_error(others):
+def shaped(dtype, *shape, **values):
+    proto = tf.make_tensor_proto([], dtype)
+    proto.MergeFrom(type(proto)(**values))
+    proto.tensor_shape.CopyFrom(
+        tensor_shape_pb2.TensorShapeProto(dim=[{"size": size} for size in shape])
+    )
+    return proto
+
+
+OF_ANOTHER_MODEL = {
+    "one row for two images": ("classes", np.full([1, 2], b"cat", object)),
+    "scores of one rank": ("scores", np.ones(2, "float32")),
+    "no status": ("status", np.array([], object)),
+    "labels that are numbers": ("classes", np.ones([2, 2], "float32")),
+    "decisions that are numbers": ("gates", np.ones([2, 3], "int32")),
+    "numbers of classes that are none": ("class_ids", np.ones([2, 2], "float32")),
+    "scores that are no numbers": ("scores", np.float32([[0.5, 0.5], [np.nan, 0]])),
+    "endless costs": ("macs", np.float32([np.inf, 1])),
+    "rows without end": ("scores", shaped("float32", 2, 2**62, float_val=[0.5])),
+    "rows of less than nothing": ("gates", shaped("bool", 2, -1, bool_val=[True])),
+    "gigabytes from a few bytes": ("scores", shaped("float32", 2, 2**30, float_val=[0.5])),
+    "a class more": ("classes", np.full([2, 3], b"cat", object)),
+    "labels that are no text": ("classes", np.full([2, 2], b"\xff", object)),
+    "a status that is no text": ("status", np.full(2, b"\xff", object)),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), OF_ANOTHER_MODEL.values(), ids=OF_ANOTHER_MODEL)
+def test_an_answer_of_another_model_is_an_error(name, value):
     with (
-        stub_server(lambda request, context: echo(request, **others)) as address,
-        pytest.raises(ServerError, match=f"no model exported by tfgates: {next(iter(others))} has"),
+        stub_server(lambda request, context: echo(request, **{name: value})) as address,
+        pytest.raises(ServerError, match="is no model exported by tfgates: "),
     ):
         classify(address, IMAGES[:2])
 
@@ -182,6 +203,9 @@ def test_one_image_is_no_list_of_images():
     [
         ({"address": ""}, "address"),
         ({"model": ""}, "model"),
+        ({"model": "\udcff"}, r"model.*Received: '\\udcff'"),
+        ({"address": "\udcff:1"}, "address"),
+        ({"label": "\udcff"}, "label"),
         ({"version": 1, "label": "canary"}, "exclude each other.*version=1"),
         ({"version": 2**63}, "version.*Received: 9223372036854775808"),
         ({"deadline": 0}, "deadline.*Received: 0"),

@@ -13,11 +13,12 @@ from tfgates.export.decode import (
     GOOD,
     MAX_PIXELS,
     TOO_LARGE,
+    TOO_MANY,
     UNREADABLE,
     decode_all,
     decode_each,
-    num_pixels,
 )
+from tfgates.export.effort import MAX_SCANS, effort, num_pixels, num_scans
 
 TEXTS = [tf.TensorSpec([None], tf.string)]
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 255, (37, 53, 3), dtype=np.uint8))
@@ -48,6 +49,7 @@ KINDS = {
     "PNG of 1 bit": encoded("PNG", PHOTO.convert("1")),
     "PNG of 16 bits": encoded("PNG", PHOTO.convert("I;16")),
     "BMP": encoded("BMP"),
+    "BMP with alpha": encoded("BMP", PHOTO.convert("RGBA")),
     "WebP": encoded("WEBP"),
     "lossless WebP": encoded("WEBP", lossless=True),
     "WebP with alpha": encoded("WEBP", PHOTO.convert("RGBA"), exif=b"Exif\0\0"),
@@ -62,6 +64,7 @@ def png_of(height, width):
 
 LARGE = {
     "PNG": png_of(100_000, 100_000),
+    "PNG beyond all numbers": png_of(2**32 - 1, 2**32 - 1),
     "BMP": b"BM" + bytes(16) + struct.pack("<ii", 30_000, -30_000) + bytes(20),
     "JPEG": KINDS["JPEG"].replace(struct.pack(">HH", 37, 53), struct.pack(">HH", 65000, 65000)),
     "WebP": KINDS["WebP"][:26] + struct.pack("<HH", 16383, 16383) + KINDS["WebP"][30:],
@@ -95,7 +98,7 @@ def test_bad_images_leave_their_neighbours_alone(robust):
 
 @pytest.mark.parametrize("kind", LARGE)
 def test_a_huge_image_is_not_decoded(robust, kind):
-    assert num_pixels(LARGE[kind]) > MAX_PIXELS
+    assert not 0 <= num_pixels(LARGE[kind]) <= MAX_PIXELS
     assert robust([LARGE[kind], KINDS["PNG"]])[1].numpy().tolist() == [TOO_LARGE, GOOD]
 
 
@@ -113,6 +116,52 @@ def test_the_bound_is_exact():
     assert num_pixels(png_of(8000, 8000)) == MAX_PIXELS
 
 
+PALETTES = {"P": "a palette", "L": "shades of grey", "1": "black and white"}
+
+
+@pytest.mark.parametrize("mode", PALETTES, ids=PALETTES.values())
+def test_a_bmp_with_a_palette_is_refused_in_training_and_serving(robust, mode):
+    """TensorFlow would take its indices for shades of grey."""
+    image = encoded("BMP", PHOTO.convert(mode))
+    assert robust([image, KINDS["BMP"]])[1].numpy().tolist() == [UNREADABLE, GOOD]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="24 or 32 bits"):
+        PREPROCESSING(image)
+
+
+def with_scans(count, jpeg=KINDS["progressive JPEG"]):
+    """Returns a progressive JPEG whose last scan stands there again until there are so many."""
+    last = jpeg[jpeg.rindex(b"\xff\xda") : -2]
+    return jpeg[:-2] + last * (count - jpeg.count(b"\xff\xda")) + jpeg[-2:]
+
+
+def test_scans_are_counted():
+    assert num_scans(KINDS["JPEG"]) == 1
+    assert num_scans(KINDS["progressive JPEG"]) == 10
+    assert num_scans(with_scans(77)) == 77
+    # Behind a picture a phone may put a film.
+    film = np.random.default_rng(0).bytes(2**20)
+    assert b"\xff\xda" in film
+    assert num_scans(KINDS["JPEG"] + film) == 1
+    assert num_scans(KINDS["JPEG"] + b"\xff\xda" * 1000) > MAX_SCANS
+
+
+def test_scans_are_bounded_and_count_as_pixels(robust):
+    images = [with_scans(MAX_SCANS), with_scans(MAX_SCANS + 1), with_scans(500), KINDS["PNG"]]
+    codes = robust(images)[1].numpy().tolist()
+    assert codes == [GOOD, TOO_LARGE, TOO_LARGE, GOOD]
+    sizes = struct.pack(">HH", 37, 53), struct.pack(">HH", 8000, 4001)
+    large, larger = (with_scans(count).replace(*sizes) for count in (20, 21))
+    assert (effort(large), effort(larger)) == (2 * 8000 * 4001, 3 * 8000 * 4001)
+    assert robust([larger])[1].numpy().tolist() == [TOO_LARGE]
+
+
+def test_the_pixels_of_a_request_are_bounded_and_small_images_are_not_to_blame(robust):
+    largest = png_of(8000, 8000)
+    codes = robust([*[largest] * 9, KINDS["PNG"]])[1].numpy().tolist()
+    # There is nothing behind these headers.
+    assert codes == [*[UNREADABLE] * 8, TOO_MANY, GOOD]
+
+
 def test_no_images_at_all(robust):
     images, codes = robust(tf.constant([], tf.string))
     assert (images.shape, codes.shape) == ((0, 32, 32, 3), (0,))
@@ -128,3 +177,5 @@ def test_strict_decoding_is_the_same_but_fails_whole():
     for refused in (LARGE["PNG"], encoded("GIF")):
         with pytest.raises(tf.errors.InvalidArgumentError, match="at most 64000000 pixels"):
             strict([refused])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 512000000 pixels"):
+        strict([png_of(8000, 8000)] * 9)

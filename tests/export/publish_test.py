@@ -1,6 +1,7 @@
 """A published version: complete, described, warmed up, and readable without this package."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
 from tfgates.base.errors import UserError
-from tfgates.export import card, warmup
+from tfgates.export import card, checksums, warmup
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel
 from tfgates.graph.count import count
@@ -120,23 +121,58 @@ def test_an_unmeasured_threshold_is_said_to_be(model, network):
     assert "not measured at this tau" in of_export(about)
 
 
-def test_warm_up_requests_are_answered(published):
+def test_warm_up_requests_are_of_every_signature_and_are_answered(published):
     signatures = tf.saved_model.load(str(published)).signatures
     path = published / "assets.extra" / "tf_serving_warmup_requests"
     sizes = []
     for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
-        inputs = {name: tf.constant(tf.make_ndarray(x)) for name, x in request.inputs.items()}
-        answer = signatures[request.model_spec.signature_name](**inputs)
-        assert set(answer["status"].numpy()) == {b"OK"}
-        assert not request.output_filter
-        sizes.append((request.model_spec.signature_name, len(answer["status"])))
-    assert sorted(sizes) == [
-        ("predict_tau", 1),
-        ("predict_tau", 8),
-        ("serving_default", 1),
-        ("serving_default", 8),
-    ]
+        log = prediction_log_pb2.PredictionLog.FromString(record)
+        request = getattr(log, log.WhichOneof("log_type")).request
+        signature = request.model_spec.signature_name
+        if signature == "classify":
+            examples = request.input.example_list.examples
+            inputs = {"inputs": tf.constant([one.SerializeToString() for one in examples])}
+        else:
+            assert not request.output_filter
+            inputs = {name: tf.constant(tf.make_ndarray(x)) for name, x in request.inputs.items()}
+        answer = signatures[signature](**inputs)
+        assert not set(answer.get("status", tf.constant(["OK"])).numpy()) - {b"OK"}
+        assert (answer["scores"].numpy() > 0).all()
+        sizes.append((signature, len(answer["scores"])))
+    assert sorted(sizes) == [(name, count) for name in sorted(signatures) for count in (1, 8)]
+
+
+DAMAGES = {
+    "a bit of the graph": ("saved_model.pb", lambda content: flipped(content, len(content) // 2)),
+    "half a graph": ("saved_model.pb", lambda content: content[: len(content) // 2]),
+    "a label": ("assets/labels.txt", lambda content: flipped(content, 3)),
+    "the checksums": ("assets.extra/sha256sums.txt", lambda content: flipped(content, 3)),
+    "other checksums": ("assets.extra/sha256sums.txt", lambda content: b"\xff\n"),
+    "no checksums": ("assets.extra/sha256sums.txt", lambda content: b""),
+}
+
+
+def flipped(content, position):
+    return content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
+
+
+@pytest.mark.parametrize(("name", "damage"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_version_is_refused(published, tmp_path, name, damage):
+    version = shutil.copytree(published, tmp_path / "1")
+    checksums.verify(version)
+    file = version / name
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(UserError, match="is not what was exported"):
+        checksums.verify(version)
+
+
+def test_checksums_are_those_of_sha256sum_and_need_not_be_there(published, tmp_path):
+    version = shutil.copytree(published, tmp_path / "1")
+    command = ["sha256sum", "--check", "--strict", "assets.extra/sha256sums.txt"]
+    checked = subprocess.run(command, cwd=version, capture_output=True, text=True, check=True)
+    assert "saved_model.pb: OK" in checked.stdout
+    (version / "assets.extra/sha256sums.txt").unlink()
+    checksums.verify(version)
 
 
 def test_it_runs_in_the_c_api_without_python_tensorflow(published, tmp_path):

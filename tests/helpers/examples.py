@@ -193,11 +193,11 @@ def operations(graph):
     return {node.op for node in nodes}
 
 
-def run_script(*arguments, timeout=280):
+def run_script(*arguments, timeout=280, folder=ROOT):
     """Runs a Python script of the repository; returns the finished process with its output."""
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
-        cwd=ROOT,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -61,6 +61,15 @@ def predict(signature="", output_filter=(), **inputs):
     return request
 
 
+def tensor(dtype, *shape, unknown_rank=False, **values):
+    """Returns a TensorProto, sound or not."""
+    proto = tensor_pb2.TensorProto(dtype=tf.as_dtype(dtype).as_datatype_enum, **values)
+    proto.tensor_shape.unknown_rank = unknown_rank
+    for size in shape:
+        proto.tensor_shape.dim.add(size=size)
+    return proto
+
+
 def example(image):
     """Returns a `tf.Example` that holds an encoded image."""
     feature = feature_pb2.Feature(bytes_list=feature_pb2.BytesList(value=[image]))
@@ -123,12 +132,21 @@ class Embedded:
         address: HOST:PORT.
     """
 
-    def __init__(self, configs, merging=None, load=server.load, threads=1, bound=100, **of_watcher):
+    def __init__(
+        self,
+        configs,
+        merging=None,
+        load=server.load,
+        threads=1,
+        bound=100,
+        max_images=1000,
+        **of_watcher,
+    ):
         self.models = Models()
         self.watcher = Watcher(self.models, load, **of_watcher)
         self.watcher.configure(configs)
         self.queue = Queue(merging or batching.Batching(threads=threads), bool(merging), bound)
-        self.server = server.Server(self.models, self.watcher, self.queue)
+        self.server = server.Server(self.models, self.watcher, self.queue, max_images=max_images)
         self.address = f"127.0.0.1:{self.server.port}"
 
 
@@ -143,9 +161,10 @@ def serving(*arguments, **options):
 
 
 @contextlib.contextmanager
-def calling(address):
+def calling(address, options=()):
     """Gives a function request -> the call of its kind, begun with TensorFlow Serving's stubs."""
-    with grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+    own = ("grpc.use_local_subchannel_pool", 1)
+    with grpc.insecure_channel(address, [own, *options]) as channel:
         prediction = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         models = model_service_pb2_grpc.ModelServiceStub(channel)
         methods = {

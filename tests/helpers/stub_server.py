@@ -5,6 +5,7 @@ PYTEST_DONT_REWRITE: there is no assertion here.
 
 import contextlib
 import subprocess
+import sys
 from concurrent import futures
 
 import grpc
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from examples import ROOT, run_script
+from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from tfgates_client import Client
@@ -57,7 +59,12 @@ def contents(request):
 
 
 def echo(request, context=None, **others):
-    """Answers each image with its own bytes as the label; others: outputs to add or to replace."""
+    """Answers each image with its own bytes as the label.
+
+    Args:
+        request, context: as of Predict.
+        **others: arrays or `TensorProto`s, outputs to add or to replace.
+    """
     images = contents(request)
     count = len(images)
     outputs = {
@@ -68,7 +75,10 @@ def echo(request, context=None, **others):
         "macs": np.full(count, 3e6, "float32"),
         "status": np.full(count, b"OK", object),
     } | others
-    protos = {name: tf.make_tensor_proto(array) for name, array in outputs.items()}
+    protos = {
+        name: value if isinstance(value, tensor_pb2.TensorProto) else tf.make_tensor_proto(value)
+        for name, value in outputs.items()
+    }
     return predict_pb2.PredictResponse(outputs=protos)
 
 
@@ -103,9 +113,25 @@ def labels(answers):
     return [answer.label.encode() for answer in answers]
 
 
-def run_client(address, *arguments):
-    """Returns the finished command, with its output."""
-    return run_script(CLIENT, f"--server={address}", *arguments, timeout=60)
+def run_client(address, *arguments, folder=ROOT):
+    """Returns the finished command, run in a folder, with its output."""
+    return run_script(CLIENT, f"--server={address}", *arguments, timeout=60, folder=folder)
+
+
+def start_client(address, *arguments, script=(CLIENT,)):
+    """Starts the client with pipes; it reads the next name from stdin when it has answered.
+
+    Args:
+        address: of the server.
+        *arguments: of the client.
+        script: arguments of Python that run it.
+    """
+    command = [sys.executable, *script, f"--server={address}", "--batch_size=1", "--in_flight=1"]
+    command += [*arguments, "-"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True, bufsize=1
+    )
 
 
 @pytest.fixture

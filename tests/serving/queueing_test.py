@@ -126,9 +126,29 @@ def test_a_client_killed_mid_stream_harms_nobody(address, begin, ask):
         assert_same(arrays(begun.result()), expected)
 
 
+def test_a_client_may_ask_whether_the_line_lives(serve, held):
+    """As those behind a proxy do, with or without requests; twice is what gRPC allows by itself."""
+    often = [
+        ("grpc.keepalive_time_ms", 20),
+        ("grpc.keepalive_timeout_ms", 60_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
+    with serve(one_thread()) as embedded, calling(embedded.address, often) as begin:
+        held.gate.clear()
+        begun = begin(predict(image_bytes=jpegs(1)))
+        held.wait_for_runs(1)
+        time.sleep(0.5)
+        held.gate.set()
+        assert len(begun.result().outputs) == 7
+
+
 def test_a_stop_cancels_what_outlasts_its_grace(version):
     one = config.one_model("gated", str(version.parent))
-    with serving(one) as embedded, calling(embedded.address) as begin:
+    with (
+        serving(one, max_images=30_000) as embedded,
+        calling(embedded.address) as begin,
+    ):
         begun = begin(predict(image_bytes=jpegs(1) * 30_000))
         wait_until(lambda: embedded.queue._held and not waiting(embedded))
         start = time.monotonic()

@@ -3,12 +3,23 @@
 import grpc
 import numpy as np
 import pytest
-import tensorflow as tf
-from serving_fixtures import Queue, batching, classify, jpegs, predict, refusal, server, spec
+from serving_fixtures import (
+    Queue,
+    batching,
+    classify,
+    config,
+    jpegs,
+    predict,
+    refusal,
+    server,
+    spec,
+    tensor,
+)
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis.classification_pb2 import ClassificationRequest
 from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest
 from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
+from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest
@@ -91,6 +102,13 @@ INVALID_REQUESTS = [
     ),
     (predict(image_bytes=[1.5, 2.5]), STRINGS + "type float32, shape (2,)."),
     (predict(image_bytes=b""), STRINGS + "type string, shape ()."),
+    (predict(image_bytes=tensor("resource", 1)), STRINGS + "type resource, shape (1,)."),
+    (
+        predict("__saved_model_init_op"),
+        "Tried to fetch data for 'NoOp', which produces no output.  To run to a node but not fetch "
+        "any data, pass 'NoOp' as an argument to the 'target_node_names' argument of the "
+        "Session::Run API.",
+    ),
     (
         predict("predict_images", images=np.zeros([2, 16, 32, 3], "float32")),
         PIXELS + "type float32, shape (2, 16, 32, 3).",
@@ -98,22 +116,11 @@ INVALID_REQUESTS = [
 ]
 
 
-def tensor(dtype, *shape, **values):
-    """Returns a TensorProto, sound or not."""
-    proto = tensor_pb2.TensorProto(dtype=tf.as_dtype(dtype).as_datatype_enum, **values)
-    for size in shape:
-        proto.tensor_shape.dim.add(size=size)
-    return proto
-
-
 UNSOUND = {
     "no type": tensor_pb2.TensorProto(),
-    "type of no value": tensor("resource", 1),
-    "too many values": tensor("string", 1, string_val=[b"a", b"b"]),
     "bytes for strings": tensor("string", 2, tensor_content=bytes(16)),
-    "number out of range": tensor("uint8", 1, int_val=[300]),
     "size of no number": tensor("string", -1, string_val=[b"a"]),
-    "shape beyond all memory": tensor("string", 10**15, string_val=[b"a"]),
+    "shape beyond all numbers": tensor("string", 2**40, 2**40, string_val=[b"a"]),
 }
 
 
@@ -174,6 +181,31 @@ def test_as_many_taus_as_images(begin, count):
     code, message = refusal(begin(request))
     assert code == INVALID
     assert "tau has one number for each image" in message
+
+
+def test_a_long_message_is_cut_as_the_real_server_cuts_it(begin):
+    code, message = refusal(begin(predict("", ["é" * 10_000], image_bytes=[b""])))
+    start = "output tensor alias not found in signature: "
+    assert (code, message[: len(start)], message[-12:]) == (INVALID, start, "...TRUNCATED")
+    assert len(message.encode()) == 1024 + 12
+    code, message = refusal(begin(GetModelStatusRequest(model_spec=ModelSpec(name="x" * 10_000))))
+    expected = "Could not find any versions of model ".ljust(1024, "x")
+    assert (code, message) == (NOT_FOUND, expected + "...TRUNCATED")
+
+
+def test_bytes_that_are_no_example_are_their_senders_fault(begin, call):
+    for bad in (b"\xff\xff\xff", b"text"):
+        code, message = refusal(begin(predict("classify", inputs=[bad])))
+        assert code == INVALID
+        assert "Could not parse example input" in message
+    assert len(call(predict(image_bytes=jpegs(1))).outputs) == 7
+
+
+def test_a_folder_that_cannot_be_is_its_senders_fault(begin):
+    request = ReloadConfigRequest()
+    request.config.model_config_list.config.extend(config.one_model("gated", "a\0b"))
+    code, message = refusal(begin(request))
+    assert (code, "holds no model version" in message) == (INVALID, True)
 
 
 def test_other_calls_are_unimplemented(begin):

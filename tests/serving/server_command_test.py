@@ -92,12 +92,12 @@ def test_the_script_serves_and_swaps_until_it_is_told_to_end(version, tmp_path):
             wait_for_line(process, "other, version 2: AVAILABLE")
             wait_for_line(process, "other, version 1: END")
             # What is in flight is finished.
-            many = predict(image_bytes=jpegs(1) * 1500)
+            many = predict(image_bytes=jpegs(1) * 1000)
             many.model_spec.name = "other"
             begun = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict.future(many)
             time.sleep(0.5)
             process.send_signal(signal.SIGTERM)
-            assert len(arrays(begun.result())["status"]) == 1500
+            assert len(arrays(begun.result())["status"]) == 1000
         # A stop that hangs says where, and ends by itself; then it is here to be read.
         told, errors = process.communicate(timeout=60)
         assert (told, process.returncode) == ("Stopped.\n", 0), errors
@@ -112,6 +112,7 @@ def test_the_files_for_production_are_served_with_tls(version, tmp_path, tls, as
         "--enable_batching=true",
         f"--batching_parameters_file={SERVING / 'batching_parameters.txt'}",
         f"--ssl_config_file={tls / 'ssl.config'}",
+        "--max_images_per_request=8",
     ]
     authority, key, own = (
         (tls / name).read_bytes() for name in ("ca.pem", "client-key.pem", "client.pem")
@@ -125,6 +126,8 @@ def test_the_files_for_production_are_served_with_tls(version, tmp_path, tls, as
             request.model_spec.CopyFrom(spec(version_label="stable"))
             answer = arrays(call(request, timeout=60))
             assert_same(answer, ask("serving_default", image_bytes=jpegs(8)))
+            with pytest.raises(grpc.RpcError, match="--max_images_per_request=8 images"):
+                call(predict(image_bytes=jpegs(9)), timeout=60)
         unknown = grpc.ssl_channel_credentials(authority)
         with grpc.secure_channel(address, unknown) as channel:
             call = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
@@ -211,6 +214,11 @@ def test_bad_models_are_refused_in_one_line(tmp_path, text, message):
         options.model_configs()
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_who_wants_rest_is_told_where_it_is():
+    with pytest.raises(options.flags.IllegalFlagValueError, match="has the docker command"):
+        options.flags.FLAGS.rest_api_port = 8501
 
 
 def test_batching_parameters_ask_for_batching():

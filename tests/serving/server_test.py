@@ -13,6 +13,7 @@ from tensorflow_serving.apis.classification_pb2 import ClassificationRequest
 from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest, SignatureDefMap
 from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest, ModelVersionStatus
 
+from tfgates.data.preprocess import RESIZES, Preprocessing
 from tfgates.export.savedmodel import BAD_IMAGE, BAD_TAU
 
 pytest_plugins = ["serving_fixtures"]
@@ -50,6 +51,19 @@ def test_raw_pixels_are_predicted(call, ask):
     answer = arrays(call(predict("predict_images", images=images)))
     assert_same(answer, ask("predict_images", images=images))
     assert (answer["status"] == b"OK").tolist() == [True, False, True, True]
+
+
+@pytest.mark.parametrize("resize", RESIZES)
+def test_scaled_pixels_of_white_and_black_are_sound(call, resize):
+    preprocessing = Preprocessing(32, resize)
+    pictures = [
+        np.full([side, side + 9, 3], 255 * white, "uint8")
+        for side in (17, 33, 50, 77, 101, 224)
+        for white in (0, 1)
+    ]
+    images = np.stack([preprocessing(tf.io.encode_png(picture)) for picture in pictures])
+    answer = arrays(call(predict("predict_images", images=images)))
+    assert answer["status"].tolist() == [b"OK"] * len(pictures)
 
 
 def test_no_images_get_no_answers(call):

@@ -18,7 +18,7 @@ from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
 from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 from version import find_versions, wanted
-from version_fixtures import AVAILABLE, answering, configs, one_config, predict_of
+from version_fixtures import AVAILABLE, END, answering, configs, one_config, predict_of, states
 
 from tfgates.base.errors import UserError
 
@@ -46,6 +46,12 @@ def test_a_policy_chooses_versions(tmp_path, policy, numbers):
     (tmp_path / "13").write_text("A file, no version.")
     (one,) = configs(one_config(tmp_path, f"model_version_policy {{ {policy} }}"))
     assert wanted(find_versions(tmp_path), one.model_version_policy) == numbers
+
+
+def test_versions_are_digits_of_ascii(tmp_path):
+    for name in ("7", "007", "٣", "²", "+1", "1_0", "-1", "9" * 19, "1.5"):
+        (tmp_path / name).mkdir()
+    assert sorted(find_versions(tmp_path)) == [7]
 
 
 def test_models_versions_and_labels_are_told_apart(folder, ask):
@@ -129,6 +135,18 @@ def test_labels_wait_for_their_versions_where_that_is_asked_for(folder):
 def test_a_folder_without_versions_is_refused(tmp_path, name):
     with pytest.raises(UserError, match="holds no model version"):
         serving(config.one_model("gated", str(tmp_path / name))).__enter__()
+
+
+def test_a_damaged_version_leaves_the_old_one_in_place(folder):
+    base = folder(1)
+    with serving(config.one_model("gated", str(base))) as embedded:
+        damaged = folder(2) / "2/saved_model.pb"
+        content = bytearray(damaged.read_bytes())
+        content[-1000] ^= 1
+        damaged.write_bytes(content)
+        embedded.watcher.poll()
+        assert states(embedded) == {1: AVAILABLE, 2: END}
+        assert "is not what was exported" in embedded.models.versions("gated")[2].error
 
 
 def test_a_version_without_saved_model_is_refused(tmp_path):

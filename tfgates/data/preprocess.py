@@ -16,6 +16,8 @@ STATISTICS = {
     "symmetric": ((0.5,) * 3, (0.5,) * 3),
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
 }
+# \C is one byte; the bits of a pixel are byte 28.
+BMP_OF_FEW_BITS = r"BM\C{26}[\x00-\x17\x19-\x1f\x21-\x7f]\C*"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,8 +84,13 @@ def decode(image_bytes):
         uint8 [H, W, 3]; grey is repeated to three channels, transparency is dropped.
 
     Raises:
-        tf.errors.InvalidArgumentError: the bytes are no image.
+        tf.errors.InvalidArgumentError: the bytes are no image, or a BMP with a palette, whose
+            indices TensorFlow would take for shades of grey.
     """
+    has_palette = tf.strings.regex_full_match(image_bytes, BMP_OF_FEW_BITS)
+    rule = "a BMP has 24 or 32 bits for each pixel, and no palette"
+    with tf.control_dependencies([tf.debugging.Assert(~has_palette, [rule])]):
+        image_bytes = tf.identity(image_bytes)
     image = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
     image.set_shape([None, None, 3])
     return image

@@ -2,11 +2,16 @@
 
 import tensorflow as tf
 
+from tfgates.export.effort import effort
+
 # A photo of 64 megapixels takes 192 MB once it is decoded.
 MAX_PIXELS = 64_000_000
+# Those of 32 photos of 16 megapixels.
+MAX_REQUEST_PIXELS = 512_000_000
+# A server merges requests: a small image is never refused for what others have sent.
+SMALL_PIXELS = MAX_REQUEST_PIXELS // 1000
 
-GOOD, UNREADABLE, TOO_LARGE = range(3)
-LONGEST_HEADER = 30
+GOOD, UNREADABLE, TOO_LARGE, TOO_MANY = range(4)
 
 
 def decode_each(image_bytes, preprocessing):
@@ -22,12 +27,19 @@ def decode_each(image_bytes, preprocessing):
     count, size = tf.size(image_bytes, out_type=tf.int64), preprocessing.size
     nothing = tf.zeros([size, size, 3])
 
-    def decode(index, image):
-        code = judge(image)
+    def admit(total, indexed):
+        index, image = indexed
+        code, pixels = judge(image)
+        full = (total + pixels > MAX_REQUEST_PIXELS) & (pixels > SMALL_PIXELS)
+        code = tf.where((code == GOOD) & full, TOO_MANY, code)
+        return total + tf.where(code == GOOD, pixels, 0), (index, image, code)
+
+    def decode(index, image, code):
         pixels = tf.cond(code == GOOD, lambda: preprocessing(image), lambda: nothing)
         return index, pixels, code
 
     decoded = tf.data.Dataset.from_tensor_slices(image_bytes).enumerate()
+    decoded = decoded.scan(tf.constant(0, tf.int64), admit).ignore_errors()
     decoded = decoded.map(decode, tf.data.AUTOTUNE).ignore_errors()
     # The extra element keeps the batch from being empty when every image is unreadable.
     extra = tf.data.Dataset.from_tensors((count, nothing, GOOD))
@@ -48,81 +60,41 @@ def decode_all(image_bytes, preprocessing):
     Returns:
         float32 [N, size, size, 3]; and int32 [N], all GOOD.
     """
-
-    def decode(image):
-        rule = f"images are JPEG, PNG, BMP or WebP of at most {MAX_PIXELS} pixels"
-        # Only a dependency keeps TensorFlow from decoding beside the check.
-        with tf.control_dependencies([tf.debugging.assert_equal(judge(image), GOOD, rule)]):
-            return preprocessing(tf.identity(image))
-
+    codes, pixels = tf.map_fn(judge, image_bytes, fn_output_signature=(tf.int32, tf.int64))
+    checks = [
+        tf.debugging.assert_equal(
+            codes, GOOD, f"images are JPEG, PNG, BMP or WebP of at most {MAX_PIXELS} pixels"
+        ),
+        tf.debugging.assert_less_equal(
+            tf.reduce_sum(pixels),
+            tf.constant(MAX_REQUEST_PIXELS, tf.int64),
+            f"the images of a request have at most {MAX_REQUEST_PIXELS} pixels",
+        ),
+    ]
+    # Only a dependency keeps TensorFlow from decoding beside the checks.
+    with tf.control_dependencies(checks):
+        checked = tf.identity(image_bytes)
     shape = tf.TensorSpec([preprocessing.size, preprocessing.size, 3], tf.float32)
-    images = tf.map_fn(decode, image_bytes, fn_output_signature=shape)
-    return images, tf.fill(tf.shape(image_bytes), GOOD)
+    images = tf.map_fn(preprocessing, checked, fn_output_signature=shape)
+    return images, codes
 
 
 DECODERS = {"robust": decode_each, "strict": decode_all}
 
 
 def judge(image_bytes):
-    """Judges an image by its first bytes, before anything is decoded.
+    """Judges an image by its bytes, before anything is decoded.
 
     Args:
         image_bytes: string scalar.
 
     Returns:
-        int32 scalar: TOO_LARGE for more than `MAX_PIXELS` pixels; UNREADABLE for a GIF, of which
-        TensorFlow decodes every frame to return the first, and no header tells their number; GOOD
-        for what may be tried.
+        int32 scalar: TOO_LARGE for an `effort` of more than `MAX_PIXELS`; UNREADABLE for a GIF, of
+        which TensorFlow decodes every frame to return the first, and no header tells their number;
+        GOOD for what may be tried. And its effort, int64 scalar.
     """
     gif = tf.strings.substr(image_bytes, 0, 4) == b"GIF8"
-    large = num_pixels(image_bytes) > MAX_PIXELS
-    return tf.where(gif, UNREADABLE, tf.where(large, TOO_LARGE, GOOD))
-
-
-def num_pixels(image_bytes):
-    """Reads the number of pixels of a JPEG, PNG, BMP or WebP from its header.
-
-    Args:
-        image_bytes: string scalar.
-
-    Returns:
-        int64 scalar; of what is no such image, any number.
-
-    Raises:
-        tf.errors.InvalidArgumentError: a JPEG without a size.
-    """
-    header = tf.io.decode_raw(image_bytes, tf.uint8, fixed_length=LONGEST_HEADER)
-    header = tf.cast(header, tf.int64)
-
-    def number(first, count, little=True):
-        powers = [256**power for power in range(count)]
-        return tf.reduce_sum(header[first : first + count] * powers[:: 1 if little else -1])
-
-    def starts(text, first=0):
-        return tf.reduce_all(header[first : first + len(text)] == list(text))
-
-    def webp():
-        simple = (number(26, 2) % 2**14) * (number(28, 2) % 2**14)
-        bits = number(21, 4)
-        lossless = (bits % 2**14 + 1) * (bits // 2**14 % 2**14 + 1)
-        extended = (number(24, 3) + 1) * (number(27, 3) + 1)
-        return tf.where(
-            starts(b"VP8X", 12), extended, tf.where(starts(b"VP8L", 12), lossless, simple)
-        )
-
-    def jpeg():
-        return tf.reduce_prod(tf.cast(tf.image.extract_jpeg_shape(image_bytes)[:2], tf.int64))
-
-    def signed(first):
-        value = number(first, 4)
-        return tf.where(value < 2**31, value, 2**32 - value)
-
-    return tf.case(
-        [
-            (starts(b"\xff\xd8"), jpeg),
-            (starts(b"\x89PNG"), lambda: number(16, 4, little=False) * number(20, 4, little=False)),
-            (starts(b"BM"), lambda: signed(18) * signed(22)),
-            (starts(b"RIFF"), webp),
-        ],
-        default=lambda: tf.constant(0, tf.int64),
-    )
+    pixels = effort(image_bytes)
+    # Sides that no memory holds have a product below 0.
+    large = (pixels > MAX_PIXELS) | (pixels < 0)
+    return tf.where(gif, UNREADABLE, tf.where(large, TOO_LARGE, GOOD)), pixels

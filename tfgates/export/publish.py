@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfgates.base.errors import UserError
 from tfgates.base.files import put_in_place
+from tfgates.export import checksums
 
 
 def publish(model, folder, version=None, extras=None):
@@ -29,7 +30,7 @@ def publish(model, folder, version=None, extras=None):
     folder = pathlib.Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        versions = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
+        versions = [int(path.name) for path in folder.iterdir() if is_version(path.name)]
         if version in versions:
             raise UserError(
                 f"{folder / str(version)} exists already; a published version stays as it is. "
@@ -47,6 +48,11 @@ def publish(model, folder, version=None, extras=None):
     return published
 
 
+def is_version(name):
+    """Whether a folder's name is a version: ASCII digits, as TensorFlow Serving reads them."""
+    return name.isascii() and name.isdecimal()
+
+
 def megabytes(version):
     """Returns the size of all files of a version, in 10^6 bytes."""
     return sum(path.stat().st_size for path in version.rglob("*") if path.is_file()) / 1e6
@@ -61,3 +67,4 @@ def _write(model, folder, extras):
     (folder / "assets.extra").mkdir()
     for name, content in extras.items():
         (folder / "assets.extra" / name).write_bytes(content)
+    checksums.write(folder)

@@ -3,7 +3,16 @@
 import numpy as np
 import tensorflow as tf
 
-from tfgates.export.decode import DECODERS, GOOD, MAX_PIXELS, TOO_LARGE, UNREADABLE
+from tfgates.export.decode import (
+    DECODERS,
+    GOOD,
+    MAX_PIXELS,
+    MAX_REQUEST_PIXELS,
+    TOO_LARGE,
+    TOO_MANY,
+    UNREADABLE,
+)
+from tfgates.export.effort import MAX_SCANS, SCANS_OF_A_PICTURE
 from tfgates.export.servable import servable
 from tfgates.export.skipping import DEVICES, SKIPS, as_run, best_skip, serve
 from tfgates.graph.count import count
@@ -12,14 +21,29 @@ from tfgates.network import num_classes, num_gates
 from tfgates.policies import Threshold, log_odds
 
 OK = "OK"
-BAD_IMAGE = "INVALID_ARGUMENT: not a readable image; send the bytes of a JPEG, PNG, BMP or WebP"
+BAD_IMAGE = (
+    "INVALID_ARGUMENT: not a readable image; send the bytes of a JPEG, PNG, WebP or BMP without "
+    "palette"
+)
 LARGE_IMAGE = (
-    f"INVALID_ARGUMENT: an image has at most {MAX_PIXELS // 10**6} million pixels; scale it down"
+    f"INVALID_ARGUMENT: an image has at most {MAX_PIXELS // 10**6} million pixels, counted again "
+    f"for each {SCANS_OF_A_PICTURE} of the at most {MAX_SCANS} scans of a JPEG; scale it down"
+)
+LARGE_REQUEST = (
+    f"INVALID_ARGUMENT: the images of a request have at most {MAX_REQUEST_PIXELS // 10**6} million "
+    "pixels together; send fewer at a time"
 )
 BAD_PIXELS = "INVALID_ARGUMENT: pixels are finite numbers in [0, 255]; send raw, unscaled pixels"
 BAD_TAU = "INVALID_ARGUMENT: tau is a probability in (0, 1); send 0.5 for the usual threshold"
 
-STATUS_OF_CODE = {GOOD: OK, UNREADABLE: BAD_IMAGE, TOO_LARGE: LARGE_IMAGE}
+STATUS_OF_CODE = {
+    GOOD: OK,
+    UNREADABLE: BAD_IMAGE,
+    TOO_LARGE: LARGE_IMAGE,
+    TOO_MANY: LARGE_REQUEST,
+}
+# Scaling overshoots the brightest pixels of a picture by a few rounding errors.
+ROUNDING = 0.01
 WEIGHTS = ("const", "variables")
 CHOICES = {"skip": ("auto", *SKIPS), "device": DEVICES, "weights": WEIGHTS, "decode": DECODERS}
 
@@ -147,7 +171,7 @@ class ServedModel(tf.Module):
 
     def predict_images(self, images):
         """Classifies raw pixels, float32 [N, H, W, C] in [0, 255]."""
-        sound = tf.reduce_all((images >= 0) & (images <= 255), [1, 2, 3])
+        sound = tf.reduce_all((images >= -ROUNDING) & (images <= 255 + ROUNDING), [1, 2, 3])
         return self._answer(images, self._fixed_tau(images), tf.where(sound, OK, BAD_PIXELS))
 
     def classify(self, inputs):

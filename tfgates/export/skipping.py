@@ -12,9 +12,8 @@ from tfgates.graph.sinking import sink
 from tfgates.network import columns, gates, num_classes, num_gates
 
 PARALLEL_IMAGES = 32
-# Multiply-adds of a branch from which the loop is the faster one, and below which skipping it takes
-# as long as computing it; benchmarks/results/skipping.md.
-LARGE_BRANCH, SMALL_BRANCH = 50_000_000, 100_000
+# Multiply-adds of a branch from which the loop is the faster one; benchmarks/results/skipping.md.
+LARGE_BRANCH = 50_000_000
 
 
 def serve(model, skip="loop", place=np.asarray):
@@ -161,8 +160,8 @@ def best_skip(branches, device="cpu"):
     """Chooses how closed branches are skipped best, by their size.
 
     An image alone costs small branches more than it would in a batch, so they are run for several
-    images together; large ones lose more by gathering. Of the smallest nothing is gained. An
-    accelerator waits for every decision longer than a branch takes it.
+    images together; large ones lose more by gathering. An accelerator waits for every decision
+    longer than a branch takes it.
 
     Args:
         branches: multiply-adds of the branches that a gate may close, 0 where a closed one runs all
@@ -173,10 +172,9 @@ def best_skip(branches, device="cpu"):
         A key of `SKIPS`.
     """
     skippable = [macs for macs in branches if macs]
-    mean = sum(skippable) / len(skippable) if skippable else 0
-    if device != "cpu" or mean < SMALL_BRANCH:
+    if device != "cpu" or not skippable:
         return "none"
-    return "loop" if mean >= LARGE_BRANCH else "gather"
+    return "loop" if sum(skippable) / len(skippable) >= LARGE_BRANCH else "gather"
 
 
 def as_run(costs, model, skip):

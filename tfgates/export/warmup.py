@@ -1,7 +1,7 @@
 """Requests that a server sends to a new version of a model before it answers anybody's.
 
 The first request of a kind takes seconds: TensorFlow prepares the graph and the weights then. The
-requests are those of the client: the same signatures, all outputs, one image and eight.
+requests are those of every signature, with all outputs, of one image and of eight.
 """
 
 import pathlib
@@ -16,7 +16,7 @@ BATCHES = (1, 8)
 
 
 def requests(size, tau, model_name="gated"):
-    """Makes warm-up requests.
+    """Makes warm-up requests for every signature.
 
     Args:
         size: height and width of the images in pixels.
@@ -31,27 +31,37 @@ def requests(size, tau, model_name="gated"):
         path = pathlib.Path(folder) / FILE
         with tf.io.TFRecordWriter(str(path)) as writer:
             for count in BATCHES:
-                images = [_image(rng, size) for _ in range(count)]
-                for inputs in (
-                    {"image_bytes": images},
-                    {"image_bytes": images, "tau": [tau] * count},
-                ):
-                    writer.write(_log(model_name, inputs).SerializeToString())
+                for log in _logs(model_name, [_picture(rng, size) for _ in range(count)], tau):
+                    writer.write(log.SerializeToString())
         return path.read_bytes()
 
 
-def _image(rng, size):
-    """A JPEG of coloured squares, which open other gates than a grey one would."""
+def _picture(rng, size):
+    """Coloured squares, which open other gates than grey ones would."""
     squares = (255 * rng.random((8, 8, 3)) * rng.random(3)).astype("uint8")
-    return tf.io.encode_jpeg(tf.image.resize(squares, [size, size], "nearest")).numpy()
+    return tf.image.resize(squares, [size, size], "nearest").numpy()
 
 
-def _log(model_name, inputs):
+def _logs(model_name, pictures, tau):
+    encoded = [tf.io.encode_jpeg(picture).numpy() for picture in pictures]
+    taus = np.full(len(pictures), tau, "float32")
+    images = np.stack(pictures).astype("float32")
+    yield _predict(model_name, "serving_default", image_bytes=encoded)
+    yield _predict(model_name, "predict_tau", image_bytes=encoded, tau=taus)
+    yield _predict(model_name, "predict_images", images=images)
+    log = prediction_log_pb2.PredictionLog()
+    request = log.classify_log.request
+    request.model_spec.name, request.model_spec.signature_name = model_name, "classify"
+    for image in encoded:
+        example = request.input.example_list.examples.add()
+        example.features.feature["image_bytes"].bytes_list.value.append(image)
+    yield log
+
+
+def _predict(model_name, signature, **inputs):
     log = prediction_log_pb2.PredictionLog()
     request = log.predict_log.request
-    request.model_spec.name = model_name
-    request.model_spec.signature_name = "predict_tau" if "tau" in inputs else "serving_default"
+    request.model_spec.name, request.model_spec.signature_name = model_name, signature
     for name, values in inputs.items():
-        dtype = tf.float32 if name == "tau" else tf.string
-        request.inputs[name].CopyFrom(tf.make_tensor_proto(values, dtype))
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(values))
     return log

@@ -4,6 +4,7 @@ The messages of predict.proto are built from its compiled descriptor, which any 
 reads; generated Python code would be tied to one.
 """
 
+import math
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -30,6 +31,8 @@ def _message(name: str) -> Any:
 PredictRequest = _message("PredictRequest")
 PredictResponse = _message("PredictResponse")
 
+# A few bytes of an answer take no more memory than this.
+MAX_REPEATED = 2**20
 # tensorflow.DataType -> NumPy type and the field of the values.
 _TYPES: dict[int, tuple[np.dtype[Any], str]] = {
     1: (np.dtype("float32"), "float_val"),
@@ -55,26 +58,45 @@ def set_floats(tensor: Any, values: Sequence[float]) -> None:
     tensor.float_val.extend(values)
 
 
+def shape_of(tensor: Any) -> tuple[int, ...]:
+    """Returns the sizes of a tensor.
+
+    Raises:
+        ValueError: one is negative.
+    """
+    shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
+    if min(shape, default=0) < 0:
+        raise ValueError(f"The server sent a tensor of the shape {shape}.")
+    return shape
+
+
 def to_array(tensor: Any) -> npt.NDArray[Any]:
     """Returns a tensor as a NumPy array; strings as objects of type bytes.
 
     The values stand in `tensor_content`, or in the list of their type, where a list that is too
-    short repeats its last value.
+    short repeats its last value, up to `MAX_REPEATED` times.
 
     Raises:
-        ValueError: a type that no answer of a tfgates model has, or too few values.
+        ValueError: a type that no answer of a tfgates model has, no such shape, or values that do
+            not fill it.
     """
     if tensor.dtype not in _TYPES:
         raise ValueError(f"The server sent a tensor of the unknown type {tensor.dtype}.")
     dtype, field = _TYPES[tensor.dtype]
-    shape = [dim.size for dim in tensor.tensor_shape.dim]
+    shape = shape_of(tensor)
+    count = math.prod(shape)
     if tensor.tensor_content:
-        return np.frombuffer(tensor.tensor_content, dtype).reshape(shape)
-    values = list(getattr(tensor, field))
-    missing = int(np.prod(shape)) - len(values)
-    if missing and not values:
-        raise ValueError(f"The server sent a tensor of shape {shape} without values.")
-    values += values[-1:] * missing
-    array = np.empty(len(values), dtype)
-    array[:] = values
-    return array.reshape(shape)
+        values = np.frombuffer(tensor.tensor_content, dtype)
+    else:
+        given = getattr(tensor, field)
+        missing = count - len(given)
+        if missing > 0 and not given:
+            raise ValueError(f"The server sent a tensor of shape {shape} without values.")
+        if missing > MAX_REPEATED:
+            raise ValueError(f"The server sent {len(given)} values of a tensor of shape {shape}.")
+        values = np.empty(len(given) + max(missing, 0), dtype)
+        values[: len(given)] = given
+        values[len(given) :] = given[-1:] * max(missing, 0)
+    if len(values) != count:
+        raise ValueError(f"The server sent {len(values)} values of a tensor of shape {shape}.")
+    return values.reshape(shape)
