@@ -180,6 +180,7 @@ def test_independent_gates_go_altogether(copied_run, gated, odds, became):
         "target_penalty",
         *("target_unit", "target_schedule", "anneal_step", "anneal_epochs", "anneal_targets"),
         *("target_window", "target_momentum", "relax_epochs", "sample_epochs"),
+        *("gate_temperature", "gate_learning_rate_factor", "decay_gates", "calibrate", "path"),
     }
     assert set(written) < set(TABLE)
     assert became in finished.stdout
