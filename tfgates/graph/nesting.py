@@ -10,7 +10,7 @@ import keras
 from tfgates.gated import features_and_decisions
 from tfgates.graph.branches import branches, flat
 from tfgates.graph.gating import without_softmax
-from tfgates.graph.nodes import inputs_like, listed, only, rerun
+from tfgates.graph.nodes import graph_of, inputs_like, listed, only, rerun
 
 # The name of the output of the short path, and the ending of the names of its batch norms.
 SHORT = "short"
@@ -82,7 +82,8 @@ def skippable(found):
 
 def is_nested(model):
     """Whether a model has a short path beside its full one."""
-    return isinstance(model.output, dict) and SHORT in model.output
+    output = graph_of(model).output
+    return isinstance(output, dict) and SHORT in output
 
 
 def path(model, name):
