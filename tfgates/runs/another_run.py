@@ -103,7 +103,7 @@ def _run(settings):
     if path == pathlib.Path() or not path.is_dir():
         raise UserError(
             "--network=run:PATH names the folder of a finished run. "
-            f"Received: {settings.network}, which is no folder. Pass run:runs/NAME."
+            f"Received: {settings.network}, which is not a folder. Pass run:runs/NAME."
         )
     return RunFolder(path)
 

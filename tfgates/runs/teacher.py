@@ -74,7 +74,7 @@ def _run(settings):
     if not path.is_dir():
         raise UserError(
             f"--teacher=run:PATH names the folder of a finished run. Received: {settings.teacher}, "
-            "which is no folder. Pass run:runs/NAME."
+            "which is not a folder. Pass run:runs/NAME."
         )
     return RunFolder(path)
 
