@@ -1,13 +1,10 @@
 """The benchmark of the paper's own network, at a tiny scale: two epochs of two steps, in JAX."""
 
 import csv
-import os
-import subprocess
-import sys
 
 import numpy as np
 import tensorflow as tf
-from examples import ROOT
+from examples import ON_JAX, run_script
 
 SCRIPT = """
 import sys
@@ -42,14 +39,7 @@ def test_it_trains_evaluates_and_ends_in_a_row(tmp_path):
     flags = [f"--images={tmp_path / 'images.npz'}", f"--output_dir={tmp_path / 'out'}"]
 
     def python(*arguments):
-        finished = subprocess.run(
-            [sys.executable, *arguments, *flags],
-            cwd=ROOT,
-            env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        finished = run_script(*arguments, *flags, environment=ON_JAX)
         assert finished.returncode == 0, finished.stderr
         return finished.stdout
 

@@ -100,7 +100,8 @@ def test_a_window_is_scaled_as_an_image_is_in_evaluation(jpeg):
 
 def used_by(function, *arguments):
     """Returns the types of the operations of a function, for arguments of the given specs."""
-    return operations(tf.function(function).get_concrete_function(*arguments).graph.as_graph_def())
+    graph = tf.function(function).get_concrete_function(*arguments).graph
+    return set(operations(graph.as_graph_def()))
 
 
 STATEFUL = {"RandomUniform", "RandomUniformInt", "RandomStandardNormal", "RandomShuffle"}

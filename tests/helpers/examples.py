@@ -1,6 +1,7 @@
 """Small networks and real images for the tests."""
 
 import functools
+import os
 import pathlib
 import re
 import subprocess
@@ -188,16 +189,21 @@ def with_flags(function, *arguments):
 
 
 def operations(graph):
-    """Returns the types of all operations of a `GraphDef`, those inside functions included."""
-    nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
-    return {node.op for node in nodes}
+    """Lists the types of all operations of a `GraphDef`, those inside functions included."""
+    inside = (node for function in graph.library.function for node in function.node_def)
+    return [node.op for node in (*graph.node, *inside)]
 
 
-def run_script(*arguments, timeout=280, folder=ROOT):
+# Of `run_script`: Keras on JAX.
+ON_JAX = {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
+
+
+def run_script(*arguments, timeout=280, folder=ROOT, environment=()):
     """Runs a Python script of the repository; returns the finished process with its output."""
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=folder,
+        env={**os.environ, **dict(environment)},
         capture_output=True,
         text=True,
         timeout=timeout,

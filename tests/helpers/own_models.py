@@ -5,8 +5,8 @@ import numpy as np
 from keras import layers as L
 from keras import ops
 
-from tfgates.network import gates, logits_and_decisions, num_gates
-from tfgates.policies import Sample
+from tfgates.network import columns, logits_and_decisions, num_gates
+from tfgates.policies import Given
 
 CLASSES = 10
 
@@ -154,12 +154,8 @@ def some_decisions(model, count=4, seed=2):
 
 def deciding(model, decisions):
     """Returns a policy under which the gates of a model decide so, bool [B, G]."""
-    draws, first = {}, 0
-    for layer in gates(model):
-        noise = np.where(decisions[:, first : first + layer.groups], 1e6, -1e6)
-        draws[layer.name] = ops.convert_to_tensor(noise, "float32")
-        first += layer.groups
-    return Sample(draws=draws)
+    decisions = ops.convert_to_tensor(decisions, "float32")
+    return Given({name: decisions[:, part] for name, part in columns(model).items()})
 
 
 def answers(model, inputs, policy=None):

@@ -1,12 +1,8 @@
 """The method on another backend of Keras: JAX computes and learns what TensorFlow does."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
-from examples import ROOT
+from examples import ON_JAX, run_script
 from steps_on_a_backend import given, small_network, train
 
 
@@ -17,17 +13,8 @@ def both(tmp_path_factory):
     network = small_network()
     data = given(network)
     np.savez(folder / "given.npz", **data)
-    finished = subprocess.run(
-        [
-            *(sys.executable, "tests/helpers/steps_on_a_backend.py"),
-            *(str(folder / "given.npz"), str(folder / "found.npz")),
-        ],
-        cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    files = folder / "given.npz", folder / "found.npz"
+    finished = run_script("tests/helpers/steps_on_a_backend.py", *files, environment=ON_JAX)
     assert finished.returncode == 0, finished.stderr
     with np.load(folder / "found.npz") as found:
         return train(network, data), dict(found)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from examples import features_before, node_of, randomize, small_network
+from profiled import profiled
 
 import tfgates
 from tfgates.graph.count import count
@@ -65,20 +66,6 @@ def test_multiply_adds_of_a_block_written_out():
     )
 
 
-def profiled(function, shape):
-    """Counts the operations of convolutions and matrix products with TensorFlow's profiler."""
-    concrete = tf.function(function).get_concrete_function(tf.TensorSpec(shape, tf.float32))
-    builder = tf.compat.v1.profiler.ProfileOptionBuilder
-    options = builder(builder.float_operation()).with_empty_output().build()
-    profile = tf.compat.v1.profiler.profile(concrete.graph, cmd="scope", options=options)
-
-    def operations(node):
-        own = node.float_ops if node.name.endswith(("convolution", "MatMul")) else 0
-        return own + sum(operations(child) for child in node.children)
-
-    return operations(profile)
-
-
 @pytest.mark.parametrize(
     ("name", "size"), [("cifar_resnet8", 16), ("cifar_resnet110", 32), ("resnet50", 224)]
 )
@@ -87,13 +74,13 @@ def test_multiply_adds_of_every_block_agree_with_the_profiler_of_tensorflow(name
     network = tfgates.gate(plain)
     counted = count(network)
     for layer, branch in zip(gates(network), counted.branches, strict=True):
-        shape = (1, *layer.then.input.shape[1:])
-        assert profiled(layer.then, shape) == 2 * branch
+        features = tf.TensorSpec((1, *layer.then.input.shape[1:]))
+        assert profiled(layer.then, features) == 2 * branch
         # The two outputs of a gate are counted, and only their difference is computed.
         two_outputs = 2 * layer.gate.units
-        assert profiled(layer.gate, shape) == 2 * (layer.gate.multiply_adds - two_outputs)
+        assert profiled(layer.gate, features) == 2 * (layer.gate.multiply_adds - two_outputs)
     everything = counted.always + sum(counted.branches)
-    assert profiled(plain, (1, size, size, 3)) == 2 * everything
+    assert profiled(plain, tf.TensorSpec((1, size, size, 3))) == 2 * everything
 
 
 def test_logits_and_decisions_and_default_policies():

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import tensorflow as tf
-from examples import small_network
+from examples import operations, small_network
 from trained import batches, compiled
 
 import tfgates
@@ -36,18 +36,13 @@ def test_a_step_draws_once_for_all_gates():
     classifier = compiled(small_network(), seed=5)
     data = next(iter(batches(1)))
     graph = tf.function(classifier.train_step).get_concrete_function(data).graph
-    drawing = [name for name in random_operations(graph) if "Uniform" in name]
+    kinds = operations(graph.as_graph_def())
+    drawing = [kind for kind in kinds if "Random" in kind and "Uniform" in kind]
     assert len(drawing) == 1
     classifier.fit(batches(3), verbose=0)
     np.testing.assert_array_equal(classifier.noise.state, [5, 3])
     for layer in gates(classifier.network):
         assert int(layer.noise.state[1]) == 0
-
-
-def random_operations(graph):
-    definition = graph.as_graph_def()
-    nodes = [*definition.node, *(node for f in definition.library.function for node in f.node_def)]
-    return [node.op for node in nodes if "Random" in node.op]
 
 
 def test_every_gate_gets_its_columns_of_the_draw():
