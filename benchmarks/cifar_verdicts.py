@@ -14,6 +14,7 @@ import math
 import statistics
 
 import numpy as np
+from scipy import stats
 
 COLUMNS = (
     "network",
@@ -93,7 +94,7 @@ def verdicts(rows):
         error = spread / math.sqrt(len(values))
         tests[cell] = two_sided(statistics.mean(values) / error, freedom) if error else 1.0
     corrected = dict(zip(tests, holm(list(tests.values())), strict=True))
-    reach = _quantile(freedom) * spread if freedom else math.inf
+    reach = stats.t.ppf(1 - LEVEL / 2, freedom) * spread if freedom else math.inf
     found = []
     for cell, values in gained.items():
         mean, half = statistics.mean(values), reach / math.sqrt(len(values))
@@ -133,24 +134,8 @@ def holm(probabilities):
 
 
 def two_sided(t, freedom):
-    """Returns the probability of a Student's t as far from 0 as this one.
-
-    With t = sqrt(n) tan(a) it is the integral of cos(a)^(n - 1) from there to pi / 2, as a share of
-    that from 0.
-    """
-    angles = np.linspace(0, math.pi / 2, 200_001)
-    areas = np.cos(angles) ** (freedom - 1)
-    beyond = angles >= math.atan(abs(t) / math.sqrt(freedom))
-    return float(areas[beyond].sum() / areas.sum())
-
-
-def _quantile(freedom):
-    """The t beyond which 5 % lie, on both sides together."""
-    low, high = 0.0, 1000.0
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if two_sided(middle, freedom) > LEVEL else (low, middle)
-    return high
+    """Returns the probability of a Student's t as far from 0 as this one."""
+    return float(2 * stats.t.sf(abs(t), freedom))
 
 
 def _beside_own(group, rows):
