@@ -112,7 +112,7 @@ def test_a_teacher_of_other_images_is_refused_by_name(whole_run, small_set, ship
     for dataset, flags, message in (
         (own, [f"--teacher=run:{folder}", f"--output_dir={folder}"], "another folder"),
         (own, [f"--teacher=run:{folder}", "--image_size=16"], "32 pixels"),
-        (own, ["--teacher=run:nowhere"], "no folder"),
+        (own, ["--teacher=run:nowhere"], "is not a folder"),
         (own, ["--teacher=keras:ResNet50"], "1000 classes"),
         (shipped, [f"--teacher=run:{folder}"], "knows the classes 0, 1, 2, ..."),
     ):
