@@ -33,20 +33,8 @@ TIMES = "times networks for a minute"
 # By page and the beginning of the block.
 NOT_RUN = {
     ("README.md", "make demo "): MAKE,
-    ("README.md", "python -m tfgates.tools.sweep"): "trains for minutes; tests/runs/sweep_test.py",
-    ("README.md", "python -m tfgates.tools.prune"): f"{TIMES}; tests/runs/prune_tool_test.py",
-    ("README.md", "python train.py --flagfile=runs/demo-pruned"): (
-        "goes on from the pruned run; tests/runs/prune_tool_test.py"
-    ),
-    ("README.md", "python -m tfgates.tools.export --run=runs/demo --run=runs/demo-tuned"): (
-        f"{TIMES}; tests/inference/budget_test.py"
-    ),
-    ("README.md", "python train.py --flagfile=flags/r50.cfg\n"): IMAGENET,
-    ("README.md", "python train.py --flagfile=flags/r50.cfg --dataset=folder:photos"): (
-        "trains a ResNet-50; tests/data/folder_test.py does the same"
-    ),
+    ("README.md", "pip install ."): "installs the package; make setup does",
     ("README.md", "docker run "): DOCKER,
-    ("README.md", "python serving/client.py --server=models.example"): "asks another host",
     ("CONTRIBUTING.md", "make test "): MAKE,
     ("docs/serve.md", "pip install ./tfgates_client"): (
         "installs a package; tests/client/client_distribution_test.py builds and runs it"
@@ -71,6 +59,14 @@ NOT_RUN = {
         f"{TIMES}; tests/export/export_tool_test.py"
     ),
     ("docs/serve.md", "docker run "): DOCKER,
+    ("docs/serve.md", "python serving/client.py --server=models.example"): "asks another host",
+    ("docs/choose.md", "python -m tfgates.tools.prune"): f"{TIMES}; tests/runs/prune_tool_test.py",
+    ("docs/choose.md", "python train.py --flagfile=runs/demo-pruned"): (
+        "goes on from the pruned run; tests/runs/prune_tool_test.py"
+    ),
+    ("docs/choose.md", "python -m tfgates.tools.export --run=runs/demo --run=runs/demo-tuned"): (
+        f"{TIMES}; tests/inference/budget_test.py"
+    ),
     ("docs/several_hosts.md", "export TF_CONFIG="): (
         "needs two hosts; tests/training/multiworker_test.py"
     ),
@@ -79,6 +75,9 @@ NOT_RUN = {
     ),
     ("docs/train.md", "python train.py --dataset=cifar10"): "downloads CIFAR-10",
     ("docs/train.md", "python train.py --flagfile=flags/r50.cfg\n"): IMAGENET,
+    ("docs/train.md", "python train.py --flagfile=flags/r50.cfg --dataset=folder:photos"): (
+        "trains a ResNet-50; tests/data/folder_test.py does the same"
+    ),
 }
 # Instead of these commands stands one that only looks whether there is such a file or target.
 STUBS = """
@@ -92,7 +91,7 @@ make() { command make --dry-run "$@" > /dev/null; }
 """
 # What the blocks of a page have made is what it says.
 THEN = {
-    "README.md": "assert (logits.shape, decisions.shape) == ((4, 10), (4, 9))",
+    "docs/api.md": "assert (logits.shape, decisions.shape) == ((4, 10), (4, 9))",
     "CONTRIBUTING.md": "assert [float(tolerant(e)) for e in (-0.04, 0.05)] == [0, 0]\n"
     "assert abs(float(PENALTIES['tolerant'](-0.15)) - 0.01) < 1e-6",
 }
