@@ -10,6 +10,7 @@ from typing import Any, Self
 import grpc
 
 from tfgates_client import wire
+from tfgates_client.addresses import names_ports
 from tfgates_client.answers import Answer, from_outputs
 from tfgates_client.connection import Call, Code, Connection, ServerError
 from tfgates_client.images import Batch, Image, batches
@@ -74,6 +75,10 @@ class Client:
             value = getattr(self, name)
             if value is not None and not is_text(value):
                 raise ValueError(f"`{name}` is text, of Unicode's characters. Received: {value!r}.")
+        if not names_ports(self.address):
+            raise ValueError(
+                f"`address` is HOST:PORT, as 127.0.0.1:8500. Received: {self.address!r}."
+            )
         if self.version is not None and self.label is not None:
             raise ValueError(
                 "`version` and `label` exclude each other. "

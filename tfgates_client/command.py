@@ -7,6 +7,7 @@ from typing import NoReturn
 import grpc
 from absl import app, flags
 
+from tfgates_client.addresses import names_ports
 from tfgates_client.client import MAX_REQUEST_BYTES, MAX_VERSION, Client, is_text
 from tfgates_client.connection import Code, ServerError
 from tfgates_client.images import find_images
@@ -16,7 +17,11 @@ from tfgates_client.summary import Summary
 from tfgates_client.terminal import escaped, say, silence
 
 SERVER = flags.DEFINE_string("server", "127.0.0.1:8500", "HOST:PORT of the server.")
-flags.register_validator("server", is_text, "is HOST:PORT, as 127.0.0.1:8500.")
+flags.register_validator(
+    "server",
+    lambda text: is_text(text) and names_ports(text),
+    "is HOST:PORT, as 127.0.0.1:8500.",
+)
 MODEL = flags.DEFINE_string("model", "gated", "Name of the model there.")
 flags.register_validator("model", is_text, "is a name, as gated.")
 VERSION = flags.DEFINE_integer(

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 
 from tfgates_client import wire
-from tfgates_client.proxy import is_local, proxy_variable
+from tfgates_client.addresses import is_local, proxy_variable
 
 Code = grpc.StatusCode
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds before a request is sent again

@@ -105,6 +105,8 @@ def test_a_server_that_goes_away_leaves_what_it_answered(files):
     [
         *("--tau=40", "--tau=0", "--tau=nan", "--deadline=0", "--format=xml", "--batch_size=0"),
         *("--in_flight=0", "--request_bytes=3000000000", "--retries=-1", "--version=-1", "--nope"),
+        # gRPC would ask port 443.
+        *("--server=localhost", "--server=127.0.0.1:", "--server=::1"),
         *("--wait_for_ready=inf", b"--model=\xff", b"--server=\xff:1", b"--label=\xff"),
     ],
 )

@@ -1,4 +1,7 @@
-"""Which proxy gRPC takes to an address: that of a variable of the environment, or none."""
+"""What an address of gRPC names: hosts with their ports, this machine, and the way there.
+
+That way is a proxy of a variable of the environment, or none.
+"""
 
 import os
 import re
@@ -6,6 +9,7 @@ import re
 # As gRPC looks for them, the first that is set.
 VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
 EXCEPTIONS = ("no_grpc_proxy", "no_proxy")
+_PORT = re.compile(r"(\[[^\]]+\]|[^:\[\]]+):\w+")
 _LOOPBACK = re.compile(r"(localhost|127(\.\d+){3}|\[::1\])(:\w+)?")
 
 
@@ -25,6 +29,13 @@ def proxy_variable(address: str) -> str | None:
     if endings and all(name.endswith(endings) for name in names):
         return None
     return next((variable for variable in VARIABLES if os.environ.get(variable)), None)
+
+
+def names_ports(address: str) -> bool:
+    """Whether each host of an address has its port; without one gRPC would take that of HTTPS."""
+    if re.match(r"(unix|unix-abstract|vsock|xds|dns://[^/])", address):
+        return True
+    return all(_PORT.fullmatch(host) for host in _hosts(address))
 
 
 def _hosts(address: str) -> list[str]:
