@@ -202,6 +202,7 @@ def test_one_image_is_no_list_of_images():
     ("settings", "parts"),
     [
         ({"address": ""}, "address"),
+        ({"address": "localhost"}, "HOST:PORT.*Received: 'localhost'"),
         ({"model": ""}, "model"),
         ({"model": "\udcff"}, r"model.*Received: '\\udcff'"),
         ({"address": "\udcff:1"}, "address"),
