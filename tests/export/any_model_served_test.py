@@ -32,10 +32,10 @@ def answer(network, inputs, log_odds, skip="gather"):
 
 
 @functools.cache
-def exported(name, skip="gather"):
+def exported(name, skip="gather", gated="branches"):
     """What a model answers as it is exported, and masked; thresholds differ from gate to gate."""
     keras.utils.set_random_seed(0)
-    network = randomized(gate(randomized(MODELS[name]()), seed=1))
+    network = randomized(gate(randomized(MODELS[name]()), gated=gated, groups=2, seed=1))
     inputs = numbers_of(network)
     if network.inputs[0].dtype == "int32":
         inputs = np.array([[1, 2, 3, 0, 0, 0], [0, 2, 2, 3, 0, 4]] * 2, "int32")
@@ -48,12 +48,13 @@ def exported(name, skip="gather"):
     return received, expected, graph
 
 
-CASES = [*((name, "gather") for name in MODELS), ("words", "loop"), ("one_batch_size", "loop")]
+CASES = [*((name,) for name in MODELS), ("words", "loop"), ("one_batch_size", "loop")]
+CASES += [("normed_words", "gather", "output_filters")]
 
 
-@pytest.mark.parametrize(("name", "skip"), CASES)
-def test_exported_is_masked(name, skip):
-    received, expected, _ = exported(name, skip)
+@pytest.mark.parametrize("case", CASES, ids=" ".join)
+def test_exported_is_masked(case):
+    received, expected, _ = exported(*case)
     for ours, theirs in zip(received, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 

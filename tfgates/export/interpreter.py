@@ -116,12 +116,13 @@ class Graph:
             mask, left = masks_through(layer.then, [mask_of(one) for one in inputs])
             if layer.groups > 1:
                 # Some of them are open for nearly every image.
-                return [_masked(then(*given)[0], opened, layer.groups), opened]
-            ran, *others = self.run(arms, *given, opened[:, 0])
+                ran, others = _masked(then(*given)[0], opened, layer.groups), []
+            else:
+                ran, *others = self.run(arms, *given, opened[:, 0])
+                if averaged:
+                    scope.averages[id(features)] = others.pop(0)
             # A copy of the inputs was run, or they themselves.
             list(map(masked, [ran, *inputs], [mask, *left]))
-            if averaged:
-                scope.averages[id(features)] = others.pop(0)
             return [ran, tf.concat([opened, *others], 1) if others else opened]
 
         return step
