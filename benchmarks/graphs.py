@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from tfgates.export.skipping import serve
 from tfgates.export.timing import export_with_keras, without_gates
-from tfgates.gated import features_and_decisions
 from tfgates.graph.count import count
 from tfgates.graph.gating import gate
 from tfgates.graph.nodes import producer
+from tfgates.graph.outputs import features_and_decisions
 from tfgates.network import gates, num_gates
 from tfgates.networks import NETWORKS
 

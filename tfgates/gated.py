@@ -7,7 +7,9 @@ from keras import ops
 
 from tfgates.gates import full_precision
 from tfgates.graph.macs import multiply_adds, of_gate
-from tfgates.graph.nodes import graph_of, hand_down, listed, nodes, producer
+from tfgates.graph.masks import masks_through
+from tfgates.graph.nodes import hand_down, listed, mask_of, masked, nodes, producer
+from tfgates.graph.outputs import features_and_decisions
 from tfgates.noise import LogisticNoise
 from tfgates.norms import as_mask, gated_norm
 from tfgates.policies import Expected, Sample, Threshold
@@ -69,6 +71,8 @@ class Gated(keras.layers.Layer):
         if keep_one and self.groups == 1:
             raise ValueError("`keep_one` of 1 group could never close. Pass a gate with `groups`.")
         self.noise = LogisticNoise(seed, name="noise")
+        # A gate makes logits of images: there is no mask to lose.
+        self.supports_masking = gate.supports_masking = True
         hand_down(self, "policy")
         self._split = _split_at_norm(then) if otherwise is None else None
 
@@ -118,18 +122,25 @@ class Gated(keras.layers.Layer):
         if policy is None:
             policy = Sample() if training else self.usual_policy
         z = self.decide(self.gate(listed(inputs)[0], training=training), policy)
+        # By `call`, because Keras warns that a model called as a layer loses masks, and is wrong.
         if self._split is not None:
             until, norm = self._split()
-            features, *inside = listed(until(inputs, training=training))
-            features = gated_norm(norm, features, z, training)
+            ran, *inside = listed(until.call(inputs, training=training))
+            features = gated_norm(norm, ran, z, training)
         else:
-            features, *inside = listed(self.then(inputs, training=training))
-            mask = ops.cast(as_mask(z, features.shape), features.dtype)
-            features = features * mask
+            ran, *inside = listed(self.then.call(inputs, training=training))
+            mask = ops.cast(as_mask(z, ran.shape), ran.dtype)
+            features = ran * mask
             if self.otherwise is not None:
-                other = ops.cast(self.otherwise(inputs, training=training), features.dtype)
+                other = ops.cast(self.otherwise.call(inputs, training=training), ran.dtype)
                 features = features + other * (1 - mask)
-        return features, ops.concatenate([z, *(z * nested for nested in inside)], axis=-1)
+        decisions = ops.concatenate([z, *(z * nested for nested in inside)], axis=-1)
+        return masked(features, mask_of(ran)), decisions
+
+    def compute_mask(self, inputs, previous_mask):
+        """Returns the mask that `then` makes, of symbolic inputs; `call` puts it beside others."""
+        symbolic = isinstance(listed(inputs)[0], keras.KerasTensor)
+        return [masks_through(self.then, listed(previous_mask))[0], None] if symbolic else None
 
     def compute_output_spec(self, inputs, policy=None, training=False):
         features = listed(self.then.compute_output_spec(inputs))[0]
@@ -164,15 +175,6 @@ class Gated(keras.layers.Layer):
         return cls(**config)
 
 
-def features_and_decisions(model):
-    """Returns both symbolic outputs of a functional model; without gates the second is None."""
-    output = graph_of(model).output
-    if isinstance(output, dict):
-        return output["logits"], output.get("decisions")
-    features, *decisions = listed(output)
-    return features, decisions[0] if decisions else None
-
-
 @keras.saving.register_keras_serializable(package="tfgates")
 class Decisions(keras.layers.Concatenate):
     """Puts decisions [B, D] side by side; in full precision, as half precision rounds them."""
@@ -192,7 +194,7 @@ def _split_at_norm(then):
     A function, because Keras would track both as attributes and save their layers twice.
     """
     features, decisions = features_and_decisions(then)
-    if not isinstance(producer(features).operation, keras.layers.BatchNormalization):
+    if type(producer(features).operation) is not keras.layers.BatchNormalization:
         return None
     norm, before = producer(features).operation, producer(features).input_tensors[0]
     if norm.renorm or norm.axis not in (-1, len(features.shape) - 1):

@@ -3,8 +3,9 @@
 import keras
 from keras import ops
 
-from tfgates.gated import Gated, features_and_decisions
-from tfgates.graph.nodes import graph_of, hand_down, layers_inside, producer
+from tfgates.gated import Gated
+from tfgates.graph.nodes import graph_of, hand_down, layers_inside, producer, require_graph
+from tfgates.graph.outputs import decisions_of, features_and_decisions, logits_of
 from tfgates.policies import Expected, Threshold
 
 
@@ -48,7 +49,7 @@ def logits_and_decisions(outputs):
     """Returns the logits and the decisions [B, G] of what a network returned; G may be 0."""
     if isinstance(outputs, dict) and "decisions" in outputs:
         return outputs["logits"], outputs["decisions"]
-    logits = outputs["logits"] if isinstance(outputs, dict) else outputs
+    logits = logits_of(outputs)
     return logits, ops.zeros((ops.shape(logits)[0], 0), "float32")
 
 
@@ -71,7 +72,7 @@ def gates(model):
             return behind(inner.outputs[[id(one) for one in node.outputs].index(id(tensor))])
         return [layer for part in node.input_tensors for layer in behind(part)]
 
-    decisions = features_and_decisions(model)[1]
+    decisions = decisions_of(model)
     return [] if decisions is None else behind(decisions)
 
 
@@ -115,7 +116,7 @@ def parents(model):
 
 def num_gates(model):
     """Returns the number of decisions on an image, G."""
-    decisions = features_and_decisions(model)[1]
+    decisions = decisions_of(model)
     return 0 if decisions is None else decisions.shape[-1]
 
 
@@ -136,12 +137,7 @@ def num_classes(model):
 
 def require_functional(network):
     """Refuses a network whose decisions cannot be seen."""
-    if graph_of(network) is None:
-        raise ValueError(
-            "`network` is a functional model, keras.Model(inputs, outputs) of a keras.Input. "
-            f"Received: {type(network).__name__} {getattr(network, 'name', network)!r}, whose "
-            "calls cannot be seen. Build it that way."
-        )
+    logits_of(require_graph(network).output)
     if not num_gates(network) and any(isinstance(one, Gated) for one in layers_inside(network)):
         raise ValueError(
             f"{network.name} has gates and does not return their decisions. Build it with outputs "

@@ -112,7 +112,10 @@ def gated_softmax():
 
 
 REFUSED = {
-    "not functional": (own_classes, "functional model.*Received: Mine 'mine'"),
+    "not functional": (
+        own_classes,
+        "Mine 'mine' is not a functional model: its calls cannot",
+    ),
     "two inputs": (two_inputs, r"mine is served images of 16 x 16 x 3.*\(16, 16, 3\), \(16, 16"),
     "another size": (lambda: model_of((32, 32, 3)), r"16 x 16 x 3.*Received.*\(32, 32, 3\)"),
     "grey": (lambda: model_of((16, 16, 1)), r"Received.*\(16, 16, 1\)"),

@@ -17,7 +17,8 @@ from own_models import (
 
 import tfgates
 from tfgates.gates import DependentGate
-from tfgates.graph.gating import gate, without_softmax
+from tfgates.graph.gating import gate
+from tfgates.graph.logits import without_softmax
 from tfgates.network import gates
 from tfgates.policies import AlwaysOpen
 

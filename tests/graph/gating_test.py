@@ -20,7 +20,8 @@ from own_models import (
 )
 
 from tfgates.graph.branches import branches
-from tfgates.graph.gating import gate, without_softmax
+from tfgates.graph.gating import gate
+from tfgates.graph.logits import without_softmax
 from tfgates.network import columns, gates, num_gates
 from tfgates.policies import AlwaysOpen, Threshold
 

@@ -16,6 +16,8 @@ from tfgates.graph.nodes import (
     inputs_like,
     layers_inside,
     listed,
+    mask_of,
+    masked,
     nodes,
     only,
     producer,
@@ -92,6 +94,12 @@ def test_nodes_by_depth_are_the_calls_of_a_model():
 def test_history_says_which_call_made_a_tensor():
     for node in nodes(twice()):
         assert all(producer(tensor) is node for tensor in node.outputs)
+
+
+def test_a_mask_stands_beside_a_tensor():
+    embedded = L.Embedding(3, 2, mask_zero=True)(np.array([[1, 0]]))
+    np.testing.assert_array_equal(mask_of(embedded), [[True, False]])
+    assert mask_of(masked(embedded, None)) is None
 
 
 def test_arguments_are_filled_in():

@@ -4,6 +4,7 @@ import keras
 import pytest
 from folded import assert_folded_and_sunk, kinds
 from keras import layers as L
+from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 from own_models import OWN, answers, assert_same, deciding, inputs_of, randomized, some_decisions
 
 import tfgates
@@ -137,16 +138,9 @@ def test_a_gate_on_two_inputs(read_both):
     assert arms(sunk)["own"] == (["Multiply", "Dense", "Add"], [])
 
 
-class CustomScaleLayer(L.Layer):
-    """As of Keras's InceptionResNetV2."""
-
-    def call(self, inputs):
-        return inputs[0] + 0.2 * inputs[1]
-
-
 def test_a_scaled_sum():
     x = images = keras.Input((8, 8, 8))
-    x = L.ReLU()(CustomScaleLayer()([x, L.Conv2D(8, 1, name="own_conv")(x)]))
+    x = L.ReLU()(CustomScaleLayer(0.2)([x, L.Conv2D(8, 1, name="own_conv")(x)]))
     plain = randomized(keras.Model(images, L.Dense(3)(L.GlobalAveragePooling2D()(x))))
     _, sunk = assert_folded_and_sunk(gate(plain, seed=1))
     ((then, otherwise),) = arms(sunk).values()

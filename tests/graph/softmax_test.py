@@ -7,7 +7,8 @@ from keras import layers as L
 from keras import ops
 from own_models import answers, inputs_of, randomized, table
 
-from tfgates.graph.gating import gate, without_softmax
+from tfgates.graph.gating import gate
+from tfgates.graph.logits import without_softmax
 from tfgates.policies import AlwaysOpen
 
 

@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 LAYERS = [
     {"base"},
     {"noise", "norms", "losses", "schedules", "data", "policies", "graph.nodes"},
-    {"gates", "targets", "graph.macs"},
+    {"gates", "targets", "graph.macs", "graph.masks", "graph.outputs"},
     {"gated", "stochastic_depth"},
     {"network"},
     {"graph"},
@@ -29,7 +29,7 @@ LAYERS = [
 ]
 # What else a room may know of another in its own line.
 NEIGHBOURS = {("policies", "noise"), ("graph.macs", "graph.nodes")}
-FILES = ("graph.nodes", "graph.macs")
+FILES = ("graph.nodes", "graph.macs", "graph.masks", "graph.outputs")
 # Data is joined with the rest in the tools; serving shares its preprocessing.
 DATA_IS_KNOWN_TO = {"data", "settings", "tools"} | {
     f"runs.{name}" for name in ("folder", "data", "evaluate", "fit", "budget")

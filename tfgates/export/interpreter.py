@@ -13,11 +13,23 @@ import tensorflow as tf
 from keras import layers as L
 
 from tfgates.export.arms import Arms
-from tfgates.export.native import average, dense, native
+from tfgates.export.native import dense, native
+from tfgates.export.scope import Scope
 from tfgates.export.stateless import as_it_is
-from tfgates.gated import Gated, features_and_decisions
+from tfgates.gated import Gated
 from tfgates.graph.folding import fold
-from tfgates.graph.nodes import arguments, graph_of, nodes, readers, reads_only_tensors
+from tfgates.graph.masks import mask_behind, masks_through
+from tfgates.graph.nodes import (
+    arguments,
+    graph_of,
+    mask_of,
+    masked,
+    nodes,
+    only,
+    readers,
+    reads_only_tensors,
+)
+from tfgates.graph.outputs import features_and_decisions
 
 
 class Graph:
@@ -76,7 +88,7 @@ class Graph:
         else:
             known = native(node, self.place)
         if known is not None:
-            return lambda scope: known(*(scope[tensor] for tensor in sources))
+            return _fused(layer, known, sources)
         call = as_it_is(layer, self.place)
 
         def step(scope):
@@ -101,12 +113,16 @@ class Graph:
             inputs = [scope[tensor] for tensor in node.input_tensors]
             averages = [scope.averages.get(id(tensor)) for tensor in node.input_tensors]
             given = inputs, averages, scope.log_odds
+            mask, left = masks_through(layer.then, [mask_of(one) for one in inputs])
             if layer.groups > 1:
                 # Some of them are open for nearly every image.
-                return [_masked(then(*given)[0], opened, layer.groups), opened]
-            ran, *others = self.run(arms, *given, opened[:, 0])
-            if averaged:
-                scope.averages[id(features)] = others.pop(0)
+                ran, others = _masked(then(*given)[0], opened, layer.groups), []
+            else:
+                ran, *others = self.run(arms, *given, opened[:, 0])
+                if averaged:
+                    scope.averages[id(features)] = others.pop(0)
+            # A copy of the inputs was run, or they themselves.
+            list(map(masked, [ran, *inputs], [mask, *left]))
             return [ran, tf.concat([opened, *others], 1) if others else opened]
 
         return step
@@ -135,39 +151,15 @@ class Graph:
         return lambda scope: tf.reshape(call(scope[source]), shape)
 
 
-class Scope:
-    """The tensors of one run of a graph, found by the symbolic ones.
+def _fused(layer, known, sources):
+    """Returns the step of a call that a rule knows; the mask behind it is as Keras's."""
 
-    Args:
-        symbolic: the inputs of the model.
-        inputs, averages, log_odds: call arguments of `Graph`.
-    """
+    def step(scope):
+        inputs = [scope[tensor] for tensor in sources]
+        masks = mask_behind(layer, only(inputs), only([mask_of(one) for one in inputs]))
+        return masked(known(*inputs), next(iter(masks), None))
 
-    def __init__(self, symbolic, inputs, averages, log_odds):
-        self.log_odds = log_odds
-        self.known, self.averages = {}, {}
-        self.add(symbolic, inputs)
-        for tensor, means in zip(symbolic, averages, strict=True):
-            if means is not None:
-                self.averages[id(tensor)] = means
-
-    def __getitem__(self, symbolic):
-        return self.known[id(symbolic)]
-
-    def add(self, symbolic, tensors):
-        for key, tensor in zip(symbolic, tensors, strict=True):
-            # A layer may have lost what is known of the shape.
-            tensor.set_shape(key.shape)
-            self.known[id(key)] = tensor
-
-    def average(self, symbolic):
-        """Returns the averages of a tensor over its pixels, [B, C], computed once."""
-        if id(symbolic) not in self.averages:
-            self.averages[id(symbolic)] = average(self[symbolic])
-        return self.averages[id(symbolic)]
-
-    def odds_of(self, columns):
-        return self.log_odds if self.log_odds.shape[1] == 1 else self.log_odds[:, columns]
+    return step
 
 
 def _decide(layer, logits, log_odds):

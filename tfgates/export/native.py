@@ -11,8 +11,10 @@ import tensorflow as tf
 from keras.ops import convert_to_numpy
 
 from tfgates.export.stateless import as_it_is
-from tfgates.graph.nodes import reads_only_tensors
+from tfgates.graph.nodes import keras_kind, reads_only_tensors
 from tfgates.norms import scale_and_shift
+
+FLOATS = ("float", "bfloat")
 
 
 def native(node, place, paddings=None):
@@ -27,11 +29,13 @@ def native(node, place, paddings=None):
     Returns:
         Function of the tensors that the call reads; None where no rule knows it.
     """
-    layer, kind = node.operation, type(node.operation)
-    # A class of one's own may do something else under the same name.
-    rule = RULES.get(kind.__name__) if kind.__module__.startswith("keras.") else None
+    layer = node.operation
+    rule = RULES.get(keras_kind(layer))
     channels_first = getattr(layer, "data_format", None) == "channels_first"
-    if rule is None or channels_first or not reads_only_tensors(node):
+    # Where a number or a mask of another kind is read, Keras says how the kinds are joined.
+    floats = all(tensor.dtype.startswith(FLOATS) for tensor in node.input_tensors)
+    quantized = getattr(layer, "quantization_mode", None) is not None
+    if rule is None or channels_first or quantized or not floats or not reads_only_tensors(node):
         return None
     return rule(node, place) if paddings is None else rule(node, place, paddings)
 
@@ -53,7 +57,7 @@ def dense(kernel, bias):
 
 def _convolution(node, place, paddings=None):
     layer, channels = node.operation, node.input_tensors[0].shape[-1]
-    if layer.groups == channels > 1:
+    if layer.groups == channels > 1 and len(set(layer.strides)) == 1:
         return _depthwise(node, place)
     padding, finish = paddings or layer.padding.upper(), _finish(layer, place)
     kernels = np.split(_float32(layer.kernel), layer.groups, axis=-1)
@@ -94,8 +98,13 @@ def _separable(node, place):
 
 
 def _convolve_depthwise(x, kernel, layer):
-    strides, padding = (1, *layer.strides, 1), layer.padding.upper()
-    return tf.nn.depthwise_conv2d(x, kernel, strides, padding, dilations=layer.dilation_rate)
+    options = {"padding": layer.padding.upper(), "dilations": layer.dilation_rate}
+    if len(set(layer.strides)) == 1:
+        return tf.nn.depthwise_conv2d(x, kernel, (1, *layer.strides, 1), **options)
+    # TensorFlow has no depthwise convolution of unequal strides without oneDNN.
+    channels = range(x.shape[-1])
+    pairs = [(x[..., c : c + 1], kernel[:, :, c : c + 1]) for c in channels]
+    return tf.concat([tf.nn.conv2d(*pair, layer.strides, **options) for pair in pairs], -1)
 
 
 def _dense(node, place):

@@ -1,8 +1,8 @@
 """What can be served: a functional model, images of one size -> class logits."""
 
-from tfgates.gated import features_and_decisions
-from tfgates.graph.gating import without_softmax
-from tfgates.graph.nodes import graph_of, producer
+from tfgates.graph.logits import last_function, without_softmax
+from tfgates.graph.nodes import keras_kind, producer, require_graph
+from tfgates.graph.outputs import logits_of
 from tfgates.graph.pruning import expected
 from tfgates.graph.rebuilding import of_shape
 
@@ -22,19 +22,14 @@ def servable(network, size):
     Raises:
         ValueError: a network that cannot be served.
     """
-    model = graph_of(network)
-    if model is None:
-        raise ValueError(
-            f"A network to be exported is a functional model, made of keras.Input. Received: "
-            f"{type(network).__name__} {getattr(network, 'name', network)!r}."
-        )
+    model = require_graph(network)
     _require_images(model, size)
     model = expected(model)
-    if not isinstance(model.output, dict):
+    if len(model.outputs) == 1:
         model = without_softmax(model)
+    model = of_shape(model, (None, size, size, 3))
     _require_logits(model)
-    shape = (None, size, size, 3)
-    return model if model.inputs[0].shape == shape else of_shape(model, shape)
+    return model
 
 
 def _require_images(model, size):
@@ -50,14 +45,19 @@ def _require_images(model, size):
 
 
 def _require_logits(model):
-    logits = features_and_decisions(model)[0]
+    logits = logits_of(model.output)
     operation = producer(logits).operation
-    activation = getattr(operation, "activation", operation)
-    name = getattr(activation, "__name__", type(activation).__name__).lower()
-    if name in ("sigmoid", "softmax"):
+    function = last_function(operation)
+    name = (keras_kind(function) or getattr(function, "__name__", "")).lower()
+    if name.startswith(("sigmoid", "softmax")):
         raise ValueError(
             f"Scores are a softmax over the logits of a network. Received: {model.name}, which "
             f"ends in the {name} of {operation.name}. Leave it out."
+        )
+    if logits.shape[0] is not None:
+        raise ValueError(
+            f"A network is served any number of images at a time. Received: {model.name}, which "
+            f"makes outputs {logits.shape} of them. Build it without a fixed batch size."
         )
     if len(logits.shape) != 2 or (logits.shape[-1] or 0) < 2:
         raise ValueError(

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfgates.export.interpreter import Graph
 from tfgates.graph.count import count
 from tfgates.graph.folding import fold
+from tfgates.graph.nodes import mask_of, masked
 from tfgates.graph.sinking import sink
 from tfgates.network import columns, gates, num_classes, num_gates
 
@@ -132,7 +133,8 @@ def _over(arm, chosen, inputs, log_odds, others):
         some = tf.cond(every, lambda: tensor, lambda: tf.gather_nd(tensor, indices))
         # Not `set_shape`: the number of images, whatever it is, is then known to be one number, and
         # the sum at the end of a branch is fused into its last convolution.
-        return tf.ensure_shape(some, [None, *tensor.shape[1:]])
+        some, mask = tf.ensure_shape(some, [None, *tensor.shape[1:]]), mask_of(tensor)
+        return some if mask is None else masked(some, take(mask))
 
     ran = arm([take(tensor) for tensor in inputs], [None] * len(inputs), take(log_odds))
 

@@ -4,11 +4,15 @@ import keras
 import tensorflow as tf
 from keras.ops import convert_to_numpy
 
+from tfgates.graph.nodes import mask_of, masked
+
 BOLD, NORMAL = "\x1b[1m", "\x1b[0m"
 
 
 def as_it_is(layer, place):
     """Returns a Keras layer, or an operation, as a function on constants.
+
+    Whatever it does in training alone, as augmentation by default, it does not do here.
 
     Raises, when called:
         TypeError: the layer cannot be part of a TensorFlow graph.
@@ -17,11 +21,13 @@ def as_it_is(layer, place):
         (weight, place(convert_to_numpy(weight))) for weight in getattr(layer, "variables", ())
     ]
 
+    at_inference = {"training": False} if isinstance(layer, keras.Layer) else {}
+
     def run(*args, **kwargs):
         constants = [(weight, tf.convert_to_tensor(value)) for weight, value in placed]
         try:
             with keras.StatelessScope(constants):
-                outputs = layer(*args, **kwargs)
+                outputs = layer(*args, **{**kwargs, **at_inference})
         except Exception as error:
             raise TypeError(
                 f"{type(layer).__name__} {layer.name!r} cannot be exported: {_reason(error)}"
@@ -40,4 +46,6 @@ def _reason(error):
 
 def _in_full(tensor):
     """Everything is computed in float32, whatever precision a layer was trained in."""
-    return tf.cast(tensor, tf.float32) if tensor.dtype.is_floating else tensor
+    if not tensor.dtype.is_floating:
+        return tensor
+    return masked(tf.cast(tensor, tf.float32), mask_of(tensor))

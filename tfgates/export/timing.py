@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfgates.base.cores import CORES
-from tfgates.gated import features_and_decisions
+from tfgates.graph.outputs import features_and_decisions
 from tfgates.graph.pruning import prune
 from tfgates.network import num_gates
 

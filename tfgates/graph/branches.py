@@ -4,12 +4,18 @@ import collections
 import dataclasses
 from typing import Any
 
-import keras
-
 from tfgates.gated import Gated
 from tfgates.graph.macs import multiply_adds
 from tfgates.graph.naming import branch_name, names_taken
-from tfgates.graph.nodes import graph_of, inputs_like, layers_inside, nodes, only, readers, rerun
+from tfgates.graph.nodes import (
+    graph_of,
+    keras_kind,
+    layers_inside,
+    nodes,
+    readers,
+    require_graph,
+)
+from tfgates.graph.rebuilding import rebuilt
 from tfgates.graph.sides import CONCATENATION, SUMS, NoBranchError, branch_side
 
 
@@ -86,13 +92,7 @@ def flat(model):
     Raises:
         ValueError: not a functional model, or several inputs or outputs.
     """
-    graph = graph_of(model)
-    if graph is None:
-        raise ValueError(
-            f"{type(model).__name__} {getattr(model, 'name', model)!r} is not a functional model, "
-            "so its branches cannot be seen. Build it from keras.Input with keras.Model(inputs, "
-            "outputs)."
-        )
+    graph = require_graph(model)
     if any(isinstance(layer, Gated) for layer in layers_inside(graph)):
         raise ValueError(f"{graph.name} is gated already. Pass the plain model.")
     if len(graph.inputs) > 1 or len(graph.outputs) > 1:
@@ -101,11 +101,7 @@ def flat(model):
             f"{len(graph.inputs)} and {len(graph.outputs)}. Gate the part between one tensor and "
             "another, keras.Model(start, end), and put the rest around it."
         )
-    if not any(graph_of(node.operation) for node in nodes(graph)):
-        return graph
-    inputs = inputs_like(graph)
-    value = rerun(graph, inputs)
-    return keras.Model(only(inputs), value[id(graph.outputs[0])], name=graph.name)
+    return rebuilt(graph) if any(graph_of(node.operation) for node in nodes(graph)) else graph
 
 
 def paths(model):
@@ -115,7 +111,7 @@ def paths(model):
     makers = {id(tensor): node for node in order for tensor in node.outputs}
     found, refused, taken = [], {}, set()
     for join in reversed(order):
-        kind, parts = type(join.operation).__name__, join.input_tensors
+        kind, parts = keras_kind(join.operation), join.input_tensors
         if kind not in (*SUMS, CONCATENATION) or id(join) in taken or len(parts) < 2:
             continue
         try:

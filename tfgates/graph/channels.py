@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers as L
 from keras import ops
 
-from tfgates.graph.nodes import inputs_like, listed, nodes, producer, rerun
+from tfgates.graph.nodes import has_own_kernel, inputs_like, listed, nodes, producer, rerun
 
 # Layers that make each channel of all channels that they read; the axis of their kernels is last.
 SEPARABLE = (L.SeparableConv1D, L.SeparableConv2D)
@@ -47,6 +47,7 @@ class PlaceGroups(L.Layer):
     def __init__(self, opened, **kwargs):
         super().__init__(**kwargs)
         self.opened = tuple(map(bool, opened))
+        self.supports_masking = True
 
     def call(self, inputs):
         kept = iter(ops.split(inputs, sum(self.opened), axis=-1))
@@ -130,7 +131,8 @@ def slice_read(layer, kept, input_shape):
 
 
 def _mixes(layer):
-    return type(layer) in MIXING and getattr(layer, "groups", 1) == 1 and _is_elementwise(layer)
+    plain = type(layer) in MIXING and getattr(layer, "groups", 1) == 1
+    return plain and has_own_kernel(layer) and _is_elementwise(layer)
 
 
 def _reads_parts(layer):
@@ -147,7 +149,7 @@ def _is_channelwise(layer):
         # Its input specification knows the axis by its number from 0.
         return layer.axis in (-1, layer.input_spec.ndim - 1)
     if type(layer) in CHANNELWISE:
-        return layer.depth_multiplier == 1 and _is_elementwise(layer)
+        return has_own_kernel(layer) and layer.depth_multiplier == 1 and _is_elementwise(layer)
     return type(layer) in WITHOUT_WEIGHTS and _is_elementwise(layer)
 
 

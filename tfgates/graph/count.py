@@ -8,7 +8,7 @@ import numpy as np
 from tfgates.gated import Gated
 from tfgates.graph.channels import SEPARABLE, slicing_readers, writers
 from tfgates.graph.macs import multiply_adds, of_gate
-from tfgates.graph.nodes import graph_of, nodes, readers
+from tfgates.graph.nodes import graph_of, nodes, readers, require_graph
 from tfgates.graph.rebuilding import of_shape
 from tfgates.network import gates
 
@@ -50,7 +50,7 @@ def count(model, input_shape=None):
     """Counts the multiply-adds of a functional model, of which some parts may be gated.
 
     Args:
-        model: functional model.
+        model: functional model, or `keras.Sequential` that is built.
         input_shape: (H, W, C) of an image, where the model takes images of any size.
 
     Returns:
@@ -58,9 +58,11 @@ def count(model, input_shape=None):
 
     Raises:
         TypeError: a layer with weights, or a product, that no rule counts.
-        ValueError: the model takes images of any size, and `input_shape` is not given; a layer
-            makes what has no fixed size; or it has gates, and does not return their decisions.
+        ValueError: not a functional model; it takes images of any size, and `input_shape` is not
+            given; a layer makes what has no fixed size; or it has gates, and does not return their
+            decisions.
     """
+    model = require_graph(model)
     if input_shape is not None:
         model = of_shape(model, (None, *input_shape))
     if any(None in tensor.shape[1:] for tensor in model.inputs):

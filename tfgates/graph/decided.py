@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers as L
 from keras import ops
 
-from tfgates.gated import Gated, features_and_decisions, joined
+from tfgates.gated import Gated, joined
 from tfgates.graph.channels import (
     PlaceGroups,
     kept_channels,
@@ -15,7 +15,9 @@ from tfgates.graph.channels import (
     slice_written,
     slicing_readers,
 )
-from tfgates.graph.nodes import nodes, rerun
+from tfgates.graph.masks import masks_through
+from tfgates.graph.nodes import keras_kind, mask_of, nodes, rerun
+from tfgates.graph.outputs import features_and_decisions
 from tfgates.graph.rebuilding import again, rebuilt
 from tfgates.graph.sides import SUMS
 
@@ -31,7 +33,8 @@ class Decided:
     def __init__(self, made, scaled):
         self.made, self.scaled = made, scaled
         # By id of a new tensor, with that tensor, whose id is then nobody else's: that it is
-        # zeros; the gate whose open groups of channels alone are left in it.
+        # zeros, and the mask beside it where what enters has one too; the gate whose open groups of
+        # channels alone are left in it.
         self.zeros: dict[int, Any] = {}
         self.sliced: dict[int, Any] = {}
 
@@ -48,9 +51,15 @@ class Decided:
             left = [part for part in parts if part is not None]
             return [joined(left, layer.name) if left else None]
         left = [part for part in parts if id(part) not in self.zeros]
-        if type(layer).__name__ in SUMS and len(left) == 1 < len(parts):
-            return left
+        if keras_kind(layer) in SUMS and len(left) == 1 < len(parts):
+            return left if self._keeps_mask(layer, parts, left[0]) else None
         return None
+
+    def _keeps_mask(self, layer, parts, left):
+        """Whether a sum has a mask where the one tensor that is left of it has one."""
+        others = [self.zeros[id(part)][1] for part in parts if part is not left]
+        added = getattr(layer, "supports_masking", False)
+        return mask_of(left) is None or (added and all(mask is not None for mask in others))
 
     def _gated(self, layer, node, value, parts):
         """Returns features and decisions of a layer that stays, or of what is left of it."""
@@ -72,7 +81,8 @@ class Decided:
             return [self._otherwise(layer, parts), None]
         sizes, name = node.outputs[0].shape[1:], f"{layer.name}_zeros"
         nothing = Zeros(sizes, name=name, dtype=layer.dtype_policy)(parts[0])
-        self.zeros[id(nothing)] = nothing
+        mask, left = masks_through(layer.then, [mask_of(part) for part in parts])
+        self.zeros[id(nothing)] = nothing, mask if left[0] is not None else None
         return [nothing, None]
 
     def _otherwise(self, layer, parts):
@@ -139,9 +149,13 @@ class Zeros(L.Layer):
     def __init__(self, sizes, **kwargs):
         super().__init__(**kwargs)
         self.sizes = tuple(sizes)
+        self.supports_masking = True
 
     def call(self, inputs):
         return ops.zeros(self.compute_output_shape(ops.shape(inputs)), inputs.dtype)
+
+    def compute_mask(self, inputs, previous_mask):
+        return None
 
     def compute_output_shape(self, input_shape):
         sizes = enumerate(self.sizes, 1)

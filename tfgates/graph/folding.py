@@ -5,7 +5,7 @@ from keras import layers as L
 from keras import ops
 
 from tfgates.gated import Gated
-from tfgates.graph.nodes import graph_of, nodes, readers
+from tfgates.graph.nodes import graph_of, has_own_kernel, keras_kind, nodes, readers
 from tfgates.graph.rebuilding import again, rebuilt
 from tfgates.norms import scale_and_shift
 
@@ -40,7 +40,8 @@ def fold(model):
     for node in nodes(model):
         after, layer = reading[id(node.outputs[0])], node.operation
         # Not of classes made of them, which may do more.
-        linear = type(layer) in KERNELS and layer.activation is keras.activations.linear
+        kernel = type(layer) in KERNELS and has_own_kernel(layer)
+        linear = kernel and layer.activation is keras.activations.linear
         norm = after[0].operation if linear and len(after) == 1 and after[0] else None
         if type(norm) is L.BatchNormalization and _same_channels(layer, norm):
             norms[id(node)] = after[0]
@@ -48,7 +49,7 @@ def fold(model):
 
     def replace(node, value):
         layer = node.operation
-        if id(node) in gone or _does_nothing(layer):
+        if id(node) in gone or keras_kind(layer) in NOTHING_AT_INFERENCE:
             return [value[id(node.input_tensors[0])]]
         if isinstance(layer, Gated):
             otherwise = layer.otherwise and fold(layer.otherwise)
@@ -61,12 +62,6 @@ def fold(model):
         return None
 
     return rebuilt(model, replace)
-
-
-def _does_nothing(layer):
-    """Whether a layer of Keras's own does nothing at inference; one's own may, by such a name."""
-    of_keras = type(layer).__module__.split(".")[0] == "keras"
-    return of_keras and type(layer).__name__ in NOTHING_AT_INFERENCE
 
 
 def _same_channels(layer, norm):

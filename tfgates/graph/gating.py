@@ -9,16 +9,8 @@ from tfgates.gated import Gated, joined
 from tfgates.gates import GATES
 from tfgates.graph.branches import branches, flat
 from tfgates.graph.filters import inner_filters
-from tfgates.graph.nodes import (
-    arguments,
-    inputs_like,
-    listed,
-    nodes,
-    only,
-    producer,
-    repeat,
-    rerun,
-)
+from tfgates.graph.logits import without_softmax
+from tfgates.graph.nodes import arguments, inputs_like, listed, nodes, only, repeat, rerun
 from tfgates.network import Network
 
 # What a gate decides on: a branch; groups of the channels that it makes; or of the channels before
@@ -179,31 +171,3 @@ def _separate(branch, end, calls, elsewhere):
     start = keras.Input(batch_shape=branch.start.shape, dtype=branch.start.dtype)
     value = repeat(calls, {id(branch.start): start}, replace)
     return keras.Model(start, value[id(end)], name=f"{branch.name}_then")
-
-
-def without_softmax(model):
-    """Returns a model that ends in logits: without a softmax in its last layer, or as that.
-
-    Args:
-        model: functional model; the result shares its layers, but a last one with a softmax in it,
-            whose weights are copied.
-    """
-    last = producer(model.outputs[0])
-    layer, inputs = last.operation, last.input_tensors
-    if isinstance(layer, keras.layers.Softmax) or type(layer).__name__ == "Softmax":
-        return keras.Model(model.input, inputs[0], name=model.name)
-    if getattr(layer, "activation", None) is not keras.activations.softmax:
-        return model
-    if isinstance(layer, keras.layers.Activation):
-        return keras.Model(model.input, inputs[0], name=model.name)
-
-    def replace(node, value):
-        if node is not last:
-            return None
-        linear = type(layer).from_config({**layer.get_config(), "activation": "linear"})
-        outputs = linear(value[id(inputs[0])])
-        linear.set_weights(layer.get_weights())
-        return [outputs]
-
-    value = rerun(model, model.inputs, replace)
-    return keras.Model(model.input, value[id(model.outputs[0])], name=model.name)

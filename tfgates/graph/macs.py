@@ -2,9 +2,10 @@
 
 import math
 
+import keras
 from keras import layers as L
 
-from tfgates.graph.nodes import graph_of, nodes
+from tfgates.graph.nodes import graph_of, keras_kind, nodes
 
 # Each output number of these takes as many multiply-adds as the kernel has numbers for it.
 DENSE = (L.Conv1D, L.Conv2D, L.Conv3D, L.Dense)
@@ -55,9 +56,10 @@ def multiply_adds(node):
     if isinstance(layer, L.EinsumDense):
         return _einsum_dense(layer, shape)
     if isinstance(layer, L.MultiHeadAttention):
-        return _attention(layer, inputs)
-    if type(layer).__name__ == "Matmul":
-        return _size(shape[1:]) * (inputs[0].shape[-1] or 1)
+        return _attention(node)
+    if keras_kind(layer) == "Matmul":
+        first, *_ = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
+        return _size(shape[1:]) * (first.shape[-1] or 1)
     inner = graph_of(layer)
     if inner is not None:
         return sum(map(multiply_adds, nodes(inner)))
@@ -81,11 +83,10 @@ def of_gate(gate, input_shape):
 def _nothing(layer):
     """Returns 0 for a layer that only moves, adds or scales numbers."""
     matrices = [weight for weight in getattr(layer, "weights", []) if len(weight.shape) > 1]
-    kind = type(layer).__name__
-    if (matrices and not isinstance(layer, FREE)) or kind in PRODUCTS:
+    if (matrices and type(layer) not in FREE) or keras_kind(layer) in PRODUCTS:
         raise TypeError(
-            f"No rule counts the multiply-adds of {kind} {layer.name!r}. Give its class an "
-            "attribute `multiply_adds`: a number, or a function of the shape of its input."
+            f"No rule counts the multiply-adds of {type(layer).__name__} {layer.name!r}. Give its "
+            "class an attribute `multiply_adds`: a number, or a function of the shape of its input."
         )
     return 0
 
@@ -107,11 +108,15 @@ def _einsum_dense(layer, shape):
     return _size(shape[1:]) * math.prod(sizes[axis] for axis in kernel if axis not in output)
 
 
-def _attention(layer, inputs):
+def _attention(node):
     """Projections of query, key, value and output, and the two products between them."""
-    query, value, *others = (tensor.shape for tensor in inputs)
-    tokens, keys = _size(query[1:-1]), _size((others[0] if others else value)[1:-1])
+    layer, given = node.operation, node.arguments.kwargs
+    read = dict(zip(("query", "value", "key"), node.arguments.args, strict=False)) | given
+    key = read["value"] if read.get("key") is None else read["key"]
+    tokens, keys = (_size(tensor.shape[1:-1]) for tensor in (read["query"], key))
     parts = layer.query_dense, layer.output_dense, layer.key_dense, layer.value_dense
     of_query, of_output, of_key, of_value = (math.prod(part.kernel.shape) for part in parts)
+    if layer.get_config().get("use_gate"):
+        of_output += read["query"].shape[-1] * layer.num_heads * layer.value_dim
     products = layer.num_heads * tokens * keys * (layer.key_dim + layer.value_dim)
     return tokens * (of_query + of_output) + keys * (of_key + of_value) + products

@@ -7,10 +7,10 @@ second set. Trained together, the short one on the answers of the full one, each
 
 import keras
 
-from tfgates.gated import features_and_decisions
 from tfgates.graph.branches import branches, flat
-from tfgates.graph.gating import without_softmax
+from tfgates.graph.logits import without_softmax
 from tfgates.graph.nodes import graph_of, inputs_like, listed, only, rerun
+from tfgates.graph.outputs import features_and_decisions
 
 # The name of the output of the short path, and the ending of the names of its batch norms.
 SHORT = "short"

@@ -7,6 +7,7 @@ Keras has no public interface to them. All names of Keras that are not public st
 from typing import Any
 
 import keras
+from keras.src.backend import get_keras_mask, set_keras_mask
 
 
 def nodes(model):
@@ -26,17 +27,56 @@ def producer(tensor):
     return operation._inbound_nodes[index]
 
 
+def keras_kind(operation):
+    """Returns the name of the class of Keras that an operation is of, "" for one's own classes.
+
+    Those may have a name of Keras's, or be made of one of its classes, and do something else.
+    """
+    kind = type(operation)
+    return kind.__name__ if kind.__module__.startswith("keras.") else ""
+
+
+def has_own_kernel(layer):
+    """Whether a layer computes by its kernel as it is: not a quantized one, or one with LoRA."""
+    return layer.quantization_mode is None and not getattr(layer, "lora_enabled", False)
+
+
 def graph_of(operation):
-    """Returns the functional model that an operation is, or None."""
+    """Returns the functional model that an operation is, or None.
+
+    A functional model of a class with a `call` of its own is none: its graph is not what runs.
+    """
+    call = getattr(operation, "call", None)
+    if not getattr(call, "__module__", "").startswith("keras."):
+        return None
     if isinstance(operation, keras.Sequential) and operation.built:
         return keras.Model(operation.inputs, operation.outputs)
     return operation if hasattr(operation, "_nodes_by_depth") else None
 
 
+def require_graph(model):
+    """Returns the functional model that a model is.
+
+    Raises:
+        ValueError: it is none.
+    """
+    graph = graph_of(model)
+    if graph is not None:
+        return graph
+    why = "its calls cannot be seen"
+    if hasattr(model, "_nodes_by_depth"):
+        why = "its own `call` runs, and not the graph between its inputs and outputs"
+    raise ValueError(
+        f"{type(model).__name__} {getattr(model, 'name', model)!r} is not a functional model: "
+        f"{why}. Build it from keras.Input with keras.Model(inputs, outputs)."
+    )
+
+
 def readers(model):
     """Returns the nodes that read a tensor, by its id; None stands for the outputs of the model."""
-    found: dict[int, list[Any]] = {}
-    for node in nodes(model):
+    order = nodes(model)
+    found: dict[int, list[Any]] = {id(tensor): [] for node in order for tensor in node.outputs}
+    for node in order:
         for tensor in node.input_tensors:
             found.setdefault(id(tensor), []).append(node)
     for tensor in model.outputs:
@@ -102,6 +142,17 @@ def inputs_like(model, shapes=None, dtypes=None):
         keras.Input(batch_shape=shape, dtype=dtype, name=tensor.name)
         for tensor, shape, dtype in zip(model.inputs, shapes, dtypes, strict=True)
     ]
+
+
+def mask_of(tensor):
+    """Returns the mask that Keras keeps beside a tensor, bool [B, steps], or None."""
+    return get_keras_mask(tensor)
+
+
+def masked(tensor, mask):
+    """Puts a mask beside a tensor, or takes it away where that is None; returns the tensor."""
+    set_keras_mask(tensor, mask)
+    return tensor
 
 
 def reads_only_tensors(node):

@@ -2,13 +2,16 @@
 
 import keras
 
-from tfgates.gated import Gated, features_and_decisions
-from tfgates.graph.nodes import inputs_like, only, rerun
+from tfgates.gated import Gated
+from tfgates.graph.distinct import distinct
+from tfgates.graph.nodes import inputs_like, listed, only, rerun
 from tfgates.network import Network
 
 
 def rebuilt(model, replace=lambda node, value: None, shapes=None, dtypes=None):
     """Returns a model of the same inputs and outputs with some calls replaced, see `rerun`.
+
+    Models inside of it are inlined; of layers of equal names all but the first are copied.
 
     Args:
         model: functional model, or one inside of a `Gated` layer.
@@ -18,15 +21,13 @@ def rebuilt(model, replace=lambda node, value: None, shapes=None, dtypes=None):
     """
     inputs = inputs_like(model, shapes, dtypes)
     value = rerun(model, inputs, replace)
-    features, decisions = (
-        tensor if tensor is None else value[id(tensor)] for tensor in features_and_decisions(model)
-    )
-    if decisions is None:
-        return keras.Model(only(inputs), features, name=model.name)
-    if isinstance(model.output, dict):
-        outputs = {"logits": features, "decisions": decisions}
-        return Network(only(inputs), outputs, name=model.name)
-    return keras.Model(only(inputs), [features, decisions], name=model.name)
+    outputs = keras.tree.map_structure(lambda tensor: value[id(tensor)], model.output)
+    named = outputs if isinstance(outputs, dict) else dict(enumerate(listed(outputs)))
+    named = {name: tensor for name, tensor in named.items() if tensor is not None}
+    kind = Network if "decisions" in named else keras.Model
+    made = named if isinstance(outputs, dict) else list(named.values())
+    made = made if len(named) > 1 else next(iter(named.values()))
+    return kind(only(inputs), distinct(inputs, made), name=model.name)
 
 
 def of_shape(model, *shapes):
@@ -35,7 +36,7 @@ def of_shape(model, *shapes):
     A model of images of any size becomes one of a fixed size, in which every shape is known. One
     that has these shapes is returned itself.
     """
-    if [tensor.shape[1:] for tensor in model.inputs] == [tuple(shape[1:]) for shape in shapes]:
+    if [tensor.shape for tensor in model.inputs] == [tuple(shape) for shape in shapes]:
         return model
 
     def replace(node, value):

@@ -4,6 +4,7 @@ import collections
 
 from tfgates.gated import Gated
 from tfgates.graph.macs import multiply_adds
+from tfgates.graph.nodes import keras_kind
 
 # `keras.layers.Add`, `a + b` and `ops.add`; a + scale * b of InceptionResNetV2.
 SCALED_SUM = "CustomScaleLayer"
@@ -31,7 +32,7 @@ def branch_side(join, order, reading, makers, calls):
     Raises:
         NoBranchError: no side of it may be closed.
     """
-    kind, parts = type(join.operation).__name__, join.input_tensors
+    kind, parts = keras_kind(join.operation), join.input_tensors
     if len(parts) > 2:
         raise NoBranchError(f"it joins {len(parts)} tensors, not two")
     if kind in SUMS and parts[0].shape != parts[1].shape:

@@ -1,11 +1,15 @@
 """Moves sums into the arms of gates, so that TensorFlow fuses them and identities cost nothing."""
 
+from typing import Any
+
 import keras
 from keras import layers as L
 
 from tfgates.gated import Gated
+from tfgates.graph.distinct import distinct
 from tfgates.graph.nodes import (
     arguments,
+    keras_kind,
     listed,
     nodes,
     only,
@@ -77,7 +81,7 @@ def _keeps_sign(node, known):
     if isinstance(node.operation, Gated):
         # What it makes is added to something, or not: nothing is known of it.
         return False
-    return isinstance(node.operation, KEEPS_SIGN) and all(
+    return type(node.operation) in KEEPS_SIGN and all(
         id(tensor) in known for tensor in node.input_tensors
     )
 
@@ -88,7 +92,7 @@ def _sum_behind(node, reading):
     if not isinstance(layer, Gated) or layer.otherwise is not None or layer.groups > 1:
         return None, None
     join, *others = reading[id(node.outputs[0])]
-    if others or join is None or type(join.operation).__name__ not in SUMS:
+    if others or join is None or keras_kind(join.operation) not in SUMS:
         return None, None
     after = reading[id(join.outputs[0])]
     return join, after[0] if len(after) == 1 and is_relu(after[0]) else None
@@ -109,16 +113,16 @@ def _sunk(gated, join, relu, other, known, value):
         features = relu.operation(features)
         if id(other) not in known or not is_relu(relu, bounded=False):
             closed = relu.operation(closed)
-    inside = keras.Model(only(inputs), [features, *decisions] if decisions else features)
+    inside = keras.Model(only(inputs), distinct(inputs, only([features, *decisions])))
     new = layer.with_arms(inside, keras.Model(only(inputs), closed))
     return listed(new(only([value[id(tensor)] for tensor in outer])))
 
 
 def is_relu(node, bounded=True):
     """Whether a node is a ReLU, or a bounded one, as ReLU6, which is no identity above 0."""
-    layer = None if node is None else node.operation
-    if isinstance(layer, L.ReLU):
+    layer: Any = None if node is None else node.operation
+    if type(layer) is L.ReLU:
         plain = not layer.negative_slope and not layer.threshold
         return plain and (bounded or layer.max_value is None)
-    kind = getattr(layer, "activation", None) if isinstance(layer, L.Activation) else None
+    kind = getattr(layer, "activation", None) if type(layer) is L.Activation else None
     return kind is keras.activations.relu or (bounded and kind is keras.activations.relu6)

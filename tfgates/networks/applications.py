@@ -9,7 +9,7 @@ from keras import ops
 from tfgates.base.errors import UserError
 from tfgates.gates import full_precision
 from tfgates.graph.copying import named_layers
-from tfgates.graph.gating import without_softmax
+from tfgates.graph.logits import without_softmax
 from tfgates.network import num_classes
 from tfgates.networks.on_pixels import classifier_of, on_pixels
 from tfgates.networks.residual import standardization

@@ -6,7 +6,7 @@ from keras import layers as L
 from tfgates.gates import full_precision
 from tfgates.graph.branches import flat
 from tfgates.graph.copying import named_layers
-from tfgates.graph.gating import without_softmax
+from tfgates.graph.logits import without_softmax
 from tfgates.graph.nodes import producer, rerun
 
 

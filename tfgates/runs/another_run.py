@@ -8,11 +8,11 @@ import pathlib
 import keras
 
 from tfgates.base.errors import UserError
-from tfgates.gated import features_and_decisions
 from tfgates.gates import GATES, full_precision, kind_of
 from tfgates.graph.copying import copied
 from tfgates.graph.gating import noise_streams
 from tfgates.graph.nodes import producer
+from tfgates.graph.outputs import features_and_decisions
 from tfgates.network import gates, num_classes
 from tfgates.runs.folder import RunFolder
 from tfgates.settings.network import split

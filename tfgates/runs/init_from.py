@@ -7,9 +7,9 @@ import numpy as np
 
 from tfgates.base.errors import UserError
 from tfgates.data.preprocess import STATISTICS
-from tfgates.gated import features_and_decisions
 from tfgates.graph.copying import named_layers
 from tfgates.graph.nodes import producer
+from tfgates.graph.outputs import features_and_decisions
 from tfgates.network import gates, num_classes, num_gates
 from tfgates.networks.applications import APPLICATIONS, load_application
 from tfgates.networks.pretrained import (
