@@ -7,8 +7,11 @@ import sys
 from absl import app, flags, logging
 
 from tfgates.base.errors import UserError
+from tfgates.base.flag_files import require_no_circle
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# No path is longer; a number may be.
+LONGEST = 4096
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
 
 
@@ -49,12 +52,14 @@ def run(main):
 
 def _parse(argv):
     try:
+        require_no_circle(argv)
         return flags.FLAGS(argv)
-    except (flags.Error, UnicodeDecodeError) as error:
+    except (flags.Error, UnicodeDecodeError, OSError) as error:
         return _fail(f"{error} See --help.")
 
 
 def _fail(message):
     name = pathlib.Path(sys.argv[0]).name
-    print(f"{name}: error: {' '.join(message.split())}", file=sys.stderr)
+    words = (word if len(word) <= LONGEST else f"{word[:100]}..." for word in message.split())
+    print(f"{name}: error: {' '.join(words)}", file=sys.stderr)
     sys.exit(2)

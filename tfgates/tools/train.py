@@ -22,7 +22,7 @@ from tfgates.data.preprocess import Preprocessing
 from tfgates.runs import another_run, init_from, teacher
 from tfgates.runs.build import build_classifier, choose_statistics
 from tfgates.runs.finish import best_weights, finish
-from tfgates.runs.fit import fit
+from tfgates.runs.fit import check_logs, fit
 from tfgates.runs.folder import RunFolder
 from tfgates.settings import flagfile
 from tfgates.settings.config import TrainConfig
@@ -54,7 +54,7 @@ def main():
         statistics = check_data(there, settings, dataset, preprocessing)
         with strategy.scope():
             classifier = build_classifier(settings, len(dataset.labels), steps, statistics)
-            first_epoch = begin(settings, classifier, there)
+            first_epoch = begin(settings, classifier, there, steps)
         check_agreement(
             strategy,
             f"{settings.as_flagfile()}{steps} steps from epoch {first_epoch}, checkpoint "
@@ -145,18 +145,20 @@ def check_data(run, settings, dataset, preprocessing):
     return choose_statistics(settings, dataset, preprocessing)
 
 
-def begin(settings, classifier, run):
+def begin(settings, classifier, run, steps):
     """Gives a classifier the weights that it begins with, or goes on from.
 
     Returns:
         The number of epochs that are finished.
 
     Raises:
-        UserError: they are damaged, lost, or those of another network.
+        UserError: they are damaged, lost, or those of another network; or a log is damaged.
     """
     first_epoch = checkpoint.restore(run.checkpoints, classifier)
     if settings.init_from and not first_epoch:
         print(init_from.initialize(classifier.network, settings.init_from), flush=True)
+    if 0 < first_epoch < settings.epochs:
+        check_logs(run, classifier.network, first_epoch, steps)
     if first_epoch == settings.epochs and settings.keep == "best":
         best_weights(run)
     return first_epoch

@@ -1,6 +1,5 @@
 """Checkpoints: nothing that an epoch has finished is lost."""
 
-import csv
 import math
 import os
 import shutil
@@ -12,6 +11,7 @@ import keras
 
 from tfgates.base.errors import UserError
 from tfgates.base.files import put_in_place
+from tfgates.training.logs import best_epoch
 
 KEPT = 2
 CHECKSUM = "crc32"
@@ -103,26 +103,6 @@ def files(folder, kind="epoch"):
     """Returns the checkpoints of a folder, "epoch" or "best", by their number of epochs."""
     paths = folder.glob(f"{kind}-[0-9]*.weights.h5")
     return {int(path.name.split("-")[1].split(".")[0]): path for path in paths}
-
-
-def best_epoch(log):
-    """Returns the first epoch, from 1, with the best validation accuracy of a log; 0 without.
-
-    Raises:
-        UserError: the log is damaged.
-    """
-    if not log.exists():
-        return 0
-    try:
-        with log.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        scores = [(float(row["val_accuracy"]), -int(row["epoch"])) for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{log} is damaged: an epoch lacks {error}. Restore it, or remove it: the best epoch "
-            "is then sought among those to come."
-        ) from error
-    return 1 - max(scores)[1] if scores else 0
 
 
 def restore(folder, model):

@@ -1,17 +1,15 @@
 """What TensorBoard shows of a run, of its gates, and of several runs side by side."""
 
-import csv
 import shutil
 
 import keras
-import numpy as np
 import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams import api as hparams
 
 from tfgates.base.files import put_in_place
 from tfgates.network import num_gates
-from tfgates.training.callbacks import OF_GATE
+from tfgates.training.logs import gate_rates
 
 FILES = "events.out.tfevents.*"
 # Keras counts the epochs in these by training steps.
@@ -48,14 +46,6 @@ class TensorBoard(keras.callbacks.TensorBoard):
         with self._writers["gates"].as_default(step=epoch):
             tf.summary.histogram("gate_rates", rates[-1])
             tf.summary.image("gate_rates", self.draw(rates)[None])
-
-
-def gate_rates(log):
-    """Reads the rates of all gates from a CSV log: [epochs, G]."""
-    with log.open(newline="") as file:
-        header, *rows = csv.reader(file)
-    gates = [index for index, name in enumerate(header) if name.startswith(OF_GATE)]
-    return np.array([[float(row[index]) for index in gates] for row in rows])
 
 
 def write_hparams(folder, name, flags, metrics):
