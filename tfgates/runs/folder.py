@@ -101,8 +101,11 @@ class RunFolder:
     def save_classifier(self, classifier, path):
         """Saves a `GatedClassifier` under a temporary name and renames it to `path`."""
         unfinished = self.path / "unfinished.keras"
-        classifier.save(unfinished)
-        put_in_place(unfinished, path)
+        try:
+            classifier.save(unfinished)
+            put_in_place(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
         if path == self.model:
             vars(self).pop("digest", None)
 

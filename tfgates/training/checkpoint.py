@@ -14,6 +14,8 @@ from tfgates.base.files import put_in_place
 from tfgates.training.logs import best_epoch
 
 KEPT = 2
+# Bytes that HDF5 takes beside its numbers, at most.
+OF_A_VARIABLE = 4096
 CHECKSUM = "crc32"
 
 
@@ -70,10 +72,13 @@ class Checkpoint(keras.callbacks.Callback):
 def _require_room(path, variables):
     """Takes the room of a file once before it is written: HDF5 may crash on a disk that is full.
 
+    Where a write fails h5py says so on stderr, by itself, as often as it tries to close the file.
+
     Raises:
         OSError: there is none.
     """
-    size = sum(variable.value.dtype.size * math.prod(variable.shape) for variable in variables)
+    numbers = sum(variable.value.dtype.size * math.prod(variable.shape) for variable in variables)
+    size = numbers + OF_A_VARIABLE * len(variables)
     with path.open("wb") as file:
         if size and hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size)
