@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 
 from tfgates.base.errors import UserError
 from tfgates.data.folder import open_folder
+from tfgates.data.labels import require_lines
 from tfgates.data.prepare import find, prepare
 from tfgates.data.splits import roles
 
@@ -202,6 +203,7 @@ def _labelled(builder, keys):
 
 def _check(name, dataset):
     """Refuses a set of less than two classes, an empty, unlabelled or one-class split."""
+    require_lines(name, dataset.labels)
     if len(dataset.labels) < 2:
         raise UserError(f"--dataset={name} has less than two classes. Choose another set.")
     for split, part in dataset.splits.items():

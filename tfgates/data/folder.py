@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfgates.base.errors import UserError
 from tfgates.base.progress import progress
+from tfgates.data.labels import require_lines
 from tfgates.data.preprocess import decode
 from tfgates.data.splits import validation_size
 
@@ -103,6 +104,7 @@ def open_folder(path):
             f"--dataset={name} has {len(labels)} sub-folders with pictures in {top}, and needs two "
             "or more, one for each class."
         )
+    require_lines(name, labels)
     given = {
         split: _files(name, folder, labels)
         for split, folder in roots.items()
