@@ -15,6 +15,10 @@ import sys
 import threading
 from concurrent import futures
 
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+    # Until requests are served there is nothing to be finished; a background job ignores it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import grpc
 import options
 import tensorflow as tf

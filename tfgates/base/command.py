@@ -8,6 +8,7 @@ from absl import app, flags, logging
 
 from tfgates.base.errors import UserError
 from tfgates.base.flag_files import require_no_circle
+from tfgates.base.interrupts import taken
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # No path is longer; a number may be.
@@ -28,7 +29,8 @@ def run(main):
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)
         try:
-            main()
+            with taken():
+                main()
         except UserError as error:
             _fail(str(error))
         except OSError as error:

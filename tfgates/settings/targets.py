@@ -110,8 +110,8 @@ def read_temperatures(texts):
         found = ()
     if len(found) != 2 or not all(1e-3 <= one <= 1e3 for one in found):
         raise UserError(
-            "--gate_temperature are two numbers from 0.001 to 1000, that of the first epoch and that "
-            f"of the last, as 5,0.1. Received: {','.join(texts)}."
+            "--gate_temperature are two numbers from 0.001 to 1000, that of the first epoch and "
+            f"that of the last, as 5,0.1. Received: {','.join(texts)}."
         )
     return found
 
