@@ -39,7 +39,7 @@ def refusal(host, port, encrypted, error):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except (OSError, UnicodeError) as reason:
-        known = REASONS.get(getattr(reason, "errno", None), NO_ADDRESS)
+        known = REASONS.get(getattr(reason, "errno", None) or 0, NO_ADDRESS)
         said = getattr(reason, "strerror", None) or reason
         return UserError(known.format(host=host, port=port, reason=said))
     if encrypted:
