@@ -18,9 +18,11 @@ from tfgates.base import command
 from tfgates.base.errors import UserError
 from tfgates.base.lock import locked
 from tfgates.data import datasets
+from tfgates.data.labels import absent
 from tfgates.data.preprocess import Preprocessing
 from tfgates.runs import another_run, init_from, teacher
 from tfgates.runs.build import build_classifier, choose_statistics
+from tfgates.runs.data import recorded_splits
 from tfgates.runs.finish import best_weights, finish
 from tfgates.runs.fit import check_logs, fit
 from tfgates.runs.folder import RunFolder
@@ -38,7 +40,8 @@ flags.adopt_module_key_flags(tfgates.settings.flags)
 def main():
     settings = TrainConfig.from_flags()
     strategy = set_up(settings)
-    dataset = datasets.open_dataset(settings.dataset, settings.data_dir)
+    recorded = recorded_splits(settings)
+    dataset = datasets.open_dataset(settings.dataset, settings.data_dir, recorded)
     steps = steps_of_an_epoch(settings, dataset, strategy.num_replicas_in_sync)
     if split(settings.network)[0] == RUN:
         another_run.check(settings, len(dataset.labels))
@@ -63,6 +66,8 @@ def main():
         )
         # Nothing is written before this line, and nothing refuses the run after it.
         flagfile.write(run.flags, settings)
+        if note := absent(dataset):
+            print(note, flush=True)
         if not resumes:
             run.write_data(dataset, preprocessing, statistics)
         if first_epoch < settings.epochs:
