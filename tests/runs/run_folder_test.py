@@ -49,6 +49,7 @@ def test_a_run_folder_holds_what_the_readme_names(whole_run):
         {"mean": [0, 0]},
         {"std": ["a", 1, 1]},
         {"splits": []},
+        {"splits": {"train": 5}},
         {"dataset": 5},
     ],
 )

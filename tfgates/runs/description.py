@@ -75,7 +75,8 @@ def _read(file):
         raise ValueError("dataset is a name")
     if not isinstance(data["labels"], list) or not all(isinstance(x, str) for x in data["labels"]):
         raise ValueError("labels are a list of texts")
-    if not isinstance(data["splits"], dict):
+    splits = data["splits"]
+    if not isinstance(splits, dict) or not all(isinstance(x, str) for x in splits.values()):
         raise ValueError("splits are texts by name")
     for name in ("mean", "std"):
         if np.shape(data[name]) != (3,) or not np.isfinite(data[name]).all():
