@@ -7,8 +7,13 @@ import contextlib
 import pathlib
 import re
 import shlex
+import signal
 import subprocess
 import sys
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+    # Until the server is started there is nothing to be finished; a background job ignores it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import tensorflow as tf
 from absl import flags

@@ -15,12 +15,17 @@ import sys
 import threading
 from concurrent import futures
 
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+    # Until requests are served there is nothing to be finished; a background job ignores it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import grpc
 import options
 import tensorflow as tf
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from lifetime import repeat, say, wait_for_signal
+from listening import refusal
 from model import Model
 from models import Models
 from queueing import Queue
@@ -69,7 +74,7 @@ class Server:
         max_images: number of images in a request; more are refused.
 
     Raises:
-        UserError: the port is taken.
+        UserError: the port is taken, the host another machine's, or the certificate none.
     """
 
     def __init__(
@@ -115,12 +120,7 @@ class Server:
                 return self._server.add_secure_port(address, credentials)
             return self._server.add_insecure_port(address)
         except RuntimeError as error:
-            reason = f"{port} is taken on {host}, or {host} is no address of this machine"
-            if credentials:
-                reason += ", or the key or the certificate of --ssl_config_file is none"
-            raise UserError(
-                f"--port={reason}. Stop what listens there, or choose another port."
-            ) from error
+            raise refusal(host, port, credentials is not None, error) from error
 
 
 def main():

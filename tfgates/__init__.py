@@ -1,6 +1,13 @@
 """tfgates: networks that decide, image by image, which of their layers to run."""
 
 import importlib
+import sys
+
+if sys.argv[:1] == ["-m"] and any(word.startswith("tfgates.tools.") for word in sys.orig_argv):
+    # A tool of this package is being found, and begins when all is imported.
+    from tfgates.base.interrupts import end_at_once
+
+    end_at_once()
 
 import keras
 

@@ -7,6 +7,14 @@ with Client("127.0.0.1:8500", model="gated") as client:
         print(answer.name, answer.label, answer.score, answer.status)
 """
 
+import sys
+
+from tfgates_client.interrupts import end_at_once
+
+if sys.argv[:1] == ["-m"] and "tfgates_client" in sys.orig_argv:
+    # The command is being found, and begins when all is imported.
+    end_at_once()
+
 from tfgates_client.answers import Answer
 from tfgates_client.client import Client
 from tfgates_client.connection import ServerError

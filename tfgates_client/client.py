@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 import grpc
+import numpy as np
 
 from tfgates_client import wire
 from tfgates_client.addresses import names_ports
@@ -138,8 +139,8 @@ class Client:
         """
         if isinstance(images, str | bytes | os.PathLike):
             raise TypeError("`images` holds images, as [image]. Received: one image.")
-        if tau is not None and not 0 < tau < 1:
-            raise ValueError(f"`tau` is a probability in (0, 1). Received: {tau}.")
+        if tau is not None and not is_threshold(tau):
+            raise ValueError(f"`tau` is a probability in (0, 1), as float32. Received: {tau}.")
         return self._classify(batches(images, self.batch_size, self.request_bytes), tau)
 
     def _classify(self, unsent: Iterator[Batch], tau: float | None) -> Iterator[Answer]:
@@ -189,6 +190,11 @@ class Client:
             return from_outputs(names, outputs)
         except ValueError as error:
             raise ServerError(f"{self.model} is no model exported by tfgates: {error}") from error
+
+
+def is_threshold(tau: float) -> bool:
+    """Whether a number lies in (0, 1) as the float32 that is sent."""
+    return bool(0 < np.float32(tau) < 1)
 
 
 def is_text(value: str) -> bool:

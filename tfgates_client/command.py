@@ -8,7 +8,7 @@ import grpc
 from absl import app, flags
 
 from tfgates_client.addresses import names_ports
-from tfgates_client.client import MAX_REQUEST_BYTES, MAX_VERSION, Client, is_text
+from tfgates_client.client import MAX_REQUEST_BYTES, MAX_VERSION, Client, is_text, is_threshold
 from tfgates_client.connection import Code, ServerError
 from tfgates_client.images import find_images
 from tfgates_client.interrupts import end_at_once, taken_once
@@ -40,7 +40,7 @@ TAU = flags.DEFINE_float(
     "tau", None, "Run a block where its probability is greater; unset: the model's own threshold."
 )
 flags.register_validator(
-    "tau", lambda tau: tau is None or 0 < tau < 1, "is a probability in (0, 1), as 0.5."
+    "tau", lambda tau: tau is None or is_threshold(tau), "is a probability in (0, 1), as 0.5."
 )
 FORMAT = flags.DEFINE_enum(
     "format", "table", list(FORMATS), "Of the answers; jsonl and csv write each as it comes."

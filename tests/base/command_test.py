@@ -1,8 +1,11 @@
 """Bad input ends in one line that says what to do, with exit code 2 and nothing written."""
 
 import pytest
+from absl import flags
 from examples import own_lines
 from processes import forked
+
+from tfgates.base.flag_files import require_no_circle
 
 BAD_FLAGS = [
     (["--target_rate=40"], ["--target_rate=40", "[0, 1]", "0.4"]),
@@ -66,7 +69,7 @@ def test_help_lists_every_flag():
     ("arguments", "words"),
     [
         (["--run=runs/no_such_run"], ["runs/no_such_run", "train.py"]),
-        (["--run={damaged}"], ["data.json", "cannot be read"]),
+        (["--run={damaged}"], ["data.json", "is damaged"]),
         (["--run={damaged}", "--tau=1.5"], ["--tau=1.5", "(0, 1)"]),
         ([], ["--run"]),
         (["--run="], ["--run", "runs/NAME"]),
@@ -102,3 +105,20 @@ def test_what_the_system_forbids_is_one_line(tmp_path):
         "script.py: error: Cannot use /dev/null/x: Not a directory. Make it accessible, or name "
         "another folder."
     )
+
+
+def test_a_flag_file_that_names_itself_is_refused(tmp_path):
+    """Also by other names of it, ten of which absl would follow for hours."""
+    names = [tmp_path / "a.cfg", *(f"{tmp_path}/{'./' * count}a.cfg" for count in range(1, 10))]
+    (tmp_path / "a.cfg").write_text("".join(f"--flagfile={name}\n" for name in names))
+    (tmp_path / "b.cfg").write_text(f"--tau=0.4\n--flagfile={tmp_path}/c.cfg\n")
+    (tmp_path / "c.cfg").write_text(f"--flagfile={tmp_path}/b.cfg\n")
+    for arguments in ([f"--flagfile={tmp_path}/a.cfg"], ["--flagfile", f"{tmp_path}/b.cfg"]):
+        with pytest.raises(flags.Error, match="stands in itself"):
+            require_no_circle(arguments)
+    (tmp_path / "c.cfg").write_text("--tau=0.5\n")
+    require_no_circle([f"--flagfile={tmp_path}/b.cfg", f"--flagfile={tmp_path}/c.cfg"])
+    finished = forked("-m", "tfgates.tools.evaluate", f"--flagfile={tmp_path}/a.cfg")
+    assert finished.returncode == 2
+    (line,) = own_lines(finished.stderr)
+    assert "a.cfg stands in itself." in line

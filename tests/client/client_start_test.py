@@ -103,7 +103,16 @@ def test_a_server_that_goes_away_leaves_what_it_answered(files):
 @pytest.mark.parametrize(
     "flag",
     [
-        *("--tau=40", "--tau=0", "--tau=nan", "--deadline=0", "--format=xml", "--batch_size=0"),
+        *(
+            "--tau=40",
+            "--tau=0",
+            "--tau=nan",
+            "--tau=1e-300",
+            "--tau=0.9999999999999999",
+            "--deadline=0",
+            "--format=xml",
+            "--batch_size=0",
+        ),
         *("--in_flight=0", "--request_bytes=3000000000", "--retries=-1", "--version=-1", "--nope"),
         # gRPC would ask port 443.
         *("--server=localhost", "--server=127.0.0.1:", "--server=::1"),

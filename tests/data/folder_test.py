@@ -1,6 +1,7 @@
 """A folder of one's own pictures, and ImageNet's recipe on it, from flags to the client."""
 
 import json
+import os
 import shutil
 
 import matplotlib.cbook
@@ -152,6 +153,17 @@ def test_every_reading_fits_extreme_shapes(resize, shape):
     fitted = RESIZES[resize](np.full((*shape, 3), 200, "uint8"), 32).numpy()
     assert fitted.shape == (32, 32, 3)
     assert fitted.max() == pytest.approx(200, rel=1e-5)
+
+
+@pytest.mark.parametrize("label", ["a\nb", "\x1b[31mred", os.fsdecode(b"\xff"), "a\u2028b", " "])
+def test_a_class_whose_name_is_no_line_is_refused(tmp_path, label):
+    for name in (label, "other"):
+        (tmp_path / name).mkdir()
+        shutil.copy(PHOTO, tmp_path / name)
+    with pytest.raises(UserError, match="not a line of text") as refused:
+        datasets.open_dataset(f"folder:{tmp_path}")
+    assert ascii(label) in str(refused.value)
+    assert str(refused.value).isprintable()
 
 
 def test_a_picture_that_is_none_is_named(pictures, tmp_path):

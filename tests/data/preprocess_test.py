@@ -1,10 +1,14 @@
 """From encoded images to raw pixels of one size, and their statistics."""
 
+import io
+
 import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
 
-from tfgates.data.preprocess import Preprocessing, decode, measure, square
+from tfgates.data.augment import resized_crop_flip, sample_window
+from tfgates.data.preprocess import Preprocessing, decode, measure, scaled, square
 
 
 def test_grey_images_are_padded_and_repeated():
@@ -16,6 +20,38 @@ def test_grey_images_are_padded_and_repeated():
     np.testing.assert_array_equal(fitted[2:30, 2:30], decoded)
     fitted[2:30, 2:30] = 0
     assert not fitted.any()
+
+
+JPEGS = {
+    "usual": {"quality": 75},
+    "whole colours": {"quality": 95, "subsampling": 0},
+    "progressive": {"quality": 60, "progressive": True},
+}
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("options", JPEGS.values(), ids=JPEGS)
+def test_a_jpeg_is_decoded_as_pillow_does(mode, options):
+    """The published networks were trained on what it makes; noise shows every rounding."""
+    noise = np.random.default_rng(0).integers(0, 256, (60, 90, 3), "uint8")
+    file = io.BytesIO()
+    PIL.Image.fromarray(noise).convert(mode).save(file, "JPEG", **options)
+    expected = np.asarray(PIL.Image.open(file).convert("RGB"))
+    np.testing.assert_array_equal(decode(file.getvalue()), expected)
+
+
+def test_a_window_of_a_jpeg_is_decoded_in_the_same_way():
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), "uint8")
+    jpeg = tf.io.encode_jpeg(noise, quality=95, chroma_downsampling=False)
+    # Of a picture of the network's size a window is scaled; each pixel stays near one of its own.
+    whole = decode(jpeg)
+    for seed in range(4):
+        key = tf.constant([seed, 1], tf.int64)
+        begin, size = sample_window(tf.shape(whole), key)
+        expected = scaled(tf.slice(whole, begin, size), 64)
+        found = resized_crop_flip(jpeg, Preprocessing(64), key).numpy()
+        flips = [np.abs(found - one).max() for one in (expected, expected[:, ::-1])]
+        assert min(flips) == 0
 
 
 @pytest.mark.parametrize("shape", [(64, 48), (20, 40), (33, 32), (500, 376), (40, 42)])

@@ -11,7 +11,7 @@ ORDERED_DICT = b"ccollections\nOrderedDict\n)R"
 STORAGES = {"<f4": "FloatStorage", "<i8": "LongStorage"}
 
 
-def write_zip(path, tensors, root="archive", wrap="", **damage):
+def write_zip(path, tensors, root="archive", wrap="", beside=(), **damage):
     """Writes arrays as `torch.save` does.
 
     Args:
@@ -19,11 +19,15 @@ def write_zip(path, tensors, root="archive", wrap="", **damage):
         tensors: dict of names -> contiguous arrays of float32 or int64.
         root: the folder inside the zip file.
         wrap: name under which the state dict lies in another dict.
+        beside: pairs of a name and an object, or its opcodes, that lie in the other dict too.
         **damage: see `pickled`.
     """
     content = pickled(tensors, **damage)
     if wrap:
-        content = b"}" + _text(wrap) + content + b"s"
+        content = b"}" + text(wrap) + content + b"s"
+        for name, value in beside:
+            opcodes = value if isinstance(value, bytes) else pickle.dumps(value, 2)[2:-1]
+            content += text(name) + opcodes + b"s"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{root}/data.pkl", b"\x80\x02" + content + b".")
         for key, array in enumerate(tensors.values()):
@@ -43,15 +47,16 @@ def pickled(tensors, storage="", offset=0, strides=None):
     for key, (name, array) in enumerate(tensors.items()):
         kind = storage or STORAGES[array.dtype.str]
         steps = [step // array.itemsize for step in array.strides] if strides is None else strides
-        place = _text("storage") + f"ctorch\n{kind}\n".encode() + _text(str(key)) + _text("cpu")
-        items += _text(name) + b"ctorch._utils\n_rebuild_tensor_v2\n("
+        place = text("storage") + f"ctorch\n{kind}\n".encode() + text(str(key)) + text("cpu")
+        items += text(name) + b"ctorch._utils\n_rebuild_tensor_v2\n("
         items += b"(" + place + _number(array.size) + b"tQ" + _number(offset)
         items += _tuple(array.shape) + _tuple(steps) + b"\x89" + ORDERED_DICT + b"tR"
     return ORDERED_DICT + b"(" + items + b"u"
 
 
-def _text(text):
-    return pickle.BINUNICODE + struct.pack("<I", len(text.encode())) + text.encode()
+def text(value):
+    """The opcode of a text."""
+    return pickle.BINUNICODE + struct.pack("<I", len(value.encode())) + value.encode()
 
 
 def _number(number):

@@ -20,6 +20,7 @@ LAYERS = [
     {"networks"},
     {"training", "inference", "export", "report"},
     {"settings"},
+    {"runs.description"},
     {"runs.folder", "runs.rates", "runs.grid"},
     {"runs.records", "runs.data", "runs.sweep"},
     {"runs.init_from", "runs.another_run", "runs.teacher"},
@@ -32,7 +33,7 @@ NEIGHBOURS = {("policies", "noise"), ("graph.macs", "graph.nodes")}
 FILES = ("graph.nodes", "graph.macs", "graph.masks", "graph.outputs")
 # Data is joined with the rest in the tools; serving shares its preprocessing.
 DATA_IS_KNOWN_TO = {"data", "settings", "tools"} | {
-    f"runs.{name}" for name in ("folder", "data", "evaluate", "fit", "budget")
+    f"runs.{name}" for name in ("description", "folder", "data", "evaluate", "fit", "budget")
 }
 PREPROCESSING_IS_KNOWN_TO = {"export", "runs.init_from", "runs.build"}
 # The method, the loose files and graph/, is Keras alone; on TensorFlow the noise asks for its

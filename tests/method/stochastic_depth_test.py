@@ -5,7 +5,8 @@ import keras_cv
 import numpy as np
 import pytest
 import tensorflow as tf
-from examples import randomize, small_network
+from absl.flags import IllegalFlagValueError
+from examples import randomize, small_network, train_settings
 
 import tfgates
 from tfgates.inference.evaluate import evaluate
@@ -24,6 +25,21 @@ def test_probabilities_decay_linearly_from_one():
     assert linear_decay(4, 0.5) == [0.875, 0.75, 0.625, 0.5]
     # ResNet-110 of the paper that proposed it: 54 blocks, p_L = 0.5, on average 0.745 of them.
     assert np.mean(linear_decay(54, 0.5)) == pytest.approx(0.7454, abs=5e-5)
+
+
+@pytest.mark.parametrize("last", ["1e-6", "0.999999"])
+def test_the_flag_takes_what_stays_a_probability(last):
+    settings = train_settings("--gate=stochastic_depth", f"--last_probability={last}")
+    for count in (3, 54, 10_000):
+        probabilities = linear_decay(count, settings.last_probability)
+        assert all(0 < np.float32(one) < 1 for one in probabilities[-1:])
+        assert all(0 < one < 1 for one in probabilities)
+
+
+@pytest.mark.parametrize("last", ["1e-300", "0.9999999999999999", "0", "1", "nan"])
+def test_the_flag_refuses_what_rounds_to_0_or_1(last):
+    with pytest.raises(IllegalFlagValueError, match=r"is a probability from 1e-6 to 0\.999999"):
+        train_settings("--gate=stochastic_depth", f"--last_probability={last}")
 
 
 def test_the_network_has_them_and_learns_none():

@@ -1,5 +1,7 @@
 """The reader of PyTorch checkpoints: files of PyTorch itself, and every file that is refused."""
 
+import argparse
+import collections
 import pathlib
 import pickle
 import tarfile
@@ -9,6 +11,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
+import torch_files
 from torch_files import write_zip
 
 from tfgates.base.errors import UserError
@@ -52,7 +55,7 @@ def test_safetensors_hold_the_same(tmp_path):
         np.testing.assert_array_equal(tensors[key], expected, key)
 
 
-@pytest.mark.parametrize("wrap", ["", "state_dict", "model"])
+@pytest.mark.parametrize("wrap", ["", "state_dict", "model", "model_ema", "state_dict_ema"])
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_wrapped_state_dicts(tmp_path, wrap, prefix):
     write_zip(
@@ -61,6 +64,42 @@ def test_wrapped_state_dicts(tmp_path, wrap, prefix):
     tensors = read_tensors(tmp_path / "a.pth")
     assert list(tensors) == ["a", "b"]
     np.testing.assert_array_equal(tensors["a"], SMALL["a"])
+
+
+class Meter:
+    """Of a script's own, whose module is not here when the file is read."""
+
+    def __init__(self):
+        self.values, self.__dict__["list"] = [1.0], ["a"]
+
+
+def test_what_a_training_script_keeps_beside_is_never_made_or_run(tmp_path):
+    """TorchVision's references keep their flags, optimizer and epoch; others a good deal more."""
+    ran = tmp_path / "ran"
+    beside = [
+        ("args", argparse.Namespace(lr=0.1, milestones=[1, 2])),
+        ("best", np.float64(76.1)),
+        ("seen", {1, 2}),
+        ("counts", collections.Counter("abc")),
+        ("meter", Meter()),
+        ("path", pathlib.Path("a")),
+        ("epoch", 90),
+        ("code", b"cos\nmkdir\n(" + torch_files.text(str(ran)) + b"tR"),
+        ("rng_state", torch_files.pickled({"mask": SMALL["a"]}, storage="ByteStorage")),
+        ("model_ema", torch_files.pickled({"module.a": SMALL["b"]})),
+    ]
+    tensors = {f"module.{name}": array for name, array in SMALL.items()}
+    write_zip(tmp_path / "a.pth", tensors, wrap="model", beside=beside)
+    found = read_tensors(tmp_path / "a.pth")
+    assert list(found) == ["a", "b"]
+    np.testing.assert_array_equal(found["a"], SMALL["a"])
+    assert not ran.exists()
+
+
+def test_a_moving_average_counts_its_steps(tmp_path):
+    tensors = {"n_averaged": SMALL["b"], "module.a": SMALL["a"]}
+    write_zip(tmp_path / "a.pth", tensors, wrap="model_ema")
+    assert list(read_tensors(tmp_path / "a.pth")) == ["a"]
 
 
 def test_the_prefix_of_some_names_alone_stays(tmp_path):

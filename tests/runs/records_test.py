@@ -144,3 +144,11 @@ def test_a_damaged_log_and_damaged_flags_are_refused(run):
     run.flags.write_text("--target_rate=half\n")
     with pytest.raises(UserError, match=r"flags\.cfg is damaged: --target_rate=half"):
         Record.read(run)
+
+
+def test_results_of_other_gates_are_refused(run):
+    found = Record.read(run)
+    gates = len(found.metrics.policies[0].gate_rates)
+    found.require_gates(gates)
+    with pytest.raises(UserError, match=rf"metrics\.json has rates of {gates} gates, .* 1\."):
+        found.require_gates(1)

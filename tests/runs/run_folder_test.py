@@ -48,14 +48,38 @@ def test_a_run_folder_holds_what_the_readme_names(whole_run):
         {"preprocessing": {}},
         {"mean": [0, 0]},
         {"std": ["a", 1, 1]},
+        {"splits": []},
+        {"splits": {"train": 5}},
+        {"dataset": 5},
     ],
 )
 def test_a_damaged_description_of_the_data_is_named(whole_run, tmp_path, change):
     whole, _ = whole_run
     damaged = RunFolder(tmp_path)
     damaged.data.write_text(json.dumps({**json.loads(whole.data.read_text()), **change}))
-    with pytest.raises(UserError, match=r"data.json cannot be read"):
+    with pytest.raises(UserError, match=r"data.json is damaged"):
         damaged.load_data()
+
+
+def test_data_of_endless_depth_is_named(tmp_path):
+    damaged = RunFolder(tmp_path)
+    damaged.data.write_text("[" * 100_000)
+    with pytest.raises(UserError, match=r"data.json is damaged: RecursionError.*Restore it"):
+        damaged.load_statistics()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"preprocessing": {"size": 64, "resize": "square"}}, "says 64 pixels and 10 classes"),
+        ({"labels": ["a", "b"]}, "says 32 pixels and 2 classes"),
+    ],
+)
+def test_data_of_another_model_is_named(copied_run, change, words):
+    data = {**json.loads(copied_run.data.read_text()), **change}
+    copied_run.data.write_text(json.dumps(data))
+    with pytest.raises(UserError, match=rf"data.json {words}, and the .* takes 32 .* knows 10"):
+        copied_run.load_classifier()
 
 
 def test_another_model_in_the_run_folder_is_named(tmp_path):
@@ -142,7 +166,7 @@ def test_commands_are_for_the_shell(copied_run, capsys, tmp_path):
     run.metrics.write_text("{")
     with pytest.raises(UserError) as refused:
         Record.read(run)
-    command = re.search(r"thresholds with (.*), logs by", str(refused.value))[1]
+    command = re.search(r"anew with (.*), or move", str(refused.value))[1]
     assert shlex.split(command) == ["python", "-m", "tfgates.tools.evaluate", f"--run={run.path}"]
 
 

@@ -62,5 +62,13 @@ def test_a_line_of_no_flag_is_named(path, line):
 
 def test_a_file_that_is_no_text_is_named(path):
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match=r"flags\.cfg cannot be read"):
+    with pytest.raises(UserError, match=r"flags\.cfg is damaged"):
+        flagfile.read(path)
+
+
+@pytest.mark.parametrize(("name", "text"), [("epochs", "9" * 4400), ("target_rate", "half")])
+def test_a_number_that_is_none_is_named(path, name, text):
+    """Python itself refuses to read one of more than 4,300 digits."""
+    path.write_text(f"{path.read_text()}--{name}={text}\n")
+    with pytest.raises(UserError, match=rf"flags\.cfg is damaged: --{name}={text[:40]} is not"):
         flagfile.read(path)

@@ -1,9 +1,11 @@
 """Damaged checkpoints: passed over where there is one before, else refused; why none tears."""
 
 import os
+import resource
 import shutil
 
 import h5py
+import keras
 import numpy as np
 import pytest
 from disk import Disk
@@ -86,3 +88,26 @@ def test_a_checkpoint_is_on_the_disk_before_its_name_is(tmp_path, monkeypatch):
     trained(tmp_path, 1)
     for name in ("epoch-0001.weights.h5", "best-0001.weights.h5"):
         disk.assert_durable(tmp_path / name)
+
+
+def test_a_disk_that_fills_up_is_one_error_and_nothing_else(tmp_path, capfd):
+    """h5py says more on stderr, by itself, where it closes a file that it could not write."""
+    model = keras.Sequential([keras.Input((9,)), *(keras.layers.Dense(9) for _ in range(20))])
+    model.compile("sgd")
+    model.optimizer.build(model.trainable_variables)
+    callback = checkpoint.Checkpoint(tmp_path, tmp_path / "log.csv")
+    callback.set_model(model)
+    callback.on_epoch_end(0)
+    size = checkpoint.files(tmp_path)[1].stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    capfd.readouterr()
+    for share in (0.01, 0.3, 0.9, 0.99):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * size), limits[1]))
+        try:
+            with pytest.raises(UserError, match="Cannot write the checkpoint of epoch 2"):
+                callback.on_epoch_end(1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert capfd.readouterr().err == ""
+    assert list(checkpoint.files(tmp_path)) == [1]
+    assert not list(tmp_path.glob("unfinished-*"))

@@ -101,7 +101,7 @@ def other_flags(line):
         (other_labels, [], ["no longer the data set", "Curtain"]),
         # The flags agree, and the weights are those of another network.
         (other_flags("--gate=none"), ["--gate=none"], ["epoch-0003.weights.h5 cannot be read"]),
-        (lambda run: run.data.write_text("{"), [], ["data.json cannot be read"]),
+        (lambda run: run.data.write_text("{"), [], ["data.json is damaged"]),
     ],
 )
 def test_a_refused_resume_changes_nothing(copied_run, training, change, flags, words):

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import resource
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,9 +14,10 @@ from processes import forked
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams import metadata
 
+from tfgates.base.errors import UserError
 from tfgates.report.rates import rates_over_epochs
 from tfgates.runs.folder import RunFolder
-from tfgates.training.tensorboard import keep_events, write_hparams
+from tfgates.training.tensorboard import TensorBoard, keep_events, write_hparams
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +111,39 @@ def test_events_that_stay_are_on_the_disk_before_their_name_is(tmp_path, monkeyp
     disk = Disk(monkeypatch)
     keep_events(tmp_path, 1, 5)
     disk.assert_durable(path)
+
+
+def hparams(folder):
+    write_hparams(folder, "runs/a", {}, {"top1_error": 9.0})
+
+
+def training_begins(folder):
+    callback = TensorBoard(folder, None, None)
+    callback.set_model(keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)]))
+    callback.on_train_begin()
+
+
+def resumed(folder):
+    with tf.summary.create_file_writer(str(folder)).as_default():
+        tf.summary.scalar("epoch_loss", 0.1, step=0)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        keep_events(folder, 1, 5)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        # The events that were there stay, and nothing else is left.
+        assert [path.name.split(".")[0] for path in folder.iterdir()] == ["events"]
+
+
+@pytest.mark.parametrize("action", [hparams, training_begins, resumed])
+def test_where_events_cannot_be_written_a_line_says_so(tmp_path, action):
+    """As on a full disk, of which TensorFlow tells by an error of its own."""
+    folder = tmp_path / "tb"
+    if action is not resumed:
+        folder.write_text("a file")
+    with pytest.raises(UserError, match=rf"Cannot write what TensorBoard shows to {folder}: "):
+        action(folder)
 
 
 def test_events_of_an_unfinished_epoch_go(tmp_path):

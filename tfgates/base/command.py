@@ -7,8 +7,12 @@ import sys
 from absl import app, flags, logging
 
 from tfgates.base.errors import UserError
+from tfgates.base.flag_files import require_no_circle
+from tfgates.base.interrupts import taken
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# No path is longer; a number may be.
+LONGEST = 4096
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
 
 
@@ -25,7 +29,8 @@ def run(main):
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)
         try:
-            main()
+            with taken():
+                main()
         except UserError as error:
             _fail(str(error))
         except OSError as error:
@@ -49,12 +54,14 @@ def run(main):
 
 def _parse(argv):
     try:
+        require_no_circle(argv)
         return flags.FLAGS(argv)
-    except (flags.Error, UnicodeDecodeError) as error:
+    except (flags.Error, UnicodeDecodeError, OSError) as error:
         return _fail(f"{error} See --help.")
 
 
 def _fail(message):
     name = pathlib.Path(sys.argv[0]).name
-    print(f"{name}: error: {' '.join(message.split())}", file=sys.stderr)
+    words = (word if len(word) <= LONGEST else f"{word[:100]}..." for word in message.split())
+    print(f"{name}: error: {' '.join(words)}", file=sys.stderr)
     sys.exit(2)

@@ -4,30 +4,77 @@ import contextlib
 import json
 import os
 import pathlib
+import re
+import shutil
+import socket
+
+HOST = socket.gethostname()
+LEFT = re.compile(rf"\.tmp-.+-{re.escape(HOST)}-(\d+)")
+
+
+@contextlib.contextmanager
+def in_place_of(path):
+    """Gives a path to write to, whose file or folder takes its place when the block has ended.
+
+    Until then, and where the block fails, the file that was there stays. No other process writes
+    to that path, and what killed ones have left in the folder is removed.
+
+    Args:
+        path: `pathlib.Path` of the file, or of a new folder.
+
+    Yields:
+        The path, beside the other one.
+    """
+    remove_left(path.parent)
+    unfinished = path.with_name(f".tmp-{path.name}-{HOST}-{os.getpid()}")
+    try:
+        yield unfinished
+        put_in_place(unfinished, path)
+    finally:
+        _remove(unfinished)
 
 
 @contextlib.contextmanager
 def replacing(path, newline=None):
     """Opens a text file that takes the place of another one when the block has ended.
 
-    Until then, and where the block fails, the file that was there stays.
-
     Args:
         path: of the file.
         newline: as of `open`; "" for CSV.
 
     Yields:
-        The file, open for writing.
+        The file, open for writing; see `in_place_of`.
     """
-    path = pathlib.Path(path)
-    unfinished = path.with_name(f".{path.name}.tmp")
+    with (
+        in_place_of(pathlib.Path(path)) as unfinished,
+        unfinished.open("w", encoding="utf-8", newline=newline) as file,
+    ):
+        yield file
+
+
+def remove_left(folder):
+    """Removes what `in_place_of` was writing into a folder when its process was killed."""
+    for path in folder.glob(".tmp-*"):
+        found = LEFT.fullmatch(path.name)
+        if found and not _lives(int(found[1])):
+            _remove(path)
+
+
+def _lives(process):
     try:
-        with unfinished.open("w", encoding="utf-8", newline=newline) as file:
-            yield file
-        put_in_place(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _remove(path):
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def put_in_place(unfinished, path):

@@ -4,7 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tfgates.data.preprocess import decode, scaled
+from tfgates.data.preprocess import DCT, decode, scaled
 from tfgates.data.strong_augment import MIXES, rand_augment
 
 PAD = 4
@@ -39,7 +39,7 @@ def resized_crop_flip(image_bytes, preprocessing, seed):
     window = tf.concat([begin[:2], size[:2]], axis=0)
     image = tf.cond(
         jpeg,
-        lambda: tf.image.decode_and_crop_jpeg(image_bytes, window, channels=3),
+        lambda: tf.image.decode_and_crop_jpeg(image_bytes, window, channels=3, dct_method=DCT),
         lambda: tf.slice(decode(image_bytes), begin, size),
     )
     image.set_shape([None, None, 3])

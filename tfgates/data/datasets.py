@@ -10,11 +10,14 @@ import tensorflow_datasets as tfds
 
 from tfgates.base.errors import UserError
 from tfgates.data.folder import open_folder
+from tfgates.data.labels import require_lines
 from tfgates.data.prepare import find, prepare
 from tfgates.data.splits import roles
 
 LABELS_SAMPLE = 100
 LISTED = 10
+# A larger split, of which every record would be read, lacks no class by chance.
+LOOKED_AT = 20_000
 FOLDER = "folder:"
 # In each epoch the files come in another order, and images of so many of them are mixed.
 OPEN_FILES = 16
@@ -71,6 +74,13 @@ class ImageDataset:
         """Text that changes with the set: its version stands for the images."""
         return ", ".join(f"{self.size(split)} {split}" for split in self.splits)
 
+    def present(self, split):
+        """Returns the classes, ids, that have images in a split; all of them in a large one."""
+        if self.size(split) > LOOKED_AT:
+            return set(range(len(self.labels)))
+        labels = self.records(split).map(lambda _, label: label).batch(1000)
+        return {int(label) for batch in labels for label in batch.numpy()}
+
     def unreadable(self):
         """Returns nothing: tensorflow-datasets has read every image."""
         return []
@@ -95,13 +105,14 @@ class ImageDataset:
         return records.shuffle(SHUFFLE_BUFFER, seed=order, reshuffle_each_iteration=False)
 
 
-def open_dataset(name, data_dir=None):
+def open_dataset(name, data_dir=None, recorded=None):
     """Opens an image classification set, and downloads and prepares it first where it must.
 
     Args:
         name: of a set of tensorflow-datasets; "fashion_mnist_13k", which ships with tfgates; or
             "folder:PATH", see `tfgates.data.folder`.
         data_dir: folder of the prepared sets; None takes that of tensorflow-datasets.
+        recorded: of a folder, splits in words, of a run whose cut is kept.
 
     Returns:
         `ImageDataset` or `FolderDataset`. Where the set lacks a validation or a test split, they
@@ -111,7 +122,7 @@ def open_dataset(name, data_dir=None):
         UserError: unknown name, failed download, or not a set of images with one label each.
     """
     if name.startswith(FOLDER):
-        return open_folder(name.removeprefix(FOLDER))
+        return open_folder(name.removeprefix(FOLDER), recorded)
     builder = find(name, data_dir)
     keys = _image_and_label(name, builder.info)
     prepare(builder)
@@ -202,6 +213,7 @@ def _labelled(builder, keys):
 
 def _check(name, dataset):
     """Refuses a set of less than two classes, an empty, unlabelled or one-class split."""
+    require_lines(name, dataset.labels)
     if len(dataset.labels) < 2:
         raise UserError(f"--dataset={name} has less than two classes. Choose another set.")
     for split, part in dataset.splits.items():

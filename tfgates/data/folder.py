@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from tfgates.base.errors import UserError
 from tfgates.base.progress import progress
+from tfgates.data.cutting import cut
+from tfgates.data.labels import require_lines
 from tfgates.data.preprocess import decode
-from tfgates.data.splits import validation_size
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"}
 # Sub-folders that are splits, by the part they play.
@@ -53,6 +54,10 @@ class FolderDataset:
             files = files.shuffle(len(paths), seed=order, reshuffle_each_iteration=False)
         return files.map(lambda path, label: (tf.io.read_file(path), label), tf.data.AUTOTUNE)
 
+    def present(self, split):
+        """Returns the classes, ids, that have pictures in a split."""
+        return {label for _, label in self._files[split]}
+
     def unreadable(self):
         """Decodes every picture, and returns the paths of those that cannot be, in order."""
         paths = [path for files in self._files.values() for path, _ in files]
@@ -67,15 +72,16 @@ class FolderDataset:
         return sorted(set(paths) - sound)
 
 
-def open_folder(path):
+def open_folder(path, recorded=None):
     """Opens a folder of pictures: PATH/CLASS/*.jpg, or PATH/train/CLASS/*.jpg and so on.
 
     Args:
         path: of the folder. Files of other kinds than JPEG, PNG, BMP, GIF and WebP are left out.
+        recorded: splits in words, of a run whose cut is kept; see `tfgates.data.cutting`.
 
     Returns:
         `FolderDataset`. A split without a folder of its own, validation (or val) and test, is cut
-        from the training images, a tenth each, at most 10,000.
+        from the training images: a tenth of every class, at most 10,000 of all.
 
     Raises:
         UserError: no such folder, less than two classes, a class without images, or too few.
@@ -103,12 +109,13 @@ def open_folder(path):
             f"--dataset={name} has {len(labels)} sub-folders with pictures in {top}, and needs two "
             "or more, one for each class."
         )
+    require_lines(name, labels)
     given = {
         split: _files(name, folder, labels)
         for split, folder in roots.items()
         if folder is not None and roots["train"] is not None
     }
-    files, splits = _divide(name, given.get("train") or _files(name, root, labels), given)
+    files, splits = _divide(name, given.get("train") or _files(name, root, labels), given, recorded)
     return FolderDataset(name, labels, splits, _fingerprint(root, files), files)
 
 
@@ -163,16 +170,17 @@ def _fingerprint(root, files):
     return _digest("\n".join(listed))[:16]
 
 
-def _divide(name, train, given):
-    files, splits = {}, {}
-    share = validation_size(len(train))
-    for split in ("validation", "test"):
-        if split in given:
-            files[split], splits[split] = given[split], f"{len(given[split])} pictures of its own"
-        else:
-            files[split], train = train[-share:], train[:-share]
-            splits[split] = f"{share} pictures cut from training"
-    files["train"], splits["train"] = train, f"{len(train)} pictures"
+def _divide(name, train, given, recorded):
+    missing = [split for split in ("validation", "test") if split not in given]
+    parts, splits = cut(train, missing, recorded)
+    files = {split: given.get(split) or parts[split] for split in ("validation", "test")}
+    files["train"] = parts["train"]
+    splits |= {
+        split: f"{len(given[split])} pictures of its own"
+        for split in ("validation", "test")
+        if split in given
+    }
+    splits["train"] = f"{len(files['train'])} pictures"
     for split, part in files.items():
         if not part or (split == "train" and len({label for _, label in part}) < 2):
             raise UserError(

@@ -16,6 +16,9 @@ STATISTICS = {
     "symmetric": ((0.5,) * 3, (0.5,) * 3),
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
 }
+# The transform of a JPEG that Pillow takes too, with which the published networks were trained. The
+# default is faster by some percent, and up to 18 of 255 beside it.
+DCT = "INTEGER_ACCURATE"
 # \C is one byte; the bits of a pixel are byte 28.
 BMP_OF_FEW_BITS = r"BM\C{26}[\x00-\x17\x19-\x1f\x21-\x7f]\C*"
 
@@ -81,7 +84,8 @@ def decode(image_bytes):
         image_bytes: string scalar.
 
     Returns:
-        uint8 [H, W, 3]; grey is repeated to three channels, transparency is dropped.
+        uint8 [H, W, 3], of a JPEG in RGB or grey the same as Pillow's; grey is repeated to three
+        channels, transparency is dropped.
 
     Raises:
         tf.errors.InvalidArgumentError: the bytes are no image, or a BMP with a palette, whose
@@ -91,7 +95,11 @@ def decode(image_bytes):
     rule = "a BMP has 24 or 32 bits for each pixel, and no palette"
     with tf.control_dependencies([tf.debugging.Assert(~has_palette, [rule])]):
         image_bytes = tf.identity(image_bytes)
-    image = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
+    image = tf.cond(
+        tf.io.is_jpeg(image_bytes),
+        lambda: tf.io.decode_jpeg(image_bytes, channels=3, dct_method=DCT),
+        lambda: tf.io.decode_image(image_bytes, channels=3, expand_animations=False),
+    )
     image.set_shape([None, None, 3])
     return image
 

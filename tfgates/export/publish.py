@@ -1,14 +1,12 @@
 """Writes a model where a server may be watching: it appears complete, by a rename."""
 
-import os
 import pathlib
-import shutil
 import tempfile
 
 import tensorflow as tf
 
 from tfgates.base.errors import UserError
-from tfgates.base.files import put_in_place
+from tfgates.base.files import in_place_of
 from tfgates.export import checksums
 
 
@@ -37,12 +35,8 @@ def publish(model, folder, version=None, extras=None):
                 "Choose another --version, or leave it out for the next one."
             )
         published = folder / str(version or max(versions, default=0) + 1)
-        unfinished = folder / f".tmp-{published.name}-{os.getpid()}"
-        try:
+        with in_place_of(published) as unfinished:
             _write(model, unfinished, extras or {})
-            put_in_place(unfinished, published)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"Cannot write the export to {folder}: {error}.") from error
     return published

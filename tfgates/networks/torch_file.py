@@ -1,19 +1,16 @@
 """Reads the tensors of a PyTorch checkpoint without PyTorch and without running its pickle."""
 
-import collections
-import io
 import math
 import pathlib
-import pickle
 import tarfile
 import zipfile
-from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
 import safetensors.numpy
 
 from tfgates.base.errors import UserError
+from tfgates.networks.inert_pickle import Tensor, Unpickler
 
 DTYPES = {
     "FloatStorage": np.dtype("<f4"),
@@ -24,16 +21,20 @@ DTYPES = {
 }
 # What a PyTorch stream from before 1.6 begins with: a pickled number.
 LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-# Under these names a training script keeps the weights beside its epoch and optimizer.
-WRAPPERS = ("state_dict", "model")
+# Under these names a training script keeps the weights beside its epoch and optimizer; the moving
+# average of them counts where there is nothing else.
+WRAPPERS = ("state_dict", "model", "state_dict_ema", "model_ema")
+# What such an average counts.
+AVERAGED = "n_averaged"
 SAVE_ALONE = "Save the state dict alone: torch.save(model.state_dict(), 'new.pth')"
 
 
 def read_tensors(path):
     """Reads a state dict from a `.safetensors` file, or from what `torch.save` writes.
 
-    A state dict wrapped as {"state_dict": ...} or {"model": ...} is unwrapped, and a "module."
-    before every name, which data-parallel training leaves, is taken off.
+    A state dict wrapped as {"state_dict": ...}, {"model": ...} or {"model_ema": ...} is unwrapped,
+    and a "module." before every name, which data-parallel training leaves, is taken off. What lies
+    beside it, as flags and an optimizer, is passed over: nothing of it is made or run.
 
     Args:
         path: of the file.
@@ -42,8 +43,8 @@ def read_tensors(path):
         dict of names -> arrays, read-only where they come from `torch.save`.
 
     Raises:
-        UserError: the file is missing, damaged, of the format before PyTorch 1.6, or holds
-            anything but tensors of float64, float32, float16, bfloat16 and int64.
+        UserError: the file is missing, damaged, of the format before PyTorch 1.6, or its state dict
+            holds anything but tensors of float64, float32, float16, bfloat16 and int64.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -55,6 +56,8 @@ def read_tensors(path):
             raise _bad(path, f"cannot be read as safetensors: {error}") from error
     else:
         tensors = _read_zip(path)
+    if AVERAGED in tensors and len(tensors) > 1:
+        del tensors[AVERAGED]
     if tensors and all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): array for name, array in tensors.items()}
     return tensors
@@ -71,20 +74,6 @@ def _read_zip(path):
     except Exception as error:
         # A damaged pickle may fail in any way.
         raise _bad(path, f"cannot be read: {type(error).__name__}: {error}") from error
-
-
-class _Tensor(NamedTuple):
-    """What the pickle says of a tensor; where its numbers lie is checked when they are read."""
-
-    storage: Any
-    offset: Any
-    size: Any
-    strides: Any
-
-
-class _Storage(NamedTuple):
-    type_name: str
-    key: str
 
 
 class _Archive:
@@ -105,12 +94,12 @@ class _Archive:
     def read(self):
         if self._byte_order() != b"little":
             raise _bad(self.path, f"is {self._byte_order()!r} endian; only b'little' is read")
-        content = _Unpickler(self.archive.read(self.root + "data.pkl"), self.path).load()
+        content = Unpickler(self.archive.read(self.root + "data.pkl")).load()
         for wrapper in WRAPPERS:
             if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
                 content = content[wrapper]
         if not isinstance(content, dict):
-            what = f"holds a {type(content).__name__}; a state dict is a dict"
+            what = f"holds a {_kind(content)}; a state dict is a dict"
             raise _bad(self.path, what, SAVE_ALONE)
         return {name: self._array(name, tensor) for name, tensor in content.items()}
 
@@ -119,11 +108,13 @@ class _Archive:
         return self.archive.read(name) if name in self.archive.namelist() else b"little"
 
     def _array(self, name, tensor):
-        if not isinstance(name, str) or not isinstance(tensor, _Tensor):
-            kind = type(tensor).__name__
-            what = f"holds a {kind} under {name!r}; a state dict holds tensors"
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            what = f"holds a {_kind(tensor)} under {name!r}; a state dict holds tensors"
             raise _bad(self.path, what, SAVE_ALONE)
         offset, size, strides = tensor.offset, tensor.size, tensor.strides
+        if tensor.storage.type_name not in DTYPES:
+            what = f"holds a {tensor.storage.type_name} under {name!r}; read are"
+            raise _bad(self.path, f"{what} {', '.join(DTYPES)}")
         dtype = DTYPES[tensor.storage.type_name]
         numbers = self._numbers(tensor.storage.key, dtype)
         last = offset + sum((n - 1) * step for n, step in zip(size, strides, strict=False))
@@ -151,37 +142,8 @@ class _Archive:
         return np.frombuffer(data, dtype, len(data) // dtype.itemsize)
 
 
-class _Unpickler(pickle.Unpickler):
-    """Builds dicts and descriptions of tensors; any other global of the pickle is refused."""
-
-    def __init__(self, data, path):
-        super().__init__(io.BytesIO(data))
-        self.path = path
-
-    def find_class(self, module, name):
-        allowed = {
-            "collections.OrderedDict": collections.OrderedDict,
-            "torch._utils._rebuild_tensor_v2": self._rebuild_tensor,
-            "torch._utils._rebuild_parameter": self._rebuild_parameter,
-        }
-        if module == "torch" and name.endswith("Storage"):
-            if name not in DTYPES:
-                raise _bad(self.path, f"holds a {name}; read are {', '.join(DTYPES)}")
-            return name
-        if f"{module}.{name}" not in allowed:
-            what = f"asks for {module}.{name}, which may run code; only tensors are read"
-            raise _bad(self.path, what, SAVE_ALONE)
-        return allowed[f"{module}.{name}"]
-
-    def persistent_load(self, pid):
-        _, type_name, key, _, _ = pid
-        return _Storage(type_name, key)
-
-    def _rebuild_tensor(self, storage, offset, size, strides, *_):
-        return _Tensor(storage, offset, size, strides)
-
-    def _rebuild_parameter(self, tensor, *_):
-        return tensor
+def _kind(value):
+    return value.__name__ if isinstance(value, type) else type(value).__name__
 
 
 def _no_zip(path, error):

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import io
 import math
+import pathlib
 import re
 from typing import Any
 
@@ -14,6 +15,8 @@ import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
+
+from tfgates.base.files import in_place_of
 
 INK, GREY, LIGHT = "#1a1a1a", "#5f6368", "#d7dadd"
 BLUE, SKY, ORANGE, GREEN = "#0072b2", "#56b4e9", "#c24e00", "#007a5a"
@@ -99,8 +102,9 @@ def new_figure(width, height):
 
 @styled
 def save_png(figure, path):
-    """Writes a figure as a PNG file."""
-    figure.savefig(path, dpi=144)
+    """Writes a figure as a PNG file, as a whole or not at all."""
+    with in_place_of(pathlib.Path(path)) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=144)
 
 
 @styled

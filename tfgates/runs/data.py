@@ -5,6 +5,10 @@ import numpy as np
 from tfgates.base.errors import UserError
 from tfgates.data import batches, datasets
 from tfgates.data.augment import Augmentation
+from tfgates.runs import description
+from tfgates.runs.folder import RunFolder
+from tfgates.settings.network import split as kind_and_value
+from tfgates.training import checkpoint
 
 # Every number of replicas up to 8 divides it, or leaves each of them a share.
 EVALUATION_BATCH = 256
@@ -25,10 +29,30 @@ def open_data(run, data_dir=None):
     """
     name, _, preprocessing = run.load_data()
     dataset = datasets.open_dataset(
-        name, run.load_flags().get("data_dir") if data_dir is None else data_dir
+        name,
+        run.load_flags().get("data_dir") if data_dir is None else data_dir,
+        run.read_data()["splits"],
     )
     run.require_same_data(dataset, preprocessing)
     return dataset
+
+
+def recorded_splits(settings):
+    """Returns the splits, in words, of the run that goes on, or of one that this one grows out of.
+
+    What a network was trained on is not what it is validated on afterwards.
+    """
+    own = RunFolder(settings.output_dir)
+    others = (
+        settings.init_from,
+        *(kind_and_value(name)[1] for name in (settings.network, settings.teacher)),
+    )
+    runs = [own] if checkpoint.files(own.checkpoints) else []
+    for run in (*runs, *(RunFolder(path) for path in others if path)):
+        data = description.read(run.data)
+        if data and data["dataset"] == settings.dataset:
+            return data["splits"]
+    return None
 
 
 def common_data(runs, data_dir=None):

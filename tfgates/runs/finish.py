@@ -13,6 +13,7 @@ from tfgates.runs.model_card import write_card
 from tfgates.runs.rates import read_rates
 from tfgates.training import checkpoint
 from tfgates.training.classifier import GatedClassifier
+from tfgates.training.logs import best_epoch
 from tfgates.training.recalibrate import recalibrate
 
 
@@ -57,7 +58,7 @@ def best_weights(run):
     Raises:
         UserError: they are lost.
     """
-    best = checkpoint.best_epoch(run.log)
+    best = best_epoch(run.log)
     for kind in ("best", "epoch"):
         path = checkpoint.files(run.checkpoints, kind).get(best)
         if path is not None:

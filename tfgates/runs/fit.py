@@ -6,6 +6,7 @@ import warnings
 import keras
 
 from tfgates.data import batches
+from tfgates.network import decision_names
 from tfgates.report.rates import rates_over_epochs
 from tfgates.runs.data import EVALUATION_BATCH, training_batches
 from tfgates.training.callbacks import (
@@ -13,9 +14,9 @@ from tfgates.training.callbacks import (
     EpochSchedule,
     RateLog,
     StopAtDivergence,
-    keep_rows,
 )
 from tfgates.training.checkpoint import Checkpoint
+from tfgates.training.logs import OF_GATE, keep_rows, read_rows
 from tfgates.training.tensorboard import TensorBoard, keep_events
 
 
@@ -38,8 +39,11 @@ def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
         f"Epochs {first_epoch + 1} to {settings.epochs}. Run folder: {run.path}",
         flush=True,
     )
-    keep_rows(run.log, "epoch", first_epoch - 1)
-    keep_rows(run.rates, "step", first_epoch * steps)
+    for path, column, last in _logs(run, first_epoch, steps):
+        if first_epoch:
+            keep_rows(path, column, last)
+        else:
+            path.unlink(missing_ok=True)
     keep_events(run.tensorboard, first_epoch, steps)
 
     def training(share):
@@ -88,3 +92,26 @@ def fit(classifier, settings, dataset, preprocessing, run, steps, first_epoch):
             Checkpoint(run.checkpoints, run.log),
         ],
     )
+
+
+def check_logs(run, network, first_epoch, steps):
+    """Refuses logs that a resumed run could not go on with, before it begins.
+
+    Args:
+        run: `RunFolder`.
+        network: that is trained.
+        first_epoch: number of epochs that are finished.
+        steps: batches of an epoch.
+
+    Raises:
+        UserError: a log is damaged, or of other gates.
+    """
+    names = decision_names(network)
+    needed = {run.log: ["val_accuracy", *(f"{OF_GATE}{name}" for name in names)], run.rates: names}
+    for path, column, last in _logs(run, first_epoch, steps):
+        read_rows(path, column, last, needed[path])
+
+
+def _logs(run, first_epoch, steps):
+    """Returns of each log its path, its counter, and the last number of a finished epoch."""
+    return (run.log, "epoch", first_epoch - 1), (run.rates, "step", first_epoch * steps)

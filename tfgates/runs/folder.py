@@ -1,20 +1,19 @@
 """A run folder: what a training run leaves behind, and how tools read it."""
 
-import dataclasses
 import functools
 import hashlib
-import json
 import pathlib
 import shlex
 import zipfile
 
 import keras
-import numpy as np
 
 from tfgates.base.code import import_file
 from tfgates.base.errors import UserError
-from tfgates.base.files import put_in_place, write_json
+from tfgates.base.files import put_in_place
 from tfgates.data.preprocess import Preprocessing
+from tfgates.network import num_classes
+from tfgates.runs import description
 from tfgates.settings import flagfile
 from tfgates.training import checkpoint
 from tfgates.training.classifier import GatedClassifier
@@ -76,8 +75,7 @@ class RunFolder:
             preprocessing: `Preprocessing`.
             statistics: mean and std of each channel, with which the network standardizes.
         """
-        mean, std = statistics
-        write_json(self.data, {**_description(dataset, preprocessing), "mean": mean, "std": std})
+        description.write(self.data, dataset, preprocessing, statistics)
 
     def require_same_data(self, dataset, preprocessing):
         """Refuses another data set than the one of `write_data`.
@@ -85,17 +83,8 @@ class RunFolder:
         Raises:
             UserError: classes, images or preprocessing differ, or there is no run.
         """
-        self.load_data()
-        before = json.loads(self.data.read_text())
-        for key, value in _description(dataset, preprocessing).items():
-            # As JSON knows it: a tuple is a list there.
-            value = json.loads(json.dumps(value))
-            if before.get(key) != value:
-                raise UserError(
-                    f"{dataset.name} is no longer the data set that {self.path} was trained on: "
-                    f"{key} was {before.get(key)} and is {value}. Restore it, or choose another "
-                    "--output_dir."
-                )
+        self.read_data()
+        description.require_same(self.data, dataset, preprocessing)
 
     @functools.cached_property
     def digest(self):
@@ -112,8 +101,11 @@ class RunFolder:
     def save_classifier(self, classifier, path):
         """Saves a `GatedClassifier` under a temporary name and renames it to `path`."""
         unfinished = self.path / "unfinished.keras"
-        classifier.save(unfinished)
-        put_in_place(unfinished, path)
+        try:
+            classifier.save(unfinished)
+            put_in_place(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
         if path == self.model:
             vars(self).pop("digest", None)
 
@@ -121,8 +113,8 @@ class RunFolder:
         """Loads a `GatedClassifier`, by default the finished one.
 
         Raises:
-            UserError: there is no finished run, it cannot be read, or it is no longer that of
-                `digest`.
+            UserError: there is no finished run, it cannot be read, is no longer that of `digest`,
+                or another than `data` describes.
         """
         path = path or self.model
         import_file(self.load_flags().get("code", ""))
@@ -139,6 +131,8 @@ class RunFolder:
                 f"{path} has changed since this command began: a training has ended. Start the "
                 "same command again."
             )
+        size = classifier.network.input_shape[1]
+        description.require_network(self.data, size, num_classes(classifier.network))
         return classifier
 
     def require_model(self):
@@ -150,28 +144,25 @@ class RunFolder:
         if not self.model.exists():
             raise self._unreadable(self.model, "it is missing")
 
-    def load_data(self):
-        """Loads what `write_data` wrote: data set name, labels, `Preprocessing`.
+    def read_data(self):
+        """Reads what `write_data` wrote, as a dict.
 
         Raises:
-            UserError: there is no run, or it cannot be read.
+            UserError: there is no run, or the file is damaged.
         """
-        try:
-            data = json.loads(self.data.read_text())
-            labels, preprocessing = data["labels"], Preprocessing(**data["preprocessing"])
-            if not isinstance(labels, list) or not all(isinstance(x, str) for x in labels):
-                raise ValueError("labels are a list of texts")
-            for name in ("mean", "std"):
-                if np.shape(data[name]) != (3,) or not np.isfinite(data[name]).all():
-                    raise ValueError(f"{name} has three finite numbers")
-            return data["dataset"], labels, preprocessing
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise self._unreadable(self.data, error) from error
+        data = description.read(self.data)
+        if data is None:
+            raise self._unreadable(self.data, "it is missing")
+        return data
+
+    def load_data(self):
+        """Loads data set name, labels and `Preprocessing`; see `read_data`."""
+        data = self.read_data()
+        return data["dataset"], data["labels"], Preprocessing(**data["preprocessing"])
 
     def load_statistics(self):
-        """Loads the mean and std with which the network standardizes; see `load_data`."""
-        self.load_data()
-        data = json.loads(self.data.read_text())
+        """Loads the mean and std with which the network standardizes; see `read_data`."""
+        data = self.read_data()
         return tuple(data["mean"]), tuple(data["std"])
 
     def load_flags(self):
@@ -220,7 +211,8 @@ def _is_of_an_older_version(path):
     try:
         with zipfile.ZipFile(path) as archive:
             return b"GatedNetwork" in archive.read("config.json")
-    except (OSError, KeyError, zipfile.BadZipFile):
+    except Exception:
+        # Whatever damaged bytes make of a zip file.
         return False
 
 
@@ -232,13 +224,3 @@ def _sha256(path):
 @functools.cache
 def _note(text):
     print(f"Note: {text}", flush=True)
-
-
-def _description(dataset, preprocessing):
-    return {
-        "dataset": dataset.name,
-        "splits": dataset.splits,
-        "fingerprint": dataset.fingerprint,
-        "labels": dataset.labels,
-        "preprocessing": dataclasses.asdict(preprocessing),
-    }

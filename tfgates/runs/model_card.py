@@ -1,7 +1,6 @@
 """The model card of a run folder: what its files say, and its network."""
 
 import datetime
-import json
 import shlex
 
 import tabulate
@@ -82,7 +81,7 @@ def write_card(run, network, dataset, measured=None):
 
 def describe(run, network, dataset, measured):
     """Describes a run as a dict, of which `of_run` makes the card; see `write_card`."""
-    data, flags = json.loads(run.data.read_text()), run.load_flags()
+    data, flags = run.read_data(), run.load_flags()
     size = data["preprocessing"]["size"]
     split, results = measured
     return {

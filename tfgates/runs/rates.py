@@ -5,12 +5,10 @@ import dataclasses
 
 import numpy as np
 
-from tfgates.base.errors import UserError
-from tfgates.report.comparison import evaluate
-from tfgates.training.callbacks import OF_GATE
+from tfgates.base.reading import read_file
+from tfgates.training.logs import OF_GATE
 
-# What reading a file of the right form never raises.
-DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+WAY_OUT = "Restore it, or move it away: the report is then made without."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,25 +38,7 @@ def read_rates(run):
     Raises:
         UserError: a log is damaged.
     """
-    return read_file(run.rates, _rates) or read_file(run.log, _epochs)
-
-
-def read_file(path, reader):
-    """Reads a file of a run by a function of the open file; None where there is none.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    if not path.exists():
-        return None
-    try:
-        with path.open(newline="") as file:
-            return reader(file)
-    except (*DAMAGE, OSError, csv.Error) as error:
-        raise UserError(
-            f"{path} is damaged: {type(error).__name__}, {str(error)[:200]}. Make it anew: metrics "
-            f"and thresholds with {evaluate(path.parent)}, logs by training; or move it away."
-        ) from error
+    return read_file(run.rates, _rates, WAY_OUT) or read_file(run.log, _epochs, WAY_OUT)
 
 
 def _rates(file):

@@ -8,11 +8,12 @@ from typing import Any
 
 from tfgates.base.errors import UserError
 from tfgates.base.files import replacing, write_json
+from tfgates.base.reading import read_file
 from tfgates.inference.gain import Gain
 from tfgates.inference.passes import Result
 from tfgates.report.comparison import evaluate
 from tfgates.report.tables import COLUMNS
-from tfgates.runs.rates import Rates, read_file, read_rates
+from tfgates.runs.rates import Rates, read_rates
 
 # The name under which results carry the digest of their model.
 DIGEST = "model_sha256"
@@ -63,12 +64,6 @@ class Record:
             UserError: one of them is damaged.
         """
         flags = run.load_flags()
-        try:
-            float(flags.get("target_rate", 1))
-        except ValueError as error:
-            raise UserError(
-                f"{run.flags} is damaged: --target_rate={flags['target_rate']}. Mend the line."
-            ) from error
         return cls(
             name=str(run.path),
             flags=flags,
@@ -77,6 +72,19 @@ class Record:
             thresholds=read_thresholds(run),
             gain=read_gain(run),
         )
+
+    def require_gates(self, gates):
+        """Refuses results of another number of gates than the network has.
+
+        Raises:
+            UserError: names the file.
+        """
+        found = len(self.metrics.policies[0].gate_rates) if self.metrics else gates
+        if found != gates:
+            raise UserError(
+                f"{self.name}/metrics.json has rates of {found} gates, and the model {gates}. "
+                f"Make it anew with {evaluate(self.name)}."
+            )
 
 
 def write_metrics(run, dataset, metrics):
@@ -154,7 +162,8 @@ def read_gain(run):
 
 def _of_the_model(run, path, reader):
     """Reads results that begin with the digest of their model; None where it is another one."""
-    digest, results = read_file(path, reader) or (None, None)
+    again = f"Make it anew with {evaluate(run.path)}, or move it away."
+    digest, results = read_file(path, reader, again) or (None, None)
     if results is None or digest == run.digest:
         return results
     print(

@@ -2,8 +2,11 @@
 
 from tfgates.base.errors import UserError
 from tfgates.base.files import replacing
+from tfgates.base.reading import read_file
 from tfgates.settings.flag import as_text
 from tfgates.settings.flags import TABLE
+
+WAY_OUT = "Mend the line, restore the file, or name another folder."
 
 
 def write(path, settings):
@@ -23,23 +26,29 @@ def read(path):
         of the lines that are no known --NAME=VALUE.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: it cannot be read, or a flag of numbers has none.
     """
     texts = {name: as_text(flag.value()) for name, flag in TABLE.items()}
     unknown = []
-    try:
-        lines = path.read_text().split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path} cannot be read: {str(error)[:200]}. Restore it, or name another folder."
-        ) from error
-    for line in lines:
+    for line in read_file(path, lambda file: file.read().split("\n"), WAY_OUT) or []:
         name, given, text = line.partition("=")
         if given and name.startswith("--") and name[2:] in TABLE:
             texts[name[2:]] = text
         elif line.strip() and not line.startswith("#"):
             unknown.append(line)
+    for name, text in texts.items():
+        if not _is_number(TABLE[name].kind, text):
+            raise UserError(f"{path} is damaged: --{name}={text[:40]} is not a number. {WAY_OUT}")
     return texts, unknown
+
+
+def _is_number(kind, text):
+    """Whether a text is one that a flag of numbers takes; any is, of another kind."""
+    try:
+        {"integer": int, "float": float}.get(kind, str)(text)
+    except ValueError:
+        return False
+    return True
 
 
 def require_same(path, settings):

@@ -33,7 +33,7 @@ LABELS = (
         "float",
         4.0,
         "Temperature of the answers of teacher and student.",
-        valid=lambda value: 0 < value <= 1e3,
-        rule="is above 0, as 4",
+        valid=lambda value: 1e-3 <= value <= 1e3,
+        rule="is from 0.001 to 1000, as 4",
     ),
 )

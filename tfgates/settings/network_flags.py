@@ -149,8 +149,9 @@ NETWORK = (
         "float",
         0.5,
         "Of stochastic depth: the probability of the last branch (p_L).",
-        valid=lambda value: 0 < value < 1,
-        rule="is a probability in (0, 1), as 0.5",
+        # Nearer to 0 or 1 rounding makes one of those of the probabilities in between.
+        valid=lambda value: 1e-6 <= value <= 1 - 1e-6,
+        rule="is a probability from 1e-6 to 0.999999, as 0.5",
         belongs={"gate": ("stochastic_depth",)},
     ),
 )

@@ -102,16 +102,16 @@ def read_temperatures(texts):
     """Reads --gate_temperature.
 
     Raises:
-        UserError: they are not two numbers above 0.
+        UserError: they are not two numbers from 0.001 to 1000.
     """
     try:
         found = tuple(map(float, texts))
     except ValueError:
         found = ()
-    if len(found) != 2 or not all(0 < one <= 1e3 for one in found):
+    if len(found) != 2 or not all(1e-3 <= one <= 1e3 for one in found):
         raise UserError(
-            "--gate_temperature are two numbers above 0, that of the first epoch and that of the "
-            f"last, as 5,0.1. Received: {','.join(texts)}."
+            "--gate_temperature are two numbers from 0.001 to 1000, that of the first epoch and "
+            f"that of the last, as 5,0.1. Received: {','.join(texts)}."
         )
     return found
 

@@ -19,7 +19,7 @@ from tfgates.export.publish import megabytes, publish
 from tfgates.export.savedmodel import WEIGHTS, ServedModel, is_threshold
 from tfgates.export.skipping import DEVICES, SKIPS
 from tfgates.graph.pruning import expected
-from tfgates.network import num_classes, num_gates
+from tfgates.network import num_gates
 from tfgates.report.card import of_export
 from tfgates.report.tables import COLUMNS
 from tfgates.runs.budget import choose
@@ -136,11 +136,6 @@ def export(run, tau, measured):
     dataset_name, labels, preprocessing = run.load_data()
     network = expected(run.load_classifier().network)
     run.warn_if_unfinished()
-    if len(labels) != num_classes(network):
-        raise UserError(
-            f"{run.data} names {len(labels)} labels and {run.model} knows {num_classes(network)} "
-            "classes. Train the run again, or name another folder."
-        )
     fixed = {}
     if FIX.value is not None and num_gates(network):
         dataset = open_data(run, DATA_DIR.value)

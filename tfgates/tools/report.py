@@ -16,7 +16,7 @@ from tfgates.base.errors import UserError
 from tfgates.base.progress import progress
 from tfgates.data import datasets
 from tfgates.inference.inside import look_inside
-from tfgates.network import has_learned_gates
+from tfgates.network import has_learned_gates, num_gates
 from tfgates.report.page import write
 from tfgates.report.run_page import build
 from tfgates.runs.data import common_data, evaluation_images
@@ -46,6 +46,7 @@ def main():
     run = runs[0]
     _, labels, preprocessing = run.load_data()
     network = run.load_classifier().network
+    records[0].require_gates(num_gates(network))
     run.warn_if_unfinished()
     dataset = common_data(runs, DATA_DIR.value)
     path = pathlib.Path(OUTPUT.value) if OUTPUT.value else run.report

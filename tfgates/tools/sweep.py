@@ -16,6 +16,7 @@ from absl import flags
 import tfgates.settings.flags
 from tfgates.base import command
 from tfgates.base.errors import UserError
+from tfgates.base.reading import read_file
 from tfgates.report.sweep import as_text, figures, summary, write_csv
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.grid import read_grid
@@ -72,13 +73,11 @@ def rows_of_others(path, folders):
     Raises:
         UserError: it is no table of runs.
     """
-    if not path.exists():
-        return []
-    try:
-        with path.open(newline="") as file:
-            return [one for one in csv.DictReader(file) if one["run"] not in folders]
-    except (KeyError, ValueError, csv.Error) as error:
-        raise UserError(f"{path} is no table of runs. Move it away and start again.") from error
+
+    def read(file):
+        return [one for one in csv.DictReader(file) if one["run"] not in folders]
+
+    return read_file(path, read, "It is the table of the runs: move it away and start again.") or []
 
 
 def row(point):

@@ -18,11 +18,13 @@ from tfgates.base import command
 from tfgates.base.errors import UserError
 from tfgates.base.lock import locked
 from tfgates.data import datasets
+from tfgates.data.labels import absent
 from tfgates.data.preprocess import Preprocessing
 from tfgates.runs import another_run, init_from, teacher
 from tfgates.runs.build import build_classifier, choose_statistics
+from tfgates.runs.data import recorded_splits
 from tfgates.runs.finish import best_weights, finish
-from tfgates.runs.fit import fit
+from tfgates.runs.fit import check_logs, fit
 from tfgates.runs.folder import RunFolder
 from tfgates.settings import flagfile
 from tfgates.settings.config import TrainConfig
@@ -38,7 +40,8 @@ flags.adopt_module_key_flags(tfgates.settings.flags)
 def main():
     settings = TrainConfig.from_flags()
     strategy = set_up(settings)
-    dataset = datasets.open_dataset(settings.dataset, settings.data_dir)
+    recorded = recorded_splits(settings)
+    dataset = datasets.open_dataset(settings.dataset, settings.data_dir, recorded)
     steps = steps_of_an_epoch(settings, dataset, strategy.num_replicas_in_sync)
     if split(settings.network)[0] == RUN:
         another_run.check(settings, len(dataset.labels))
@@ -54,7 +57,7 @@ def main():
         statistics = check_data(there, settings, dataset, preprocessing)
         with strategy.scope():
             classifier = build_classifier(settings, len(dataset.labels), steps, statistics)
-            first_epoch = begin(settings, classifier, there)
+            first_epoch = begin(settings, classifier, there, steps)
         check_agreement(
             strategy,
             f"{settings.as_flagfile()}{steps} steps from epoch {first_epoch}, checkpoint "
@@ -63,6 +66,8 @@ def main():
         )
         # Nothing is written before this line, and nothing refuses the run after it.
         flagfile.write(run.flags, settings)
+        if note := absent(dataset):
+            print(note, flush=True)
         if not resumes:
             run.write_data(dataset, preprocessing, statistics)
         if first_epoch < settings.epochs:
@@ -145,18 +150,20 @@ def check_data(run, settings, dataset, preprocessing):
     return choose_statistics(settings, dataset, preprocessing)
 
 
-def begin(settings, classifier, run):
+def begin(settings, classifier, run, steps):
     """Gives a classifier the weights that it begins with, or goes on from.
 
     Returns:
         The number of epochs that are finished.
 
     Raises:
-        UserError: they are damaged, lost, or those of another network.
+        UserError: they are damaged, lost, or those of another network; or a log is damaged.
     """
     first_epoch = checkpoint.restore(run.checkpoints, classifier)
     if settings.init_from and not first_epoch:
         print(init_from.initialize(classifier.network, settings.init_from), flush=True)
+    if 0 < first_epoch < settings.epochs:
+        check_logs(run, classifier.network, first_epoch, steps)
     if first_epoch == settings.epochs and settings.keep == "best":
         best_weights(run)
     return first_epoch

@@ -6,11 +6,8 @@ import math
 import keras
 
 from tfgates.base.errors import UserError
-from tfgates.base.files import replacing
 from tfgates.network import decision_names
-
-# Of the entries of a log, what the names of the gates come after.
-OF_GATE = "gate/"
+from tfgates.training.logs import OF_GATE
 
 
 class EpochRates(keras.callbacks.Callback):
@@ -131,35 +128,3 @@ class StopAtDivergence(keras.callbacks.Callback):
                 f"The {name} became {value} {when} of epoch {self.epoch}: the training diverged. "
                 "Pass a lower --learning_rate, with another --output_dir."
             )
-
-
-def keep_rows(path, column, last):
-    """Drops the rows of a CSV file that belong to an epoch that was not finished.
-
-    A file without a header is removed.
-
-    Args:
-        path: of the file; nothing is done where it is missing.
-        column: name of a column of numbers.
-        last: rows with a greater number are dropped.
-    """
-    if not path.exists():
-        return
-    with path.open(newline="") as file:
-        rows = list(csv.reader(file))
-    if not rows or column not in rows[0]:
-        # A run that is killed before its first row leaves a file without a header.
-        path.unlink()
-        return
-    index = rows[0].index(column)
-    kept = [row for row in rows[1:] if len(row) == len(rows[0]) and _number(row[index]) <= last]
-    with replacing(path, newline="") as file:
-        csv.writer(file).writerows([rows[0], *kept])
-
-
-def _number(text):
-    """Reads a cell; one that is no number counts as not finished."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.inf

@@ -1,6 +1,5 @@
 """Checkpoints: nothing that an epoch has finished is lost."""
 
-import csv
 import math
 import os
 import shutil
@@ -12,8 +11,11 @@ import keras
 
 from tfgates.base.errors import UserError
 from tfgates.base.files import put_in_place
+from tfgates.training.logs import best_epoch
 
 KEPT = 2
+# Bytes that HDF5 takes beside its numbers, at most.
+OF_A_VARIABLE = 4096
 CHECKSUM = "crc32"
 
 
@@ -70,10 +72,13 @@ class Checkpoint(keras.callbacks.Callback):
 def _require_room(path, variables):
     """Takes the room of a file once before it is written: HDF5 may crash on a disk that is full.
 
+    Where a write fails h5py says so on stderr, by itself, as often as it tries to close the file.
+
     Raises:
         OSError: there is none.
     """
-    size = sum(variable.value.dtype.size * math.prod(variable.shape) for variable in variables)
+    numbers = sum(variable.value.dtype.size * math.prod(variable.shape) for variable in variables)
+    size = numbers + OF_A_VARIABLE * len(variables)
     with path.open("wb") as file:
         if size and hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size)
@@ -103,26 +108,6 @@ def files(folder, kind="epoch"):
     """Returns the checkpoints of a folder, "epoch" or "best", by their number of epochs."""
     paths = folder.glob(f"{kind}-[0-9]*.weights.h5")
     return {int(path.name.split("-")[1].split(".")[0]): path for path in paths}
-
-
-def best_epoch(log):
-    """Returns the first epoch, from 1, with the best validation accuracy of a log; 0 without.
-
-    Raises:
-        UserError: the log is damaged.
-    """
-    if not log.exists():
-        return 0
-    try:
-        with log.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        scores = [(float(row["val_accuracy"]), -int(row["epoch"])) for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{log} is damaged: an epoch lacks {error}. Restore it, or remove it: the best epoch "
-            "is then sought among those to come."
-        ) from error
-    return 1 - max(scores)[1] if scores else 0
 
 
 def restore(folder, model):

@@ -1,21 +1,35 @@
 """What TensorBoard shows of a run, of its gates, and of several runs side by side."""
 
-import csv
+import contextlib
+import re
 import shutil
 
 import keras
-import numpy as np
 import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams import api as hparams
 
+from tfgates.base.errors import UserError
 from tfgates.base.files import put_in_place
 from tfgates.network import num_gates
-from tfgates.training.callbacks import OF_GATE
+from tfgates.training.logs import gate_rates
 
 FILES = "events.out.tfevents.*"
 # Keras counts the epochs in these by training steps.
 BY_STEP = "_vs_iterations"
+
+
+@contextlib.contextmanager
+def in_one_line(folder):
+    """Turns what TensorFlow raises where event files cannot be written into a `UserError`."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        reason = re.sub(r"^\{\{.*?\}\} *", "", str(error).splitlines()[0])[:300]
+        raise UserError(
+            f"Cannot write what TensorBoard shows to {folder}: {reason}. What is finished is kept: "
+            "make room there, and start the same command again."
+        ) from error
 
 
 class TensorBoard(keras.callbacks.TensorBoard):
@@ -33,13 +47,30 @@ class TensorBoard(keras.callbacks.TensorBoard):
         self.log = log
         self.draw = draw
 
+    def on_train_begin(self, logs=None):
+        with in_one_line(self.folder):
+            super().on_train_begin(logs)
+
+    def on_test_begin(self, logs=None):
+        with in_one_line(self.folder):
+            super().on_test_begin(logs)
+
+    def on_test_end(self, logs=None):
+        with in_one_line(self.folder):
+            super().on_test_end(logs)
+
     def on_epoch_end(self, epoch, logs=None):
-        super().on_epoch_end(epoch, logs)
-        if num_gates(self.model.network):
-            self._write_rates(epoch)
-        # What has a checkpoint is not written again, so it must not be lost in a buffer.
-        for writer in self._writers.values():
-            writer.flush()
+        with in_one_line(self.folder):
+            super().on_epoch_end(epoch, logs)
+            if num_gates(self.model.network):
+                self._write_rates(epoch)
+            # What has a checkpoint is not written again, so it must not be lost in a buffer.
+            for writer in self._writers.values():
+                writer.flush()
+
+    def on_train_end(self, logs=None):
+        with in_one_line(self.folder):
+            super().on_train_end(logs)
 
     def _write_rates(self, epoch):
         if "gates" not in self._writers:
@@ -48,14 +79,6 @@ class TensorBoard(keras.callbacks.TensorBoard):
         with self._writers["gates"].as_default(step=epoch):
             tf.summary.histogram("gate_rates", rates[-1])
             tf.summary.image("gate_rates", self.draw(rates)[None])
-
-
-def gate_rates(log):
-    """Reads the rates of all gates from a CSV log: [epochs, G]."""
-    with log.open(newline="") as file:
-        header, *rows = csv.reader(file)
-    gates = [index for index, name in enumerate(header) if name.startswith(OF_GATE)]
-    return np.array([[float(row[index]) for index in gates] for row in rows])
 
 
 def write_hparams(folder, name, flags, metrics):
@@ -68,7 +91,10 @@ def write_hparams(folder, name, flags, metrics):
         metrics: dict of numbers.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    with tf.summary.create_file_writer(str(folder)).as_default(step=0) as writer:
+    with (
+        in_one_line(folder),
+        tf.summary.create_file_writer(str(folder)).as_default(step=0) as writer,
+    ):
         hparams.hparams({flag: _number(text) for flag, text in flags.items()}, trial_id=name)
         for metric, value in metrics.items():
             tf.summary.scalar(metric, value)
@@ -101,10 +127,13 @@ def keep_events(folder, epochs, steps):
             pass
         # A name that TensorBoard does not look for.
         unfinished = path.with_name("unfinished")
-        with tf.io.TFRecordWriter(str(unfinished)) as writer:
-            for record in records:
-                writer.write(record)
-        put_in_place(unfinished, path)
+        try:
+            with in_one_line(folder), tf.io.TFRecordWriter(str(unfinished)) as writer:
+                for record in records:
+                    writer.write(record)
+            put_in_place(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 def _is_finished(event, epochs, steps):
