@@ -17,7 +17,7 @@ STATISTICS = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
 }
 # The transform of a JPEG that Pillow takes too, with which the published networks were trained. The
-# default is faster by some percent, and up to 18 of 255 beside it.
+# default is faster by some percent, and differs by up to 18 of 255.
 DCT = "INTEGER_ACCURATE"
 # \C is one byte; the bits of a pixel are byte 28.
 BMP_OF_FEW_BITS = r"BM\C{26}[\x00-\x17\x19-\x1f\x21-\x7f]\C*"
