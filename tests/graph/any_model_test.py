@@ -148,7 +148,7 @@ def test_inside_of_another_model_it_is_a_layer():
     inputs, network = numbers_of(plain), gate(plain)
     assert num_gates(network) == 1
     opened = answers(network, inputs, AlwaysOpen())[0]
-    np.testing.assert_allclose(opened, plain(inputs), rtol=1e-5)
+    np.testing.assert_allclose(opened, plain(inputs), rtol=1e-5, atol=1e-6)
     assert count(plain).ungated == 64 + 7
 
 

@@ -47,7 +47,7 @@ def test_each_decision_closes_its_branch_alone(name):
         decisions[0, column] = False
         logits, decided = answers(network, inputs, deciding(network, decisions))
         np.testing.assert_array_equal(decided, decisions)
-        np.testing.assert_allclose(logits[1:], opened[1:], rtol=1e-5)
+        np.testing.assert_allclose(logits[1:], opened[1:], rtol=1e-5, atol=1e-6)
         assert np.abs(logits[0] - opened[0]).max() > 1e-3 * np.abs(opened).max()
 
 
@@ -97,7 +97,7 @@ def test_images_of_any_size():
     for size in (6, 9):
         inputs = inputs_of(plain, size=size)
         opened = answers(network, inputs, AlwaysOpen())[0]
-        np.testing.assert_allclose(opened, plain(inputs), rtol=1e-5)
+        np.testing.assert_allclose(opened, plain(inputs), rtol=1e-5, atol=1e-6)
 
 
 def test_the_mask_of_padded_words_reaches_what_is_inside_and_behind():
@@ -126,7 +126,7 @@ def test_a_relu_that_is_used_everywhere(tmp_path):
     for gated in ("branches", "inner_filters"):
         network = gate(plain, gated=gated, seed=1)
         opened = answers(network, inputs, AlwaysOpen())
-        np.testing.assert_allclose(opened[0], plain(inputs), rtol=1e-5)
+        np.testing.assert_allclose(opened[0], plain(inputs), rtol=1e-5, atol=1e-6)
         loaded = saved_and_loaded(network, tmp_path)
         assert_same(answers(loaded, inputs, AlwaysOpen()), opened, 1e-6)
 
@@ -137,7 +137,7 @@ def test_one_of_several_outputs_ends_a_branch():
     plain = randomized(keras.Model(rows, L.Dense(3)(x + y)))
     inputs = inputs_of(plain)
     opened = answers(gate(plain), inputs, AlwaysOpen())[0]
-    np.testing.assert_allclose(opened, plain(inputs), rtol=1e-5)
+    np.testing.assert_allclose(opened, plain(inputs), rtol=1e-5, atol=1e-6)
 
 
 def test_an_input_keeps_its_name():
