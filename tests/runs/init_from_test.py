@@ -27,7 +27,7 @@ def test_pixel_statistics_are_those_of_the_weights(tmp_path):
     torchvision = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert pixel_statistics("imagenet") == pixel_statistics("torchvision:a.pth") == torchvision
     dataset = types.SimpleNamespace(
-        name="my_set", splits=["train"], labels=["a", "b"], fingerprint="1 train"
+        name="my_set", splits={"train": "train"}, labels=["a", "b"], fingerprint="1 train"
     )
     RunFolder(tmp_path).write_data(dataset, PREPROCESSING, STATISTICS)
     assert pixel_statistics(str(tmp_path)) == STATISTICS
