@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from stub_server import IMAGES, classify, contents, echo, in_turn, labels, refuse, stub_server
 
-from tfgates_client import Answer, Client, ServerError, connection, proxy
+from tfgates_client import Answer, Client, ServerError, addresses, connection
 
 pytest_plugins = ["stub_server"]
 
@@ -215,7 +215,7 @@ def test_a_dead_line_is_left_before_its_deadline(monkeypatch):
 @pytest.fixture
 def proxied(monkeypatch):
     """A proxy in the environment, where nothing listens."""
-    for variable in (*proxy.VARIABLES, *proxy.EXCEPTIONS):
+    for variable in (*addresses.VARIABLES, *addresses.EXCEPTIONS):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
 
@@ -253,4 +253,4 @@ def test_an_error_names_the_variable_of_a_proxy(proxied):
 )
 def test_addresses_behind_a_proxy(proxied, monkeypatch, address, exceptions, variable):
     monkeypatch.setenv("no_proxy", exceptions)
-    assert proxy.proxy_variable(address) == variable
+    assert addresses.proxy_variable(address) == variable

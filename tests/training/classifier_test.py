@@ -170,8 +170,8 @@ def without_decisions():
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (Subclassed, "functional model.*Received: Subclassed 'subclassed'"),
-        (lambda: keras.Sequential([keras.layers.Dense(1)]), "functional.*Received: Sequential"),
+        (Subclassed, "Subclassed 'subclassed' is not a functional model: its calls"),
+        (lambda: keras.Sequential([keras.layers.Dense(1)]), "Sequential.* is not a functional"),
         (without_decisions, "does not return their decisions"),
     ],
 )
