@@ -161,10 +161,9 @@ def serving(*arguments, **options):
 
 
 @contextlib.contextmanager
-def calling(address, options=()):
+def calling(address):
     """Gives a function request -> the call of its kind, begun with TensorFlow Serving's stubs."""
-    own = ("grpc.use_local_subchannel_pool", 1)
-    with grpc.insecure_channel(address, [own, *options]) as channel:
+    with grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
         prediction = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         models = model_service_pb2_grpc.ModelServiceStub(channel)
         methods = {

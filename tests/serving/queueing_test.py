@@ -1,5 +1,6 @@
 """The queue: bounds, deadlines and callers that go away, over real gRPC."""
 
+import socket
 import subprocess
 import sys
 import time
@@ -24,6 +25,8 @@ from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
 
 pytest_plugins = ["serving_fixtures", "queue_fixtures"]
 
+# Kinds of frames (RFC 9113, section 6).
+SETTINGS, PING, GOAWAY = 4, 6, 7
 CLIENT = """
 import sys, grpc
 request = sys.stdin.buffer.read()
@@ -126,21 +129,31 @@ def test_a_client_killed_mid_stream_harms_nobody(address, begin, ask):
         assert_same(arrays(begun.result()), expected)
 
 
-def test_a_client_may_ask_whether_the_line_lives(serve, held):
-    """As those behind a proxy do, with or without requests; twice is what gRPC allows by itself."""
-    often = [
-        ("grpc.keepalive_time_ms", 20),
-        ("grpc.keepalive_timeout_ms", 60_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.max_pings_without_data", 0),
-    ]
-    with serve(one_thread()) as embedded, calling(embedded.address, often) as begin:
-        held.gate.clear()
-        begun = begin(predict(image_bytes=jpegs(1)))
-        held.wait_for_runs(1)
-        time.sleep(0.5)
-        held.gate.set()
-        assert len(begun.result().outputs) == 7
+def test_a_client_may_ask_whether_the_line_lives(serve):
+    """Pings as they are sent, without requests; after the second, gRPC itself would hang up."""
+    with serve(one_thread()) as embedded:
+        host, port = embedded.address.split(":")
+        with (
+            socket.create_connection((host, int(port)), timeout=30) as line,
+            line.makefile("rb") as answers,
+        ):
+            line.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS))
+            kinds = frames(answers)
+            for number in range(10):
+                line.sendall(frame(PING, number.to_bytes(8)))
+                assert next(kind for kind in kinds if kind in (PING, GOAWAY)) == PING
+
+
+def frame(kind, payload=b""):
+    """A frame of HTTP/2 for the line as a whole (RFC 9113, section 4.1)."""
+    return len(payload).to_bytes(3) + bytes([kind]) + bytes(5) + payload
+
+
+def frames(answers):
+    """Yields the kinds of the frames that come."""
+    while head := answers.read(9):
+        answers.read(int.from_bytes(head[:3]))
+        yield head[3]
 
 
 def test_a_stop_cancels_what_outlasts_its_grace(version):
