@@ -16,6 +16,8 @@ import statistics
 import numpy as np
 from scipy import stats
 
+from benchmarks.student import LEVEL, holm, two_sided
+
 COLUMNS = (
     "network",
     "target",
@@ -36,7 +38,6 @@ HEADERS = (
     "less its own plain network",
     "multiply-adds to target",
 )
-LEVEL = 0.05
 # The plain network that gates were put into.
 OWN = "plain 32"
 
@@ -122,20 +123,6 @@ def pooled(groups):
         (np.array(values) - np.mean(values)) @ (values - np.mean(values)) for values in groups
     )
     return math.sqrt(squares / freedom), freedom
-
-
-def holm(probabilities):
-    """Corrects probabilities of k tests: k, k - 1, ..., 1 times the ordered ones."""
-    order, found, highest = np.argsort(probabilities), np.ones(len(probabilities)), 0.0
-    for place, index in enumerate(order):
-        highest = max(highest, (len(order) - place) * probabilities[index])
-        found[index] = min(1.0, highest)
-    return found.tolist()
-
-
-def two_sided(t, freedom):
-    """Returns the probability of a Student's t as far from 0 as this one."""
-    return float(2 * stats.t.sf(abs(t), freedom))
 
 
 def _beside_own(group, rows):

@@ -7,7 +7,7 @@ import pytest
 import safetensors.numpy
 
 import tfgates
-from benchmarks import cifar_verdicts
+from benchmarks import cifar_verdicts, student
 from benchmarks.cifar_networks import load, zero_padded_resnet
 from tfgates.base.errors import UserError
 
@@ -153,12 +153,12 @@ def test_lambda_is_chosen_on_the_validation_images():
 
 
 def test_holm_and_student():
-    assert cifar_verdicts.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert cifar_verdicts.holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert student.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert student.holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
     # From tables, and 1 - 2 / pi * atan(t) of one degree of freedom.
     for t, freedom, probability in ((2.571, 5, 0.05), (9.925, 2, 0.01), (2.228, 10, 0.05)):
-        assert cifar_verdicts.two_sided(t, freedom) == pytest.approx(probability, abs=5e-5)
-    assert cifar_verdicts.two_sided(3.0, 1) == pytest.approx(
+        assert student.two_sided(t, freedom) == pytest.approx(probability, abs=5e-5)
+    assert student.two_sided(3.0, 1) == pytest.approx(
         1 - 2 / math.pi * math.atan(3), abs=5e-5
     )
     spread, freedom = cifar_verdicts.pooled([[1.0, 3.0], [5.0], [0.0, 1.0]])
