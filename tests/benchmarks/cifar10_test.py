@@ -158,8 +158,6 @@ def test_holm_and_student():
     # From tables, and 1 - 2 / pi * atan(t) of one degree of freedom.
     for t, freedom, probability in ((2.571, 5, 0.05), (9.925, 2, 0.01), (2.228, 10, 0.05)):
         assert student.two_sided(t, freedom) == pytest.approx(probability, abs=5e-5)
-    assert student.two_sided(3.0, 1) == pytest.approx(
-        1 - 2 / math.pi * math.atan(3), abs=5e-5
-    )
+    assert student.two_sided(3.0, 1) == pytest.approx(1 - 2 / math.pi * math.atan(3), abs=5e-5)
     spread, freedom = cifar_verdicts.pooled([[1.0, 3.0], [5.0], [0.0, 1.0]])
     assert (spread, freedom) == (pytest.approx((2.5 / 2) ** 0.5), 2)

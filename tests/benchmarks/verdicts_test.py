@@ -48,8 +48,9 @@ def test_each_claim_has_its_figures_and_verdict():
     # 0.5, 0.5, 0.7: the standard error is 0.2 / 3.
     assert f"sampling errs by 0.57 ± 0.07 {seeds} points more" in threshold[2]
     assert threshold[3] == "holds / holds"
-    assert "dependent: 100 % of the gates, 100 % at 99.9 % of the images, per-gate 0 %" in (
-        collapse[2]
+    assert (
+        "dependent: 100 % of the gates, 100 % at 99.9 % of the images, per-gate 0 %"
+        in (collapse[2])
     )
     assert collapse[3] == "holds / holds"
     assert f"higher by 1.00 ± 0.00 {seeds}" in early[2]
@@ -93,8 +94,8 @@ def test_a_per_gate_run_beyond_the_per_batch_runs():
     # The dearest per-batch runs err by 9, 9.1 and 9.2: in each seed twice 1, once 1.5.
     figures, pairs = verdicts._losses(rows() + others, "dependent")
     assert figures == (
-        "per-gate errs by 1.17 ± 0.00 (3 seeds, 9 of 9 runs) points more, 6 at equal cost, 3 dearer, "
-        "3 cheaper ones left out"
+        "per-gate errs by 1.17 ± 0.00 (3 seeds, 9 of 9 runs) points more, 6 at equal cost, 3 "
+        "dearer, 3 cheaper ones left out"
     )
     assert verdicts.verdict(*verdicts._test(pairs)) == "holds"
 
