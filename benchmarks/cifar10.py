@@ -17,10 +17,9 @@ which has no gates. Lambda of each kind of gate is chosen on the validation imag
 and without a teacher.
 
 A run is a run folder of train.py; the command goes on where it was broken off. Rows are in
-benchmarks/results/cifar10.csv. Verdicts are those of benchmarks/cifar_verdicts.py.
+benchmarks/results/cifar10.csv. Verdicts are those of benchmarks/cifar_verdicts.py; milliseconds
+are measured by benchmarks/cifar_times.py afterwards.
 """
-
-import pathlib
 
 import absl.logging
 from absl import flags
@@ -49,7 +48,6 @@ checks.are_numbers("lambdas", 0, 1e6, "1,4,10")
 checks.are_numbers("seeds", 0, 2**31, "1,2")
 flags.register_validator("teacher_depth", (0, *FILES).__contains__, "is 0, 20, 32, 44 or 56.")
 
-RESULTS = pathlib.Path(__file__).with_name("results") / "cifar10.csv"
 # Where lambda is chosen.
 SWEPT = "0.6"
 KINDS = ("dependent", "independent")
@@ -58,7 +56,7 @@ KINDS = ("dependent", "independent")
 def main():
     # Each run is measured by graphs of its own, of which TensorFlow warns.
     absl.logging.set_verbosity("error")
-    runs = cifar_runs.Runs(RESULTS, WEIGHTS.value, TUNE_EPOCHS.value, JOBS.value)
+    runs = cifar_runs.Runs(WEIGHTS.value, TUNE_EPOCHS.value, JOBS.value)
     runs.tune(sorted({*depths(), TEACHER_DEPTH.value} - {0}))
     first, *others = SEEDS.value
     rows = plain(runs, first)
@@ -72,9 +70,10 @@ def main():
         rows += plain(runs, seed) + gated(runs, weights, seed)
         rows += taught(runs, weights, seed) + runs.train([runs.nested(seed)])
     print(f"\n{table(cifar_verdicts.lines(rows), cifar_verdicts.COLUMNS)}\n")
-    print(table(cifar_verdicts.verdicts(rows), cifar_verdicts.HEADERS))
+    print(f"{table(cifar_verdicts.verdicts(rows), cifar_verdicts.HEADERS)}\n")
+    print(table(cifar_verdicts.in_time(rows, cifar_runs.read_times()), cifar_verdicts.IN_TIME))
     hours = sum(row["cpu_seconds"] or 0 for row in (*rows, *swept)) / 3600
-    print(f"\n{hardware()}, {hours:.1f} hours of CPU time. Rows: {RESULTS}")
+    print(f"\n{hardware()}, {hours:.1f} hours of CPU time. Rows: {cifar_runs.RESULTS}")
 
 
 def depths():

@@ -1,5 +1,6 @@
 """The runs of benchmarks/cifar10.py: their flags, their folders, what is measured of each."""
 
+import csv
 import dataclasses
 import math
 import pathlib
@@ -17,6 +18,8 @@ from tfgates.runs.data import evaluation_images, open_data
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.grid import read_point
 
+RESULTS = pathlib.Path(__file__).with_name("results") / "cifar10.csv"
+TIMES = RESULTS.with_name("cifar10_times.csv")
 # A network without gates has none of the flags of a target.
 PLAIN = {"gate": "none", "target_unit": "branches"}
 GATED_DEPTH = 32
@@ -26,14 +29,13 @@ class Runs:
     """Makes the settings of runs, trains those that have no row, and names their rows.
 
     Args:
-        results: `pathlib.Path` of the CSV file.
         weights: folder of resnet20.safetensors and so on.
         tune_epochs: epochs of the first tuning.
         jobs: runs at a time.
     """
 
-    def __init__(self, results, weights, tune_epochs, jobs):
-        self.results, self.jobs, self.tune_epochs = results, jobs, tune_epochs
+    def __init__(self, weights, tune_epochs, jobs):
+        self.jobs, self.tune_epochs = jobs, tune_epochs
         self.weights = pathlib.Path(weights)
         self.folder = pathlib.Path(flags.FLAGS.output_dir)
         self._shares = {}
@@ -99,7 +101,7 @@ class Runs:
 
     def train(self, runs):
         """Trains runs, pairs of labels and `TrainConfig`; returns their rows with the labels."""
-        found = rows.train(self.results, [one for _, one in runs], self.jobs, _measured)
+        found = rows.train(RESULTS, [one for _, one in runs], self.jobs, _measured)
         return [{**labels, **found[one.output_dir]} for labels, one in runs]
 
     def _run(self, name, values, labels):
@@ -124,6 +126,15 @@ class Runs:
             model = zero_padded_resnet(GATED_DEPTH)
             self._shares["behind"] = sum(branch.share for branch in branches(model))
         return 1 - (1 - target) / self._shares["behind"]
+
+
+def read_times():
+    """Returns milliseconds by run and batch; none where nothing is timed yet."""
+    if not TIMES.exists():
+        return {}
+    with TIMES.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    return {(line["run"], int(line["batch"])): float(line["milliseconds"]) for line in lines}
 
 
 def _suffix(teacher, seed):

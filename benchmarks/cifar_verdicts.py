@@ -38,6 +38,15 @@ HEADERS = (
     "less its own plain network",
     "multiply-adds to target",
 )
+IN_TIME = (
+    "gates",
+    "target",
+    "teacher",
+    "batch",
+    "ms an image",
+    "of plain 32",
+    "less plain, points",
+)
 # The plain network that gates were put into.
 OWN = "plain 32"
 
@@ -111,6 +120,31 @@ def verdicts(rows):
                 f"{_reached(cells[cell], rows):.3f}",
             )
         )
+    return found
+
+
+def in_time(rows, times):
+    """Returns a line for each cell and number of images in a call, with the headers `IN_TIME`.
+
+    Args:
+        rows: of all runs; those that were not timed are left out.
+        times: milliseconds of an image by run and batch.
+    """
+    found = []
+    for batch in sorted({batch for _, batch in times}):
+        timed = [
+            {**row, "ms": times[row["run"], batch]} for row in rows if (row["run"], batch) in times
+        ]
+        cells: dict[tuple, list] = {}
+        for row in timed:
+            if not row["arm"].startswith("plain"):
+                cells.setdefault(_cell(row), []).append(row)
+        full = _mean([row for row in timed if row["arm"] == OWN], "ms")
+        for cell, group in cells.items():
+            gained = [excess(row, timed, macs="ms") for row in group]
+            spent = _mean(group, "ms")
+            shown = f"{spent:.3f}", f"{spent / full:.3f}", f"{statistics.mean(gained):+.2f}"
+            found.append((*cell, str(batch), *shown))
     return found
 
 

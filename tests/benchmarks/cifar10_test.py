@@ -142,6 +142,26 @@ def test_the_measure_is_the_error_beside_the_plain_line_of_the_same_seed_and_tea
     assert len(cifar_verdicts.lines(some)) == 6
 
 
+def test_the_same_in_time():
+    some = rows([-0.4, -0.5])
+    times = {}
+    for one in some:
+        one["run"] = f"{one['arm']},seed={one['seed']}"
+        # A gated network of 50 M takes as long as a plain one of 60 M, at batch 32 as one of 50.
+        gated = one["arm"] == "dependent"
+        times[one["run"], 1] = 6.0 if gated else one["calibrated_macs"] / 1e7
+        times[one["run"], 32] = one["calibrated_macs"] / 1e8
+    found = cifar_verdicts.in_time(some, times)
+    # The plain line is at 9 there, 9.5 at 50 M: half a point more than by multiply-adds.
+    cell = ("dependent", "0.6", "")
+    assert found == [
+        (*cell, "1", "6.000", "0.857", "+0.05"),
+        (*cell, "32", "0.500", "0.714", "-0.45"),
+    ]
+    untimed = {key: value for key, value in times.items() if not key[0].startswith("dependent")}
+    assert cifar_verdicts.in_time(some, untimed) == []
+
+
 def test_lambda_is_chosen_on_the_validation_images():
     some = rows([0.0])
     swept = [
