@@ -25,7 +25,7 @@ import absl.logging
 from absl import flags
 
 import tfgates.settings.flags
-from benchmarks import checks, cifar_runs, cifar_verdicts
+from benchmarks import checks, cifar_runs, cifar_verdicts, runs_picture
 from benchmarks.cifar_networks import FILES
 from tfgates.base import command
 from tfgates.base.timing import hardware, table
@@ -72,8 +72,12 @@ def main():
     print(f"\n{table(cifar_verdicts.lines(rows), cifar_verdicts.COLUMNS)}\n")
     print(f"{table(cifar_verdicts.verdicts(rows), cifar_verdicts.HEADERS)}\n")
     print(table(cifar_verdicts.in_time(rows, cifar_runs.read_times()), cifar_verdicts.IN_TIME))
+    picture = cifar_runs.RESULTS.with_suffix(".png")
+    runs_picture.draw(cifar_verdicts.points(rows), picture)
     hours = sum(row["cpu_seconds"] or 0 for row in (*rows, *swept)) / 3600
-    print(f"\n{hardware()}, {hours:.1f} hours of CPU time. Rows: {cifar_runs.RESULTS}")
+    print(
+        f"\n{hardware()}, {hours:.1f} hours of CPU time. Written: {cifar_runs.RESULTS}, {picture}"
+    )
 
 
 def depths():

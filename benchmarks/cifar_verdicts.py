@@ -123,6 +123,23 @@ def verdicts(rows):
     return found
 
 
+def points(rows):
+    """Returns the rows as `runs_picture.draw` takes them, at the calibrated thresholds."""
+    found = []
+    for row in rows:
+        arm, _, depth = row["arm"].partition(" ")
+        taught = ", teacher" if row["teacher"] else ""
+        found.append(
+            {
+                "gates": arm + taught,
+                "target": f"ResNet-{depth}" if depth else row["target"],
+                "macs": row["calibrated_macs"],
+                "top1_error": row["calibrated_error"],
+            }
+        )
+    return found
+
+
 def in_time(rows, times):
     """Returns a line for each cell and number of images in a call, with the headers `IN_TIME`.
 

@@ -142,6 +142,15 @@ def test_the_measure_is_the_error_beside_the_plain_line_of_the_same_seed_and_tea
     assert len(cifar_verdicts.lines(some)) == 6
 
 
+def test_points_of_the_picture_are_those_at_the_calibrated_threshold():
+    one, _, gated = rows([-0.4], teacher=56)
+    found = cifar_verdicts.points([one, gated])
+    assert found == [
+        {"gates": "plain, teacher", "target": "ResNet-20", "macs": 40e6, "top1_error": 10.0},
+        {"gates": "dependent, teacher", "target": "0.6", "macs": 50e6, "top1_error": 9.1},
+    ]
+
+
 def test_the_same_in_time():
     some = rows([-0.4, -0.5])
     times = {}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import claims_picture, verdicts
+from benchmarks import runs_picture, verdicts
 
 
 def rows():
@@ -132,5 +132,5 @@ def test_as_good_as_plain_is_within_a_margin(lost, verdict):
 
 
 def test_picture_of_all_runs(tmp_path):
-    claims_picture.draw(rows(), tmp_path / "claims.png")
+    runs_picture.draw(rows(), tmp_path / "claims.png")
     assert (tmp_path / "claims.png").read_bytes().startswith(b"\x89PNG")

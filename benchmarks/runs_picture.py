@@ -1,25 +1,24 @@
 """Draws error against multiply-adds of many runs."""
 
+import math
 import statistics
 
 from benchmarks.verdicts import having
 from tfgates.report.point_labels import place
 from tfgates.report.style import COLORS, MARKERS, new_figure, save_png, styled
 
-# What errs more, in percent, would press all others together: it stands in the table alone.
-HIGHEST = 15
-
 
 @styled
-def draw(rows, path):
+def draw(rows, path, highest=math.inf):
     """Draws error against multiply-adds: the mean of the seeds, and each run as a small mark.
 
     Args:
         rows: list of dicts with gates, target, macs and top1_error; a point is named by its
             target, or its gates where there is none.
         path: of the PNG file.
+        highest: error in percent; what errs more would press all others together, and is left out.
     """
-    rows = [row for row in rows if _mean_error(rows, row) <= HIGHEST]
+    rows = [row for row in rows if _mean_error(rows, row) <= highest]
     figure = new_figure(8, 5)
     axes = figure.subplots()
     points: list[tuple] = []
