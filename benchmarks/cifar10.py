@@ -14,7 +14,7 @@ there for --epochs, by one recipe: the plain networks, of which ResNet-14 begins
 blocks of ResNet-20; ResNet-32 with gates, at targets that are shares of its multiply-adds; both
 with a teacher, the tuned network of --teacher_depth; and the short path of a nested ResNet-32,
 which has no gates. Lambda of each kind of gate is chosen on the validation images, at one target
-and without a teacher.
+and without a teacher. There, too, parts of the recipe are tried one by one, with the first seed.
 
 A run is a run folder of train.py; the command goes on where it was broken off. Rows are in
 benchmarks/results/cifar10.csv. Verdicts are those of benchmarks/cifar_verdicts.py; milliseconds
@@ -42,6 +42,7 @@ TARGETS = flags.DEFINE_list(
 LAMBDAS = flags.DEFINE_list("lambdas", ["1", "4", "10"], "Of which one is chosen.")
 SEEDS = flags.DEFINE_list("seeds", ["1", "2"], "Seeds; lambda is chosen with the first.")
 JOBS = flags.DEFINE_integer("jobs", 1, "Runs at a time.", lower_bound=1)
+ABLATE = flags.DEFINE_boolean("ablate", True, "Whether parts of the recipe are measured too.")
 checks.are_among("depths", list(map(str, FILES)))
 checks.are_numbers("targets", 0, 1, "0.75,0.6")
 checks.are_numbers("lambdas", 0, 1e6, "1,4,10")
@@ -51,6 +52,19 @@ flags.register_validator("teacher_depth", (0, *FILES).__contains__, "is 0, 20, 3
 # Where lambda is chosen.
 SWEPT = "0.6"
 KINDS = ("dependent", "independent")
+# Parts of the recipe, each by itself, on dependent gates at that target.
+PARTS = (
+    "teacher=self",
+    "target_weight=auto",
+    "gate_temperature=5,0.1",
+    "gate_learning_rate_factor=0.1",
+    "gate_learning_rate_factor=10",
+    "decay_gates=false",
+    "label_smoothing=0.1",
+    "relax_epochs=1",
+    "sample_epochs=2",
+    "recalibration_batches=0",
+)
 
 
 def main():
@@ -69,12 +83,18 @@ def main():
     for seed in others:
         rows += plain(runs, seed) + gated(runs, weights, seed)
         rows += taught(runs, weights, seed) + runs.train([runs.nested(seed)])
+    parts = []
+    if ABLATE.value:
+        weight = weights["dependent"]
+        parts = runs.train([runs.with_part(part, SWEPT, weight, first) for part in PARTS])
     print(f"\n{table(cifar_verdicts.lines(rows), cifar_verdicts.COLUMNS)}\n")
     print(f"{table(cifar_verdicts.verdicts(rows), cifar_verdicts.HEADERS)}\n")
     print(table(cifar_verdicts.in_time(rows, cifar_runs.read_times()), cifar_verdicts.IN_TIME))
+    if parts:
+        print(f"\n{table(cifar_verdicts.ablation(parts, rows), cifar_verdicts.ABLATION)}")
     picture = cifar_runs.RESULTS.with_suffix(".png")
     runs_picture.draw(cifar_verdicts.points(rows), picture)
-    hours = sum(row["cpu_seconds"] or 0 for row in (*rows, *swept)) / 3600
+    hours = sum(row["cpu_seconds"] or 0 for row in (*rows, *swept, *parts)) / 3600
     print(
         f"\n{hardware()}, {hours:.1f} hours of CPU time. Written: {cifar_runs.RESULTS}, {picture}"
     )

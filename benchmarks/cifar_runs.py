@@ -87,22 +87,37 @@ class Runs:
             seed: of the run.
             teacher: depth of its teacher; 0: none.
         """
-        values = {
-            **self._begun(GATED_DEPTH),
-            **self._taught(teacher),
-            "gate": kind,
-            "target_rate": f"{self._rate(float(target)):.4f}",
-            "target_weight": weight,
-            "seed": seed,
-        }
+        values = {**self._gated(kind, target, weight, seed), **self._taught(teacher)}
         name = f"{kind},target={target},lambda={weight}{_suffix(teacher, seed)}"
         labels = {"arm": kind, "target": target, "teacher": teacher, "seed": seed}
         return self._run(name, values, {**labels, "lambda": weight})
+
+    def with_part(self, part, target, weight, seed):
+        """Returns the same of a network with dependent gates and one flag more.
+
+        Args:
+            part: FLAG=VALUE.
+            target, weight, seed: as of `gated`.
+        """
+        labels, _ = self.gated("dependent", target, weight, seed)
+        flag, value = part.split("=")
+        name = f"{part},target={target},lambda={weight}{_suffix(0, seed)}"
+        values = {**self._gated("dependent", target, weight, seed), flag: value}
+        return self._run(name, values, {**labels, "arm": part})
 
     def train(self, runs):
         """Trains runs, pairs of labels and `TrainConfig`; returns their rows with the labels."""
         found = rows.train(RESULTS, [one for _, one in runs], self.jobs, _measured)
         return [{**labels, **found[one.output_dir]} for labels, one in runs]
+
+    def _gated(self, kind, target, weight, seed):
+        return {
+            **self._begun(GATED_DEPTH),
+            "gate": kind,
+            "target_rate": f"{self._rate(float(target)):.4f}",
+            "target_weight": weight,
+            "seed": seed,
+        }
 
     def _run(self, name, values, labels):
         point = read_point({flag: str(value) for flag, value in values.items()})

@@ -47,6 +47,14 @@ IN_TIME = (
     "of plain 32",
     "less plain, points",
 )
+ABLATION = (
+    "part",
+    "M multiply-adds",
+    "to target",
+    "top-1 error %",
+    "less plain, points",
+    "less without the part",
+)
 # The plain network that gates were put into.
 OWN = "plain 32"
 
@@ -163,6 +171,36 @@ def in_time(rows, times):
             shown = f"{spent:.3f}", f"{spent / full:.3f}", f"{statistics.mean(gained):+.2f}"
             found.append((*cell, str(batch), *shown))
     return found
+
+
+def ablation(parts, rows):
+    """Returns a line for each part of the recipe, with the headers `ABLATION`.
+
+    The last column compares what they err less or more than the plain curve, so that a network is
+    not praised for costing more. One seed each: how much that differs between seeds is above.
+
+    Args:
+        parts: rows of dependent gates with one flag more, of one target and seed.
+        rows: those of all other runs.
+    """
+    (base,) = [
+        row
+        for row in rows
+        if row["arm"] == "dependent"
+        and row["target"] == parts[0]["target"]
+        and _pair(row) == _pair(parts[0])
+    ]
+    return [
+        (
+            row["arm"] if row is not base else "",
+            f"{row['calibrated_macs'] / 1e6:.2f}",
+            f"{_reached([row], rows):.3f}",
+            f"{row['calibrated_error']:.2f}",
+            f"{excess(row, rows):+.2f}",
+            f"{excess(row, rows) - excess(base, rows):+.2f}" if row is not base else "",
+        )
+        for row in (base, *parts)
+    ]
 
 
 def pooled(groups):

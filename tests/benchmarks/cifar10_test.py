@@ -171,6 +171,14 @@ def test_the_same_in_time():
     assert cifar_verdicts.in_time(some, untimed) == []
 
 
+def test_a_part_of_the_recipe_stands_beside_the_same_network_without_it():
+    some = rows([-0.4])
+    part = row("teacher=self", "0.6", 0, 60e6, 8.8)
+    base, found = cifar_verdicts.ablation([part], some)
+    assert base == ("", "50.00", "1.190", "9.10", "-0.40", "")
+    assert found == ("teacher=self", "60.00", "1.429", "8.80", "-0.20", "+0.20")
+
+
 def test_lambda_is_chosen_on_the_validation_images():
     some = rows([0.0])
     swept = [
