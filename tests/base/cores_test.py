@@ -10,8 +10,8 @@ ON_ONE = """
 
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     sys.path.insert(0, "serving")
-    import batching
-    import model
+    from tfgates_server import batching
+    from tfgates_server import model
 
     from tfgates.export import timing as served
     from tfgates.base import timing

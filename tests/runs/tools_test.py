@@ -75,7 +75,8 @@ RECOMMENDED = """
     import numpy as np
     from absl import flags
 
-    from tfgates.tools import bench
+    import tfgates.tools.bench
+    from tfgates.work import bench
 
     flags.FLAGS(["bench", "--run=runs/it's a run", "--tau=0.4"])
     ways = {bench.PLAIN: (None, None, (2, 1)), "gather": (None, "gather", (1, 2))}

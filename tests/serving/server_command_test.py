@@ -12,6 +12,7 @@ import time
 
 import grpc
 import pytest
+from absl import flags
 from absl.testing import flagsaver
 from examples import ROOT, needs_bfloat16, own_lines, run_script
 from serving_fixtures import (
@@ -171,7 +172,7 @@ def test_the_script_refuses_a_bad_folder_in_one_line(tmp_path):
 
 @contextlib.contextmanager
 def flags_set(**values):
-    options.flags.FLAGS.mark_as_parsed()
+    flags.FLAGS.mark_as_parsed()
     with flagsaver.flagsaver(**values):
         yield
 
@@ -217,8 +218,8 @@ def test_bad_models_are_refused_in_one_line(tmp_path, text, message):
 
 
 def test_who_wants_rest_is_told_where_it_is():
-    with pytest.raises(options.flags.IllegalFlagValueError, match="has the docker command"):
-        options.flags.FLAGS.rest_api_port = 8501
+    with pytest.raises(flags.IllegalFlagValueError, match="has the docker command"):
+        flags.FLAGS.rest_api_port = 8501
 
 
 def test_batching_parameters_ask_for_batching():
