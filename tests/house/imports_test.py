@@ -28,6 +28,7 @@ LAYERS = [
     {"runs.fit", "runs.finish", "runs.before_after", "runs.budget"},
     {"work"},
     {"tools"},
+    {"__main__"},
 ]
 # What else a room may know of another in its own line.
 NEIGHBOURS = {("policies", "noise"), ("graph.macs", "graph.nodes")}

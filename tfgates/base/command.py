@@ -14,6 +14,7 @@ from tfgates.base.errors import UserError
 from tfgates.base.flag_files import require_no_circle
 from tfgates.base.interrupts import taken
 from tfgates.base.quiet import quiet
+from tfgates.base.shipped import with_recipes
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # No path is longer; a number may be.
@@ -111,6 +112,7 @@ def _parse(argv):
         app.usage(shorthelp=True, writeto_stdout=True)
         sys.exit(0)
     try:
+        argv = with_recipes(argv)
         require_no_circle(argv)
         return flags.FLAGS(argv)
     except (flags.Error, UnicodeDecodeError, OSError) as error:

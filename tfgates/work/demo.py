@@ -1,4 +1,4 @@
-"""Serves the export of a run, classifies eight test images with the client, and stops."""
+"""Trains and exports a run, serves it, classifies eight test images with the client, and stops."""
 
 import contextlib
 import re
@@ -15,6 +15,7 @@ from tfgates.runs.data import open_data
 from tfgates.runs.folder import RunFolder
 
 FLAGS = flags.FLAGS
+DEMO = "runs/demo"
 SERVER = (sys.executable, "-m", "tfgates.tools.serve")
 IMAGES = 8
 # Not run on the authors' machine, which has no docker engine.
@@ -24,7 +25,10 @@ docker run --rm -p 8500:8500 -v {volume} -e MODEL_NAME=gated \\
 
 
 def main():
-    run = RunFolder(FLAGS.run)
+    if FLAGS.run is None:
+        tool("train", "--flagfile=flags/demo.cfg")
+        tool("export", f"--run={DEMO}")
+    run = RunFolder(FLAGS.run or DEMO)
     images = write_images(run)
     print(f"Wrote {len(images)} test images to {images[0].parent}", flush=True)
     with serving(run.export) as address:
@@ -37,6 +41,13 @@ def main():
         print(f"Picture:    {run.picture}")
     print("The same export in production:")
     print(DOCKER.format(volume=shlex.quote(f"{run.export.resolve()}:/models/gated")))
+
+
+def tool(name, *arguments):
+    """Runs a command, whose output is shown as it comes."""
+    code = subprocess.run([sys.executable, "-m", f"tfgates.tools.{name}", *arguments]).returncode
+    if code:
+        raise UserError(f"{name} ended with exit code {code}; see above.")
 
 
 def write_images(run):
