@@ -6,10 +6,8 @@ from examples import run_script
 
 ON_ONE = """
     import os
-    import sys
 
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    sys.path.insert(0, "serving")
     from tfgates_server import batching
     from tfgates_server import model
 

@@ -14,7 +14,8 @@ import grpc
 import pytest
 from absl import flags
 from absl.testing import flagsaver
-from examples import ROOT, needs_bfloat16, own_lines, run_script
+from examples import ROOT, needs_bfloat16, own_lines
+from processes import forked
 from serving_fixtures import (
     SERVING,
     Queue,
@@ -106,6 +107,7 @@ def test_the_script_serves_and_swaps_until_it_is_told_to_end(version, tmp_path):
 
 def test_the_files_for_production_are_served_with_tls(version, tmp_path, tls, ask):
     models = (SERVING / "models.config").read_text().replace("/models/gated", str(version.parent))
+    models = models.replace("# version_labels", "version_labels")
     (tmp_path / "models.config").write_text(models)
     flags = [
         f"--model_config_file={tmp_path / 'models.config'}",
@@ -164,7 +166,7 @@ def test_an_unsound_certificate_is_refused():
 
 
 def test_the_script_refuses_a_bad_folder_in_one_line(tmp_path):
-    finished = run_script(SERVING / "server.py", f"--model_base_path={tmp_path}", "--port=0")
+    finished = forked(SERVING / "server.py", f"--model_base_path={tmp_path}", "--port=0")
     (line,) = own_lines(finished.stderr)
     assert line.startswith(f"server.py: error: {tmp_path} holds no model version")
     assert (finished.returncode, finished.stdout) == (2, "")
