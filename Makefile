@@ -1,15 +1,16 @@
 # make demo   the main job: train, compare the policies, export, serve, classify
 # make test   the tests
+# make test-fast  those of a minute: commands, flags, the rules of the house, the equations
 # make lint   style, types, flag files, import directions
 # make docs   the site of the Markdown pages, docs/_build/index.html
 # make bench  what a gate costs in training; of the input pipeline see benchmarks/input_pipeline.py
 # Each sets up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
-# TensorFlow reports at every start which CPU it found and that there is no GPU.
+# The tests start Python too, and TensorFlow reports each time which CPU it found and that no GPU.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test lint docs bench setup
+.PHONY: demo test test-fast lint docs bench setup
 
 demo: .venv/installed
 	$(BIN)/python train.py --flagfile=flags/demo.cfg
@@ -18,6 +19,14 @@ demo: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# No network is trained here.
+FAST := tests/base tests/settings tests/house/imports_test.py tests/house/chance_test.py \
+    $(patsubst %,tests/method/%_test.py,losses noise norms policies schedules) \
+    tests/client/wire_test.py tests/client/client_images_test.py
+
+test-fast: .venv/installed
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(wildcard $(FAST))
 
 lint: .venv/installed
 	$(BIN)/ruff check .

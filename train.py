@@ -6,9 +6,8 @@ The same command on an existing run folder resumes it after its last finished ep
 """
 
 import runpy
-import signal
 
-# Until the training begins Ctrl-C has nothing to finish; a background job ignores it.
-if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-runpy.run_module("tfgates.tools.train", run_name="__main__")
+TFGATES_COMMAND = "tfgates.tools.train"
+
+if __name__ == "__main__":
+    runpy.run_module(TFGATES_COMMAND, run_name="__main__")

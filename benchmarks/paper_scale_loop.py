@@ -10,7 +10,7 @@ from jax import numpy as jnp
 import tfgates
 from tfgates.graph.count import count
 from tfgates.network import columns, num_gates
-from tfgates.schedules import annealing_stages
+from tfgates.settings.target_values import annealing_stages
 
 TARGET, WEIGHT_DECAY, MOMENTUM, LEARNING_RATE = 0.5, 5e-4, 0.9, 0.1
 # Mean and std of the pixels of CIFAR-10, in [0, 1].

@@ -28,7 +28,7 @@ from tfgates.base.timing import hardware, interleaved, table
 
 sys.path.insert(0, str(ROOT / "serving"))
 
-from model import Model
+from tfgates_server.model import Model
 
 CASES = flags.DEFINE_list("cases", ["cifar_resnet20:32", "resnet50:224"], "What is served.")
 checks.are_cases("cases", "NAME:PIXELS")

@@ -3,90 +3,13 @@
 python serving/demo.py --run=runs/demo
 """
 
-import contextlib
 import pathlib
-import re
-import shlex
-import signal
-import subprocess
+import runpy
 import sys
 
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-    # Until the server is started there is nothing to be finished; a background job ignores it.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-import tensorflow as tf
-from absl import flags
-
-from tfgates.base import command
-from tfgates.base.errors import UserError
-from tfgates.data.preprocess import decode
-from tfgates.runs.data import open_data
-from tfgates.runs.folder import RunFolder
-
-RUN = flags.DEFINE_string("run", None, "The run folder, with an export.", required=True)
-flags.register_validator("run", bool, "is a run folder, as runs/NAME.")
-DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the data sets, where it has moved.")
-
-HERE = pathlib.Path(__file__).parent
-IMAGES = 8
-# Not run on the authors' machine, which has no docker engine.
-DOCKER = """\
-docker run --rm -p 8500:8500 -v {volume} -e MODEL_NAME=gated \\
-    tensorflow/serving:2.20.0"""
-
-
-def main():
-    run = RunFolder(RUN.value)
-    images = write_images(run)
-    print(f"Wrote {len(images)} test images to {images[0].parent}", flush=True)
-    with serving(run.export) as address:
-        client = [sys.executable, str(HERE / "client.py"), f"--server={address}"]
-        answered = subprocess.run([*client, *map(str, images)], check=False)
-    if answered.returncode:
-        raise UserError(f"The client ended with exit code {answered.returncode}; see above.")
-    print(f"\nRun folder: {run.path}")
-    if run.picture.exists():
-        print(f"Picture:    {run.picture}")
-    print("The same export in production:")
-    print(DOCKER.format(volume=shlex.quote(f"{run.export.resolve()}:/models/gated")))
-
-
-def write_images(run):
-    """Writes the first eight test images of a run's data set as JPEG files; returns their paths."""
-    _, labels, _ = run.load_data()
-    folder = run.path / "images"
-    folder.mkdir(exist_ok=True)
-    paths = []
-    records = open_data(run, DATA_DIR.value).records("test").take(IMAGES)
-    for index, (image_bytes, label) in enumerate(records):
-        text = re.sub(r"[^a-z0-9]+", "-", labels[label].lower()).strip("-")
-        path = folder / f"{index}-{text}.jpg"
-        path.write_bytes(tf.io.encode_jpeg(decode(image_bytes), quality=95).numpy())
-        paths.append(path)
-    return paths
-
-
-@contextlib.contextmanager
-def serving(export):
-    """Runs the server on a free port while the block runs; gives its address."""
-    server = subprocess.Popen(
-        [sys.executable, str(HERE / "server.py"), f"--model_base_path={export}", "--port=0"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        line = server.stdout.readline().strip() if server.stdout else ""
-        found = re.search(r"on (\S+:\d+)$", line)
-        if not found:
-            raise UserError("The server did not start; see above.")
-        print(line, flush=True)
-        yield found[1]
-    finally:
-        server.terminate()
-        server.wait()
-        print("Stopped the server.")
-
+TFGATES_COMMAND = "tfgates.tools.demo"
 
 if __name__ == "__main__":
-    command.run(main)
+    # The packages beside this folder, in a clone where nothing is installed.
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+    runpy.run_module(TFGATES_COMMAND, run_name="__main__")

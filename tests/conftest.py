@@ -6,7 +6,8 @@ import shutil
 import keras
 import pytest
 import tensorflow as tf
-from examples import real_images, run_script, store_set
+from examples import ROOT, real_images, run_script, store_set
+from once import made_once
 
 from tfgates.data import datasets
 from tfgates.runs.folder import RunFolder
@@ -14,6 +15,22 @@ from tfgates.runs.folder import RunFolder
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+
+# Those of more than half a minute, the longest first: one process waits for what begins last.
+LONGEST = (
+    *("house/code_blocks", "runs/prune_tool", "training/checkpoint", "training/multiworker"),
+    *("training/train", "training/classifier", "training/target", "inference/budget"),
+    *("export/export_tool", "training/resume", "graph/more_applications", "runs/network_flag"),
+    *("training/rates", "data/folder", "training/recipe", "runs/sweep", "graph/applications"),
+    *("runs/tools", "method/groups", "export/fused"),
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Begins with the longest files; within one the order stays."""
+    order = {ROOT / f"tests/{name}_test.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
 
 
 def pytest_collection_finish():
@@ -49,12 +66,15 @@ def shipped():
 @pytest.fixture(scope="session")
 def small_set(tmp_path_factory):
     """Folder of my_set, 200 images for training, 91 for validation, 10 for the test."""
-    folder = tmp_path_factory.mktemp("data")
-    encoded, labels = real_images(301)
-    # Two replicas do not divide 91 images: an evaluation batch has a filler.
-    bounds = {"train": (0, 200), "validation": (200, 291), "test": (291, 301)}
-    store_set(folder, {name: (encoded[a:b], labels[a:b]) for name, (a, b) in bounds.items()})
-    return folder
+
+    def store(folder):
+        folder.mkdir()
+        encoded, labels = real_images(301)
+        # Two replicas do not divide 91 images: an evaluation batch has a filler.
+        bounds = {"train": (0, 200), "validation": (200, 291), "test": (291, 301)}
+        store_set(folder, {name: (encoded[a:b], labels[a:b]) for name, (a, b) in bounds.items()})
+
+    return made_once(tmp_path_factory, "data", store)
 
 
 @pytest.fixture(scope="session")
@@ -81,10 +101,14 @@ def training(small_set):
 @pytest.fixture(scope="session")
 def whole_run(training, tmp_path_factory):
     """A run of three epochs that nothing interrupted, and what it printed; tests leave it so."""
-    folder = tmp_path_factory.mktemp("runs") / "whole"
-    finished = run_script(*training(folder, "--epochs=3"))
-    assert finished.returncode == 0, finished.stderr
-    return RunFolder(folder), finished.stdout
+
+    def train(folder):
+        finished = run_script(*training(folder / "whole", "--epochs=3"))
+        assert finished.returncode == 0, finished.stderr
+        (folder / "stdout").write_text(finished.stdout)
+
+    folder = made_once(tmp_path_factory, "runs", train)
+    return RunFolder(folder / "whole"), (folder / "stdout").read_text()
 
 
 @pytest.fixture

@@ -1,31 +1,30 @@
 """tfgates: networks that decide, image by image, which of their layers to run."""
 
 import importlib
-import sys
 
-if sys.argv[:1] == ["-m"] and any(word.startswith("tfgates.tools.") for word in sys.orig_argv):
-    # A tool of this package is being found, and begins when all is imported.
-    from tfgates.base.interrupts import end_at_once
-
-    end_at_once()
-
-import keras
-
-from tfgates.gated import Gated
-from tfgates.gates import DependentGate, IndependentGate
-from tfgates.graph.branches import branches
-from tfgates.graph.count import count
-from tfgates.graph.gating import gate
-from tfgates.graph.pruning import prune
-from tfgates.losses import per_batch, per_gate
-from tfgates.network import Network
-from tfgates.networks import NETWORKS
-from tfgates.policies import AlwaysOpen, Expected, Sample, Threshold
-from tfgates.schedules import Schedule
-from tfgates.stochastic_depth import FixedGate
-from tfgates.targets import Target
+from tfgates.base import interrupts, starting
 
 __version__ = "0.2.0"
+
+if starting.reads_flags():
+    # `base.command` runs this file once more when they are read. Until then Ctrl-C ends it.
+    interrupts.end_at_once()
+else:
+    import keras
+
+    from tfgates.gated import Gated
+    from tfgates.gates import DependentGate, IndependentGate
+    from tfgates.graph.branches import branches
+    from tfgates.graph.count import count
+    from tfgates.graph.gating import gate
+    from tfgates.graph.pruning import prune
+    from tfgates.losses import per_batch, per_gate
+    from tfgates.network import Network
+    from tfgates.networks import NETWORKS
+    from tfgates.policies import AlwaysOpen, Expected, Sample, Threshold
+    from tfgates.schedules import Schedule
+    from tfgates.stochastic_depth import FixedGate
+    from tfgates.targets import Target
 
 __all__ = [
     "NETWORKS",
@@ -70,6 +69,6 @@ def __getattr__(name):
     return getattr(importlib.import_module(ON_TENSORFLOW[name]), name)
 
 
-if keras.backend.backend() == "tensorflow":
+if not starting.reads_flags() and keras.backend.backend() == "tensorflow":
     for name in ("GatedClassifier", "StepDecay", "CosineDecay"):
         importlib.import_module(ON_TENSORFLOW[name])

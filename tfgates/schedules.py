@@ -98,17 +98,6 @@ class ExponentialMovingAverage(Constant):
         return self.momentum * history + (1 - self.momentum) * rates
 
 
-def annealing_stages(target, step):
-    """Returns the stages 1, 1 - step, 1 - 2 step, ..., target of an `Annealed` (section S2.1).
-
-    Args:
-        target: in [0, 1].
-        step: above 0 (a); the paper takes 0.05.
-    """
-    count = int(np.ceil((1 - target) / step - 1e-9))
-    return (*(round(1 - index * step, 10) for index in range(count)), target)
-
-
 @dataclasses.dataclass(frozen=True)
 class Schedule:
     """What changes from epoch to epoch.

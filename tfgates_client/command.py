@@ -80,6 +80,7 @@ CLIENT_CERTIFICATE = flags.DEFINE_string(
 CLIENT_KEY = flags.DEFINE_string("client_key", None, "PEM file, its private key.")
 
 PROGRAM = pathlib.Path(sys.argv[0]).name.replace("__main__.py", "tfgates_client")
+HELP = {"-h", "-help", "--help", "--helpshort"}
 INTERRUPTED, BROKEN_PIPE = 130, 141  # exit codes, as of a shell
 ADVICE = {
     Code.UNAVAILABLE: "Start one with python serving/server.py, pass --server, or wait for it with "
@@ -184,6 +185,9 @@ def _pem(flag: flags.FlagHolder[str | None]) -> bytes | None:
 
 
 def _parse(argv: list[str]) -> list[str]:
+    if HELP.intersection(argv):
+        app.usage(shorthelp=True, writeto_stdout=True)
+        sys.exit(0)
     try:
         return flags.FLAGS(argv)
     except (flags.Error, UnicodeDecodeError) as error:

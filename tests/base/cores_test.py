@@ -6,12 +6,10 @@ from examples import run_script
 
 ON_ONE = """
     import os
-    import sys
 
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    sys.path.insert(0, "serving")
-    import batching
-    import model
+    from tfgates_server import batching
+    from tfgates_server import model
 
     from tfgates.export import timing as served
     from tfgates.base import timing

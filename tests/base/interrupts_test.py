@@ -10,9 +10,10 @@ from tfgates.base import interrupts
 # What each of them imports first of all that takes long.
 COMMANDS = [
     ("keras", ["train.py"]),
-    *(("keras", ["-m", f"tfgates.tools.{tool}"]) for tool in ("evaluate", "sweep")),
-    ("grpc", ["serving/server.py"]),
-    ("tensorflow", ["serving/demo.py"]),
+    ("keras", ["-m", "tfgates.tools.evaluate", "--run=runs/a"]),
+    ("absl", ["-m", "tfgates.tools.sweep"]),
+    ("keras", ["serving/server.py"]),
+    ("keras", ["serving/demo.py", "--run=runs/a"]),
     ("grpc", ["serving/client.py"]),
     ("grpc", ["-m", "tfgates_client"]),
 ]
@@ -26,7 +27,7 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize(("module", "command"), COMMANDS, ids=lambda value: value[-1])
+@pytest.mark.parametrize(("module", "command"), COMMANDS, ids=lambda value: " ".join(value))
 def test_an_interrupt_while_it_imports_is_silent(tmp_path, module, command):
     (tmp_path / f"{module}.py").write_text(
         "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(60)\n"

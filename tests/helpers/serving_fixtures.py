@@ -6,17 +6,12 @@ PYTEST_DONT_REWRITE: there is no assertion here.
 import contextlib
 import pathlib
 
-import batching
-import config
 import grpc
 import keras
 import numpy as np
 import pytest
-import server
 import tensorflow as tf
 from examples import PREPROCESSING, ROOT, STATISTICS, open_half
-from models import Models
-from queueing import Queue
 from tensorflow.core.example import example_pb2, feature_pb2
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
@@ -27,12 +22,16 @@ from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest
-from watcher import Watcher
 
 import tfgates
+import tfgates.tools.serve
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel
 from tfgates.networks.cifar_resnet import cifar_resnet
+from tfgates_server import batching, config, server
+from tfgates_server.models import Models
+from tfgates_server.queueing import Queue
+from tfgates_server.watcher import Watcher
 
 SERVING = ROOT / "serving"
 BROKEN = b"These bytes are no image."

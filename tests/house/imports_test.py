@@ -26,23 +26,25 @@ LAYERS = [
     {"runs.init_from", "runs.another_run", "runs.teacher"},
     {"runs.build", "runs.evaluate", "runs.model_card"},
     {"runs.fit", "runs.finish", "runs.before_after", "runs.budget"},
+    {"work"},
     {"tools"},
+    {"__main__"},
 ]
 # What else a room may know of another in its own line.
 NEIGHBOURS = {("policies", "noise"), ("graph.macs", "graph.nodes")}
 FILES = ("graph.nodes", "graph.macs", "graph.masks", "graph.outputs")
 # Data is joined with the rest in the tools; serving shares its preprocessing.
-DATA_IS_KNOWN_TO = {"data", "settings", "tools"} | {
+DATA_IS_KNOWN_TO = {"data", "work"} | {
     f"runs.{name}" for name in ("description", "folder", "data", "evaluate", "fit", "budget")
 }
 PREPROCESSING_IS_KNOWN_TO = {"export", "runs.init_from", "runs.build"}
 # The method, the loose files and graph/, is Keras alone; on TensorFlow the noise asks for its
 # replica.
 FRAMEWORKS = {
-    "tensorflow": {"noise", "data", "training", "inference", "export", "tools", "runs.build"},
+    "tensorflow": {"noise", "data", "training", "inference", "export", "work", "runs.build"},
     "tensorflow_datasets": {"data"},
     "matplotlib": {"report"},
-    "absl": {"settings", "base", "runs.grid", "tools"},
+    "absl": {"settings", "base", "runs.grid", "work", "tools"},
     "keras_cv": {"data"},
     "tensorflow_serving": {"export"},
 }
@@ -99,6 +101,13 @@ def test_imports_run_one_way(path):
                 assert preprocessing, f"{own} may not import {module}"
         if parts[0] in FRAMEWORKS:
             assert own in FRAMEWORKS[parts[0]], f"{own} may not import {parts[0]}"
+
+
+def test_tools_import_no_more_than_their_flags_need():
+    for path in (ROOT / "tfgates/tools").glob("*.py"):
+        parts = [module.split(".") for module in imports(path)]
+        rooms = {other[1] for other in parts if other[0] == "tfgates" and len(other) > 1}
+        assert rooms <= {"base", "settings"}, path
 
 
 def test_the_client_needs_neither_tensorflow_nor_tfgates():

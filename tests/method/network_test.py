@@ -10,10 +10,11 @@ from profiled import profiled
 import tfgates
 from tfgates.graph.count import count
 from tfgates.network import gates, logits_and_decisions, num_gates
-from tfgates.networks import NETWORKS, NUM_BRANCHES
+from tfgates.networks import NETWORKS
 from tfgates.networks.cifar_resnet import cifar_resnet
 from tfgates.networks.resnet import resnet
 from tfgates.policies import AlwaysOpen, Sample, Threshold
+from tfgates.settings.choices import NUM_BRANCHES
 
 # Trainable parameters without gates, gates, multiply-adds without gates and of the gates: at
 # 224x224x3 and 1000 classes, or at 32x32x3 and 10 classes.

@@ -9,8 +9,8 @@ from tfgates.schedules import (
     ExponentialMovingAverage,
     MovingAverage,
     Schedule,
-    annealing_stages,
 )
+from tfgates.settings.target_values import annealing_stages
 
 TARGETS = np.array([0.8, 0.8, 0.9])
 

@@ -86,7 +86,7 @@ def stub(tmp_path, monkeypatch):
     """A train.py that ends in half a second, and fails for seed 2."""
     path = tmp_path / "train.py"
     path.write_text(textwrap.dedent(STUB))
-    monkeypatch.setattr(sweep, "TRAIN", path)
+    monkeypatch.setattr(sweep, "TRAIN", (path,))
     return tmp_path
 
 
@@ -148,14 +148,13 @@ def test_other_flags_are_handed_to_train_py(stub, before, after, finished):
 
 def test_runs_end_with_the_sweep(stub):
     script = f"""
-        import pathlib
         from tfgates.runs import sweep
         from tfgates.runs.grid import read_grid
         from absl import flags
         import tfgates.settings.flags
         tfgates.settings.flags.define_flags()
         flags.FLAGS(["", "--output_dir={stub}"])
-        sweep.TRAIN = pathlib.Path({str(stub / "slow.py")!r})
+        sweep.TRAIN = ({str(stub / "slow.py")!r},)
         sweep.train_all([p.settings for p in read_grid(["seed=1,2"])], 2, print)
     """
     slow = "import pathlib, time; pathlib.Path({!r}).open('a').write('x'); time.sleep(200)"

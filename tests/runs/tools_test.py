@@ -7,7 +7,7 @@ import socket
 import textwrap
 
 import pytest
-from examples import own_lines, run_script
+from examples import own_lines
 from processes import forked
 
 from tfgates.runs.folder import RunFolder
@@ -48,10 +48,10 @@ def test_the_evaluation_tool_repeats_the_table_and_evaluates_thresholds(whole_ru
 
 def test_export_and_demo_of_a_run(copied_run, tmp_path):
     run = RunFolder(copied_run.path.rename(tmp_path / "it's a run"))
-    exported = run_script("-m", "tfgates.tools.export", f"--run={run.path}", "--top_k=3")
+    exported = forked("-m", "tfgates.tools.export", f"--run={run.path}", "--top_k=3")
     assert exported.returncode == 0, exported.stderr
     assert f"Exported {run.export / '1'} " in exported.stdout
-    shown = run_script("serving/demo.py", f"--run={run.path}")
+    shown = forked("serving/demo.py", f"--run={run.path}")
     assert shown.returncode == 0, shown.stderr
     lines = shown.stdout.splitlines()
     images = sorted((run.path / "images").iterdir())
@@ -75,7 +75,8 @@ RECOMMENDED = """
     import numpy as np
     from absl import flags
 
-    from tfgates.tools import bench
+    import tfgates.tools.bench
+    from tfgates.work import bench
 
     flags.FLAGS(["bench", "--run=runs/it's a run", "--tau=0.4"])
     ways = {bench.PLAIN: (None, None, (2, 1)), "gather": (None, "gather", (1, 2))}
@@ -84,8 +85,9 @@ RECOMMENDED = """
 """
 
 
-def test_the_recommended_command_is_for_the_shell():
-    ran = run_script("-c", textwrap.dedent(RECOMMENDED))
+def test_the_recommended_command_is_for_the_shell(tmp_path):
+    (tmp_path / "script.py").write_text(textwrap.dedent(RECOMMENDED))
+    ran = forked(str(tmp_path / "script.py"))
     assert ran.returncode == 0, ran.stderr
     (command,) = re.findall(r"^  (python .*)$", ran.stdout, re.MULTILINE)
     flags = ["--run=runs/it's a run", "--skip=gather", "--tau=0.4"]

@@ -2,7 +2,7 @@
 
 import threading
 
-import lifetime
+from tfgates_server import lifetime
 
 
 def test_polling_goes_on_after_an_error(capsys):

@@ -5,9 +5,10 @@ import errno
 import socket
 
 import grpc
-import listening
 import pytest
 from serving_fixtures import server
+
+from tfgates_server import listening
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,10 @@ import time
 
 import grpc
 import pytest
+from absl import flags
 from absl.testing import flagsaver
-from examples import ROOT, needs_bfloat16, own_lines, run_script
+from examples import ROOT, needs_bfloat16, own_lines
+from processes import forked
 from serving_fixtures import (
     SERVING,
     Queue,
@@ -105,6 +107,7 @@ def test_the_script_serves_and_swaps_until_it_is_told_to_end(version, tmp_path):
 
 def test_the_files_for_production_are_served_with_tls(version, tmp_path, tls, ask):
     models = (SERVING / "models.config").read_text().replace("/models/gated", str(version.parent))
+    models = models.replace("# version_labels", "version_labels")
     (tmp_path / "models.config").write_text(models)
     flags = [
         f"--model_config_file={tmp_path / 'models.config'}",
@@ -163,7 +166,7 @@ def test_an_unsound_certificate_is_refused():
 
 
 def test_the_script_refuses_a_bad_folder_in_one_line(tmp_path):
-    finished = run_script(SERVING / "server.py", f"--model_base_path={tmp_path}", "--port=0")
+    finished = forked(SERVING / "server.py", f"--model_base_path={tmp_path}", "--port=0")
     (line,) = own_lines(finished.stderr)
     assert line.startswith(f"server.py: error: {tmp_path} holds no model version")
     assert (finished.returncode, finished.stdout) == (2, "")
@@ -171,7 +174,7 @@ def test_the_script_refuses_a_bad_folder_in_one_line(tmp_path):
 
 @contextlib.contextmanager
 def flags_set(**values):
-    options.flags.FLAGS.mark_as_parsed()
+    flags.FLAGS.mark_as_parsed()
     with flagsaver.flagsaver(**values):
         yield
 
@@ -217,8 +220,8 @@ def test_bad_models_are_refused_in_one_line(tmp_path, text, message):
 
 
 def test_who_wants_rest_is_told_where_it_is():
-    with pytest.raises(options.flags.IllegalFlagValueError, match="has the docker command"):
-        options.flags.FLAGS.rest_api_port = 8501
+    with pytest.raises(flags.IllegalFlagValueError, match="has the docker command"):
+        flags.FLAGS.rest_api_port = 8501
 
 
 def test_batching_parameters_ask_for_batching():

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensors
-from refused import Refused
 from serving_fixtures import arrays, classify, example, jpegs, predict, refusal, spec, tensor
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis.classification_pb2 import ClassificationRequest
+
+from tfgates_server import tensors
+from tfgates_server.refused import Refused
 
 pytest_plugins = ["serving_fixtures"]
 

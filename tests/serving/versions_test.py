@@ -17,10 +17,10 @@ from serving_fixtures import (
 from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
 from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
 from tensorflow_serving.apis.model_pb2 import ModelSpec
-from version import find_versions, wanted
 from version_fixtures import AVAILABLE, END, answering, configs, one_config, predict_of, states
 
 from tfgates.base.errors import UserError
+from tfgates_server.version import find_versions, wanted
 
 pytest_plugins = ["serving_fixtures", "version_fixtures"]
 

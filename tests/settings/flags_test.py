@@ -18,6 +18,9 @@ RESUMES = {
 }
 # A flag of which nothing is known but its entry.
 ONE_ENTRY = """
+    # Flags are read without TensorFlow.
+    TFGATES_COMMAND = "one entry"
+
     from absl import flags
 
     from tfgates.settings import training_flags

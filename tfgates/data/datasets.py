@@ -204,7 +204,12 @@ def _labelled(builder, keys):
     """Returns the number of images of each split that has labels; a test split may have none."""
     sizes = {}
     for split, info in builder.info.splits.items():
-        records = builder.as_dataset(split=split, decoders={keys[0]: tfds.decode.SkipDecoding()})
+        records = builder.as_dataset(
+            split=split,
+            decoders={keys[0]: tfds.decode.SkipDecoding()},
+            # One record is taken: TensorFlow would warn of a cache that is not filled.
+            read_config=tfds.ReadConfig(try_autocache=False),
+        )
         with _whole(f"{builder.name}:{builder.version}"):
             if all(int(record[keys[1]]) >= 0 for record in records.take(1)):
                 sizes[split] = info.num_examples

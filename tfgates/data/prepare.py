@@ -6,14 +6,13 @@ import pathlib
 import tensorflow_datasets as tfds
 
 from tfgates.base.errors import UserError
+from tfgates.base.shipped import SHIPPED
 
-# The sets that ship with the repository are found by their name, like those of tensorflow-datasets.
-SHIPPED = pathlib.Path(__file__).parents[2] / "datasets"
 IMAGENET_TARS = ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar")
 
 
 def find(name, data_dir):
-    """Finds a set of tensorflow-datasets, or one that ships with the repository, by its name.
+    """Finds a set of tensorflow-datasets, or one that ships with tfgates, by its name.
 
     Args:
         name: of the set.
@@ -26,7 +25,7 @@ def find(name, data_dir):
         UserError: an unknown name.
     """
     reasons = []
-    for folder in (data_dir or None, SHIPPED):
+    for folder in (data_dir or None, SHIPPED / "datasets"):
         try:
             return tfds.builder(name, data_dir=folder)
         # A wrong version is an AssertionError, a missing library an ImportError.

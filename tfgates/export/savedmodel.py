@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from tfgates.base.threshold import is_threshold
 from tfgates.export.decode import (
     DECODERS,
     GOOD,
@@ -220,11 +221,6 @@ class ServedModel(tf.Module):
     def always(self):
         """Multiply-adds of what runs for every image, the gates that are left included."""
         return self.left.always + self.left.gates
-
-
-def is_threshold(tau):
-    """Whether a number lies in (0, 1) as the float32 that the graph holds."""
-    return bool(0 < np.float32(tau) < 1)
 
 
 def _require_choices(**chosen):

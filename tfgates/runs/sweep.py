@@ -14,7 +14,8 @@ from tfgates.runs.folder import RunFolder
 from tfgates.settings import flagfile
 from tfgates.settings.config import TrainConfig
 
-TRAIN = pathlib.Path("train.py")
+# Arguments of Python; not train.py, which is in a checkout alone.
+TRAIN = ("-m", "tfgates.tools.train")
 PAUSE = 0.2
 
 
@@ -26,15 +27,7 @@ def train_all(all_settings, jobs, finished):
         jobs: runs at a time, which divide the cores between them.
         finished: function called with the settings and the exit code of each run as it ends; of
             one that was finished before, with 0.
-
-    Raises:
-        UserError: train.py is not in the current folder.
     """
-    if not TRAIN.exists():
-        raise UserError(
-            f"The runs are those of ./{TRAIN}. Received: {pathlib.Path.cwd()} as the current "
-            "folder, without it. Change to the folder of the checkout."
-        )
     waiting: list[TrainConfig] = []
     running: dict[subprocess.Popen, tuple] = {}
     for settings in all_settings:
@@ -114,7 +107,7 @@ def _start(settings, jobs):
     lines = settings.as_flagfile().splitlines()
     with (folder / "train.txt").open("a") as log:
         return subprocess.Popen(
-            [sys.executable, TRAIN, *lines],
+            [sys.executable, *TRAIN, *lines],
             stdout=log,
             stderr=log,
             env={

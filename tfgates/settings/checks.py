@@ -1,14 +1,11 @@
 """Which flags of a training run go together."""
 
 from tfgates.base.errors import UserError
-from tfgates.gates import GATES
-from tfgates.networks import NARROWEST, NUM_BRANCHES
+from tfgates.settings.choices import AUTO, GATES, NARROWEST, NUM_BRANCHES, SELF
 from tfgates.settings.flag import as_text
 from tfgates.settings.flags import TABLE
 from tfgates.settings.network import KERAS, MODEL, RUN, split
-from tfgates.settings.targets import always_open, stages
-from tfgates.targets import AUTO
-from tfgates.training.teacher import SELF
+from tfgates.settings.target_values import always_open, stages
 
 # By the kind of a network, flags of what it brings itself.
 BROUGHT = {

@@ -1,8 +1,6 @@
 """What --network and --teacher name: a builder, or as KIND:VALUE a network that exists already."""
 
-from tfgates.networks import NETWORKS
-from tfgates.networks.applications import APPLICATIONS
-from tfgates.training.teacher import SELF
+from tfgates.settings.choices import APPLICATIONS, NETWORKS, SELF
 
 # A network of keras.applications; a model of one's own; the network of a run folder.
 KERAS, MODEL, RUN = "keras", "model", "run"

@@ -1,16 +1,19 @@
 """The flags of what is trained: data, augmentation, network, gates."""
 
-from tfgates.data.augment import WINDOWS
-from tfgates.data.preprocess import RESIZES, STATISTICS
-from tfgates.data.strong_augment import MIXES
-from tfgates.gates import GATES
-from tfgates.graph.gating import GATED
-from tfgates.networks import NETWORKS
-from tfgates.networks.applications import APPLICATIONS
+from tfgates.settings.choices import (
+    APPLICATIONS,
+    GATED,
+    GATES,
+    MIXES,
+    NETWORKS,
+    RESIZES,
+    STATISTICS,
+    WINDOWS,
+)
 from tfgates.settings.flag import Flag
 from tfgates.settings.network import RULE, is_known
 
-LEARNED = {"gate": tuple(GATES)}
+LEARNED = {"gate": GATES}
 
 DATA = (
     Flag(
@@ -52,7 +55,7 @@ DATA = (
         "How an image is fitted, in evaluation and serving: its central square scaled to the "
         "input (a smaller image is padded); its shorter side scaled to 256/224 of it, or the "
         "image stretched to 256/224 of it, and the centre cut out.",
-        choices=tuple(RESIZES),
+        choices=RESIZES,
     ),
     Flag(
         "statistics",
@@ -64,7 +67,7 @@ DATA = (
         "from 0 to 1, symmetric from -1 to 1, or standardized by one of the others.",
         choices=("auto", "measured", *STATISTICS),
     ),
-    Flag("augment", "enum", "crop_flip", "Training augmentation.", choices=tuple(WINDOWS)),
+    Flag("augment", "enum", "crop_flip", "Training augmentation.", choices=WINDOWS),
     Flag(
         "rand_augment",
         "float",

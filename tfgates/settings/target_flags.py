@@ -1,10 +1,9 @@
 """The flags of the target: what the gates are drawn to, and how that changes over the training."""
 
-from tfgates.losses import PENALTIES, TARGET_LOSSES
+from tfgates.settings.choices import PENALTIES, TARGET_LOSSES, TARGET_SCHEDULES
 from tfgates.settings.flag import MANY, Flag
 from tfgates.settings.network_flags import LEARNED
-from tfgates.settings.targets import (
-    TARGET_SCHEDULES,
+from tfgates.settings.target_values import (
     is_weight,
     read_anneal_targets,
     read_branch_targets,
@@ -20,7 +19,7 @@ TARGET = (
         "enum",
         "per_batch",
         "Whether the batch as a whole or each gate is drawn to the target rate.",
-        choices=tuple(TARGET_LOSSES),
+        choices=TARGET_LOSSES,
     ),
     Flag(
         "target_rate",
@@ -54,7 +53,7 @@ TARGET = (
         "enum",
         "quadratic",
         "Of a rate away from its target: on both sides; above it only; or (reversed) below only.",
-        choices=tuple(PENALTIES),
+        choices=PENALTIES,
         belongs=LEARNED,
     ),
     Flag(
@@ -74,7 +73,7 @@ SCHEDULE = (
         "constant",
         "The target over training: constant; annealed from 1 down to --target_rate; or variable, "
         "a moving average of the rates of the last batches, which each epoch begins anew.",
-        choices=tuple(TARGET_SCHEDULES),
+        choices=TARGET_SCHEDULES,
         belongs=LEARNED,
     ),
     Flag(

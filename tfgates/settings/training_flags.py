@@ -1,6 +1,6 @@
 """The flags of what comes after the last epoch, and of the machine."""
 
-from tfgates.graph.nesting import PATHS
+from tfgates.settings.choices import PATHS
 from tfgates.settings.flag import MANY, Flag
 from tfgates.settings.network_flags import LEARNED
 

@@ -1,1 +1,1 @@
-"""Commands on run folders: python -m tfgates.tools.NAME --run=runs/NAME."""
+"""The commands, python -m tfgates.tools.NAME: their flags, which are read without TensorFlow."""

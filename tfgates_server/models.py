@@ -3,8 +3,9 @@
 import contextlib
 import threading
 
-from refused import invalid, not_found
 from tensorflow_serving.apis.get_model_status_pb2 import ModelVersionStatus
+
+from tfgates_server.refused import invalid, not_found
 
 
 class Models:

@@ -3,10 +3,10 @@
 import dataclasses
 
 import numpy as np
-from refused import invalid
 
 from tfgates.base.cores import CORES
 from tfgates.base.errors import UserError
+from tfgates_server.refused import invalid
 
 
 @dataclasses.dataclass(frozen=True)

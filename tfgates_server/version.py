@@ -4,10 +4,10 @@ import dataclasses
 import pathlib
 
 import grpc
-from model import Model
 from tensorflow_serving.apis.get_model_status_pb2 import ModelVersionStatus
 
 from tfgates.export.publish import is_version
+from tfgates_server.model import Model
 
 
 @dataclasses.dataclass(eq=False)

@@ -5,9 +5,10 @@ import time
 
 import grpc
 import numpy as np
-from batching import merge, split
-from refused import Refused
-from task import Task
+
+from tfgates_server.batching import merge, split
+from tfgates_server.refused import Refused
+from tfgates_server.task import Task
 
 
 class Queue:

@@ -4,7 +4,8 @@ import threading
 import time
 
 import grpc
-from refused import Refused
+
+from tfgates_server.refused import Refused
 
 # gRPC reports about 9e18 s, or None, for a call without a deadline.
 NO_DEADLINE_SECONDS = 1e9

@@ -1,12 +1,12 @@
 """Replays the requests that a SavedModel brings along, so that no client meets a cold graph."""
 
-import inference
 import tensorflow as tf
 from google.protobuf.message import DecodeError
-from refused import Refused
 from tensorflow_serving.apis import prediction_log_pb2
 
 from tfgates.base.errors import UserError
+from tfgates_server import inference
+from tfgates_server.refused import Refused
 
 FILE = "assets.extra/tf_serving_warmup_requests"
 METHODS = {"predict_log": inference.predict, "classify_log": inference.classify}

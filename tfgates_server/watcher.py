@@ -4,11 +4,11 @@ import gc
 import threading
 import time
 
-from refused import failed_precondition
 from tensorflow_serving.apis.get_model_status_pb2 import ModelVersionStatus
-from version import Version, find_versions, wanted
 
 from tfgates.base.errors import UserError
+from tfgates_server.refused import failed_precondition
+from tfgates_server.version import Version, find_versions, wanted
 
 
 class Watcher:

@@ -5,10 +5,11 @@ import math
 import grpc
 import numpy as np
 import tensorflow as tf
-from refused import Refused, invalid
 from tensorflow.core.example import example_pb2
 from tensorflow_serving.apis import classification_pb2, predict_pb2
-from tensors import check_repeated, header, to_array
+
+from tfgates_server.refused import Refused, invalid
+from tfgates_server.tensors import check_repeated, header, to_array
 
 DEFAULT_SIGNATURE = "serving_default"
 

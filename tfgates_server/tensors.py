@@ -10,7 +10,8 @@ import operator
 
 import numpy as np
 import tensorflow as tf
-from refused import invalid
+
+from tfgates_server.refused import invalid
 
 MAX_DIMENSIONS = 254
 MAX_ELEMENTS = 2**63 - 1

@@ -3,9 +3,6 @@
 import contextlib
 import functools
 
-import config
-import inference
-from refused import Refused, invalid
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -15,6 +12,8 @@ from tensorflow_serving.apis import (
 )
 
 from tfgates.base.errors import UserError
+from tfgates_server import config, inference
+from tfgates_server.refused import Refused, invalid
 
 # TensorFlow Serving's; beyond some 8 kB gRPC would make RESOURCE_EXHAUSTED of any refusal.
 MAX_MESSAGE_BYTES = 1024

@@ -3,11 +3,11 @@
 import pathlib
 
 import tensorflow as tf
-from refused import CODES, Refused, invalid
 from tensorflow.core.protobuf import rewriter_config_pb2
 
 from tfgates.base.cores import CORES
 from tfgates.base.errors import UserError
+from tfgates_server.refused import CODES, Refused, invalid
 
 tf1 = tf.compat.v1
 
