@@ -4,6 +4,7 @@ import signal
 import textwrap
 
 import pytest
+
 from examples import ROOT, run_script
 
 STARTS = [

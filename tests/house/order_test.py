@@ -1,6 +1,7 @@
 """The tests that take the longest begin first."""
 
 import conftest
+
 from examples import ROOT
 
 

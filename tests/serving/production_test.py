@@ -6,8 +6,9 @@ import subprocess
 import pytest
 import yaml
 from absl import flags
-from examples import ROOT, run_script
 from serving_fixtures import SERVING, batching, config
+
+from examples import ROOT, run_script
 
 COMPOSE = SERVING / "docker-compose.yml"
 KUBERNETES = ROOT / "docs/kubernetes/serving.yaml"
