@@ -41,7 +41,9 @@ def cifar_densenet(
             added = _layer(x, growth, synchronized, name)
             x = L.Concatenate(name=f"{name}_concat")([x, added])
         if block < BLOCKS:
-            x = _activated(x, int(COMPRESSION * x.shape[-1]), 1, synchronized, f"transition_{block}")
+            x = _activated(
+                x, int(COMPRESSION * x.shape[-1]), 1, synchronized, f"transition_{block}"
+            )
             x = L.AveragePooling2D(2, name=f"transition_{block}_pool")(x)
     x = L.ReLU(name="head_relu")(norm(x, synchronized, name="head_norm"))
     x = L.GlobalAveragePooling2D(name="average")(x)
@@ -52,9 +54,7 @@ def cifar_densenet(
 
 def block_ends(depth):
     """Returns the names of the layers in which the blocks end that others follow."""
-    return tuple(
-        f"block_{block}_layer_{(depth - 4) // 6:02d}_concat" for block in range(1, BLOCKS)
-    )
+    return tuple(f"block_{block}_layer_{(depth - 4) // 6:02d}_concat" for block in range(1, BLOCKS))
 
 
 def _layer(x, growth, synchronized, name):
