@@ -3,6 +3,7 @@
 from tfgates.base.errors import UserError
 from tfgates.gates import GATES
 from tfgates.networks import NARROWEST, NUM_BRANCHES
+from tfgates.settings.exit_checks import check_exits
 from tfgates.settings.flag import as_text
 from tfgates.settings.flags import TABLE
 from tfgates.settings.network import KERAS, MODEL, RUN, split
@@ -19,6 +20,8 @@ BROUGHT = {
         "branch_targets": "gates",
         "gated": "gates",
         "where": "gates",
+        "exits": "exits",
+        "exit_units": "exits",
         "statistics": "statistics",
     },
 }
@@ -45,6 +48,7 @@ def check(settings):
         )
     _check_belongs(settings)
     _check_target(settings)
+    check_exits(settings)
     _check_optimizer(settings)
     _check_teacher(settings)
 
