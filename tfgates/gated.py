@@ -41,7 +41,7 @@ class Gated(keras.layers.Layer):
         training: whether batch norm uses the statistics of the batch.
 
     Returns, when called: features, and decisions [B, D]: its own, then those inside `then`, which
-    are 0 where it is closed itself.
+    are 0 where it is closed itself. A loss of those does not move the gate around them.
 
     Raises:
         ValueError: `otherwise` or gates inside of `then` together with several groups; groups that
@@ -140,7 +140,8 @@ class Gated(keras.layers.Layer):
             if self.otherwise is not None:
                 other = ops.cast(self.otherwise.call(inputs, training=training), ran.dtype)
                 features = features + other * (1 - mask)
-        decisions = ops.concatenate([z, *(z * nested for nested in inside)], axis=-1)
+        # What is asked of a gate inside is not the fault of the one around it.
+        decisions = ops.concatenate([z, *(ops.stop_gradient(z) * d for d in inside)], axis=-1)
         return masked(features, mask_of(ran)), decisions
 
     def compute_mask(self, inputs, previous_mask):

@@ -65,7 +65,7 @@ def unrolled(network):
         answers[place] = left
         # Of the innermost exit; the end of another one is what the next has blended.
         answers.setdefault(len(places), end)
-        decisions = [z] if inside is None else [z, z * inside]
+        decisions = [z] if inside is None else [z, ops.stop_gradient(z) * inside]
         return [end * z + left * (1 - z), joined(decisions, f"{layer.name}_opened")]
 
     inputs = inputs_like(network)

@@ -9,8 +9,15 @@ import tensorflow as tf
 
 from tfgates.graph.count import count
 from tfgates.inference.passes import Answers, averaged, summarize, voted
-from tfgates.network import logits_and_decisions, num_gates, usual_policy
-from tfgates.policies import AlwaysOpen, Expected, Sample, Threshold
+from tfgates.network import (
+    exits_of,
+    logits_and_decisions,
+    num_gates,
+    parents,
+    usual_policy,
+    with_exits,
+)
+from tfgates.policies import AlwaysClosed, AlwaysOpen, Expected, Sample, Threshold
 
 PASSES = 5
 STOCHASTIC = f"stochastic, {PASSES} passes"
@@ -39,6 +46,10 @@ def evaluate(network, batches, progress=None):
         STOCHASTIC: [Sample()] * PASSES,
         "always open": [AlwaysOpen()],
     }
+    if exits_of(network):
+        policies["threshold 0.5, to the end"] = [with_exits(network, Threshold(), AlwaysOpen())]
+        leaving = with_exits(network, Threshold(), AlwaysClosed())
+        policies["threshold 0.5, leave at exit 1"] = [leaving]
     policies.setdefault("expected", [Expected()])
     return summarize(map(_with_ensembles, passes(network, batches, policies, progress)))
 
@@ -92,13 +103,15 @@ def _answers(network, batches, classifiers, progress):
     """Yields what each of the classifiers, lists by name, answers to each batch."""
     cost = count(network, batches.element_spec[0].shape[1:])
     total = sum(map(len, classifiers.values())) * int(batches.cardinality())
-    done = itertools.count(1)
+    done, around = itertools.count(1), tuple(parents(network))
 
     def answers(classify, images, labels, kept):
         scores, decisions, executed = (values.numpy()[kept] for values in classify(images))
         if progress is not None:
             progress(next(done), total)
-        return Answers(scores, decisions, cost.executed(executed), labels[kept], cost.ungated)
+        return Answers(
+            scores, decisions, cost.executed(executed), labels[kept], cost.ungated, around
+        )
 
     for images, labels, weights in batches:
         labels, kept = labels.numpy(), weights.numpy() > 0

@@ -3,7 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from tfgates.network import logits_and_decisions, num_gates
+from tfgates.losses import reached
+from tfgates.network import logits_and_decisions, num_gates, parents
 from tfgates.policies import Threshold
 
 
@@ -17,7 +18,7 @@ def thresholded_rates(network, batches, tau, progress=None):
         progress: function called after each batch with the number of images done; or None.
 
     Returns:
-        Rates, float64 [G].
+        Rates, float64 [G], each over the images that reach the gate.
     """
 
     @tf.function
@@ -30,4 +31,4 @@ def thresholded_rates(network, batches, tau, progress=None):
         done += len(images)
         if progress is not None:
             progress(done)
-    return total / done
+    return np.asarray(reached(total / done, parents(network)))

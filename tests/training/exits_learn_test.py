@@ -3,13 +3,15 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from examples import exits_network, randomize
 from trained import batches, compiled
 
 import tfgates
 from tfgates.graph.unrolling import unrolled
-from tfgates.network import columns, exits_of
-from tfgates.policies import AlwaysClosed, AlwaysOpen, Given, Threshold
+from tfgates.losses import reached
+from tfgates.network import columns, exits_of, parents
+from tfgates.policies import AlwaysClosed, AlwaysOpen, Expected, Given, Threshold
 
 
 def images_of(count=6):
@@ -76,3 +78,17 @@ def test_saved_with_its_weight(tmp_path):
 def test_a_negative_weight_is_refused():
     with pytest.raises(ValueError, match=r"`exit_weight` is not negative.*-1"):
         tfgates.GatedClassifier(exits_network(), exit_weight=-1)
+
+
+def test_a_target_of_layers_behind_an_exit_does_not_move_the_exit():
+    """Layers below their target would otherwise let fewer and fewer images in."""
+    network = randomize(exits_network())
+    outer, inner = exits_of(network)
+    with tf.GradientTape() as tape:
+        decisions = network(images_of(), policy=Expected())["decisions"]
+        rates = reached(tf.reduce_mean(decisions, axis=0), parents(network))
+        loss = tfgates.Target(0.9, gates="exit_2").loss(rates[1:])
+    kernels = [outer.gate.off_on.kernel, inner.gate.off_on.kernel]
+    of_outer, of_inner = tape.gradient(loss, kernels, unconnected_gradients="zero")
+    assert np.abs(of_outer).max() == 0
+    assert np.abs(of_inner).max() > 1e-4
