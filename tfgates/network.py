@@ -134,6 +134,13 @@ def with_exits(model, layers, exits):
     return WithExits(tuple(layer.name for layer in exits_of(model)), layers, exits)
 
 
+def thresholds(model, tau=0.5, exit_tau=0.5):
+    """Returns the policy of two thresholds: layers run above tau, images go on above exit_tau."""
+    if not exits_of(model):
+        return Threshold(tau)
+    return with_exits(model, Threshold(tau), Threshold(exit_tau))
+
+
 def num_gates(model):
     """Returns the number of decisions on an image, G."""
     decisions = decisions_of(model)

@@ -14,6 +14,7 @@ from tfgates.network import (
     logits_and_decisions,
     num_gates,
     parents,
+    thresholds,
     usual_policy,
     with_exits,
 )
@@ -79,7 +80,9 @@ def passes(network, batches, policies, progress=None):
 
 
 def evaluate_thresholds(network, batches, taus, progress=None):
-    """Evaluates thresholds: each trades accuracy for multiply-adds.
+    """Evaluates thresholds of the layers: each trades accuracy for multiply-adds.
+
+    Exits keep their own, 0.5.
 
     Args:
         network: functional model with `Gated` layers.
@@ -90,7 +93,7 @@ def evaluate_thresholds(network, batches, taus, progress=None):
     Returns:
         List of `Result`, one for each threshold, whose policy is its number as text.
     """
-    classify = tf.function(lambda images, tau: _classify(network, Threshold(tau), images))
+    classify = tf.function(lambda images, tau: _classify(network, thresholds(network, tau), images))
     of_taus = [functools.partial(classify, tau=tf.constant(tau, tf.float32)) for tau in taus]
     classifiers = {str(index): [one] for index, one in enumerate(of_taus)}
     results = summarize(_answers(network, batches, classifiers, progress))

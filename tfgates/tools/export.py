@@ -66,6 +66,12 @@ DECODE = flags.DEFINE_enum(
 TAU = flags.DEFINE_float(
     "tau", 0.5, "A branch runs where its probability is greater; predict_tau takes one per image."
 )
+EXIT_TAU = flags.DEFINE_float(
+    "exit_tau",
+    0.5,
+    "Of early exits: an image goes on where the probability of that is greater; predict_exit_tau "
+    "takes one per image.",
+)
 FIX = flags.DEFINE_float(
     "fix_collapsed",
     None,
@@ -81,7 +87,8 @@ DATA_DIR = flags.DEFINE_string(
 )
 
 flags.register_validator("run", all, "is a run folder, as runs/NAME.")
-flags.register_validator("tau", is_threshold, "is a probability in (0, 1), as 0.5.")
+for name in ("tau", "exit_tau"):
+    flags.register_validator(name, is_threshold, "is a probability in (0, 1), as 0.5.")
 for name in ("budget_macs", "budget_ms"):
     flags.register_validator(
         name, lambda value: value is None or value > 0, "is a number above 0, as 20e6 or 1.5."
@@ -145,6 +152,7 @@ def export(run, tau, measured):
         preprocessing,
         labels,
         tau=tau,
+        exit_tau=EXIT_TAU.value,
         top_k=TOP_K.value,
         skip=SKIP.value,
         device=DEVICE.value,
@@ -152,6 +160,9 @@ def export(run, tau, measured):
         decode=DECODE.value,
         fixed=fixed,
     )
+    if model.exits and EXIT_TAU.value != EXIT_TAU.default:
+        # What was measured is of the usual threshold of exits.
+        measured = None
     trained = {"dataset": dataset_name, "flags": run.load_flags()}
     if measured is not None:
         measured = {**measured, "before_fixing": bool(fixed)}
@@ -159,7 +170,7 @@ def export(run, tau, measured):
     extras = {
         "tfgates.json": card.as_json(about),
         "model_card.md": of_export(about).encode(),
-        warmup.FILE: warmup.requests(preprocessing.size, tau),
+        warmup.FILE: warmup.of_model(model),
     }
     # The one step of which nobody can say how far it is.
     print(f"Exporting {run.path}, skip: {model.skip} ...", flush=True)
