@@ -12,25 +12,29 @@ if starting.reads_flags():
 else:
     import keras
 
+    from tfgates.early_exit import ExitGate, exit_target
     from tfgates.gated import Gated
     from tfgates.gates import DependentGate, IndependentGate
     from tfgates.graph.branches import branches
     from tfgates.graph.count import count
+    from tfgates.graph.exits import exits
     from tfgates.graph.gating import gate
     from tfgates.graph.pruning import prune
     from tfgates.losses import per_batch, per_gate
-    from tfgates.network import Network
+    from tfgates.network import Network, with_exits
     from tfgates.networks import NETWORKS
-    from tfgates.policies import AlwaysOpen, Expected, Sample, Threshold
+    from tfgates.policies import AlwaysClosed, AlwaysOpen, Expected, Sample, Threshold
     from tfgates.schedules import Schedule
     from tfgates.stochastic_depth import FixedGate
     from tfgates.targets import Target
 
 __all__ = [
     "NETWORKS",
+    "AlwaysClosed",
     "AlwaysOpen",
     "CosineDecay",
     "DependentGate",
+    "ExitGate",
     "Expected",
     "FixedGate",
     "Gated",
@@ -45,11 +49,14 @@ __all__ = [
     "Threshold",
     "branches",
     "count",
+    "exit_target",
+    "exits",
     "export_model",
     "gate",
     "per_batch",
     "per_gate",
     "prune",
+    "with_exits",
 ]
 
 # The method runs on every backend of Keras. What needs TensorFlow is imported there, so that

@@ -12,7 +12,7 @@ from tfgates.graph.nodes import hand_down, listed, mask_of, masked, nodes, produ
 from tfgates.graph.outputs import features_and_decisions
 from tfgates.noise import LogisticNoise
 from tfgates.norms import as_mask, gated_norm
-from tfgates.policies import Expected, Sample, Threshold
+from tfgates.policies import Expected, Sample, Threshold, WithExits
 
 
 @keras.saving.register_keras_serializable(package="tfgates")
@@ -41,7 +41,7 @@ class Gated(keras.layers.Layer):
         training: whether batch norm uses the statistics of the batch.
 
     Returns, when called: features, and decisions [B, D]: its own, then those inside `then`, which
-    are 0 where it is closed itself.
+    are 0 where it is closed itself. A loss of those does not move the gate around them.
 
     Raises:
         ValueError: `otherwise` or gates inside of `then` together with several groups; groups that
@@ -104,6 +104,8 @@ class Gated(keras.layers.Layer):
 
     def decide(self, logits, policy):
         """Applies a policy to logits [B] or [B, groups]; returns decisions [B, groups]."""
+        if isinstance(policy, WithExits):
+            policy = policy.of(self.name)
         draws: Any = getattr(policy, "draws", None)
 
         def given(logits):
@@ -118,10 +120,14 @@ class Gated(keras.layers.Layer):
         best = ops.one_hot(ops.argmax(logits, axis=-1), self.groups, dtype=decisions.dtype)
         return decisions + lacking * best
 
-    def call(self, inputs, policy=None, training=False):
+    def opened(self, inputs, policy=None, training=False):
+        """Returns its own decisions [B, groups]; see `call`."""
         if policy is None:
             policy = Sample() if training else self.usual_policy
-        z = self.decide(self.gate(listed(inputs)[0], training=training), policy)
+        return self.decide(self.gate(listed(inputs)[0], training=training), policy)
+
+    def call(self, inputs, policy=None, training=False):
+        z = self.opened(inputs, policy, training)
         # By `call`, because Keras warns that a model called as a layer loses masks, and is wrong.
         if self._split is not None:
             until, norm = self._split()
@@ -134,7 +140,8 @@ class Gated(keras.layers.Layer):
             if self.otherwise is not None:
                 other = ops.cast(self.otherwise.call(inputs, training=training), ran.dtype)
                 features = features + other * (1 - mask)
-        decisions = ops.concatenate([z, *(z * nested for nested in inside)], axis=-1)
+        # What is asked of a gate inside is not the fault of the one around it.
+        decisions = ops.concatenate([z, *(ops.stop_gradient(z) * d for d in inside)], axis=-1)
         return masked(features, mask_of(ran)), decisions
 
     def compute_mask(self, inputs, previous_mask):

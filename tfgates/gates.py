@@ -10,6 +10,8 @@ may leave out:
 * `multiply_adds`: of one image; by default they are counted from its layers.
 * `dense_layers()`: of a gate that reads the average of the features over the pixels, its matrices
   at inference; exported models then share that average.
+* `affine()`: of a gate that at inference is an affine function of the features, its matrix and
+  bias; exported models then compute that one product.
 * `shift(odds)`: adds a number to its log-odds for good, as `--calibrate` asks for.
 
 The gates here compute in float32 under mixed precision (float64 under a float64 policy): in half

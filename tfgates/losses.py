@@ -35,7 +35,8 @@ def reached(rates, parents):
     """Takes the rates of gates inside of others over the images that reach them.
 
     A decision inside is multiplied by the outer one, and its rate with it; what is drawn to a
-    target is what the gate itself decides.
+    target is what the gate itself decides. The outer one is taken as given: else layers below their
+    target would have it let fewer images in, and the fewer come, the more so.
 
     Args:
         rates: [G], the mean of each decision over all images.
@@ -49,7 +50,8 @@ def reached(rates, parents):
         return rates
     outer = [len(parents) if parent is None else parent for parent in parents]
     every = ops.ones((1,), rates.dtype)
-    return ops.divide_no_nan(rates, ops.take(ops.concatenate([rates, every]), outer))
+    arriving = ops.take(ops.concatenate([ops.stop_gradient(rates), every]), outer)
+    return ops.divide_no_nan(rates, arriving)
 
 
 def per_gate(rates, target, penalty=quadratic):

@@ -6,7 +6,7 @@ from keras import ops
 from tfgates.gated import Gated
 from tfgates.graph.nodes import graph_of, hand_down, layers_inside, producer, require_graph
 from tfgates.graph.outputs import decisions_of, features_and_decisions, logits_of
-from tfgates.policies import Expected, Threshold
+from tfgates.policies import Expected, Threshold, WithExits
 
 
 @keras.saving.register_keras_serializable(package="tfgates")
@@ -112,6 +112,33 @@ def parents(model):
         around |= {inner.name: len(found) for inner in gates(layer.then)}
         found += [around.get(layer.name)] * layer.groups
     return found
+
+
+def exits_of(model):
+    """Returns the exits of a model, first to last: `Gated` layers both arms of which make logits.
+
+    See `tfgates.early_exit`; of a model without any there are none.
+    """
+    found, part = [], model
+    while part is not None:
+        layer = producer(features_and_decisions(part)[0]).operation
+        part = None
+        if isinstance(layer, Gated) and layer.otherwise is not None:
+            found.append(layer)
+            part = layer.then
+    return found
+
+
+def with_exits(model, layers, exits):
+    """Returns a policy of two: one for the exits of a model, and one for its other gates."""
+    return WithExits(tuple(layer.name for layer in exits_of(model)), layers, exits)
+
+
+def thresholds(model, tau=0.5, exit_tau=0.5):
+    """Returns the policy of two thresholds: layers run above tau, images go on above exit_tau."""
+    if not exits_of(model):
+        return Threshold(tau)
+    return with_exits(model, Threshold(tau), Threshold(exit_tau))
 
 
 def num_gates(model):

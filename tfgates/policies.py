@@ -94,6 +94,14 @@ class AlwaysOpen:
 
 
 @dataclasses.dataclass(frozen=True)
+class AlwaysClosed:
+    """Closes every gate: of exits, every image leaves at the first one."""
+
+    def __call__(self, logits, noise=None):
+        return ops.zeros_like(_at_least_float32(logits))
+
+
+@dataclasses.dataclass(frozen=True)
 class Expected:
     """Scales each branch by its probability: stochastic depth at test time (section 2.1)."""
 
@@ -113,6 +121,27 @@ class Given:
 
     def __call__(self, logits, noise):
         return ops.cast(noise(logits), _at_least_float32(logits).dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class WithExits:
+    """One policy for the exits of a network, another for its layers: a gate asks for its own.
+
+    `tfgates.network.with_exits` makes it. Both are thresholds as a rule: the greater tau, the fewer
+    layers run; the greater the other one, the more images leave early.
+
+    Args:
+        names: of the exits, `Gated` layers.
+        layers, exits: policies.
+    """
+
+    names: tuple[str, ...]
+    layers: Any
+    exits: Any
+
+    def of(self, name):
+        """Returns the policy of a `Gated` layer."""
+        return self.exits if name in self.names else self.layers
 
 
 def log_odds(tau):

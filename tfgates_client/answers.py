@@ -20,7 +20,8 @@ OUTPUTS = {
     "macs": (1, "f"),
     "status": (1, "O"),
 }
-FULL = {"macs_full": (1, "f")}
+# Those that an answer has where the model does.
+OPTIONAL = {"macs_full": (1, "f"), "exit": (1, "i")}
 TOP = ("classes", "scores", "class_ids")
 
 
@@ -37,6 +38,8 @@ class Answer:
         gates: whether each block ran.
         macs: multiply-adds executed for this image.
         macs_full: those with every block run; None where the model does not say.
+        exit: the number of the early exit that answered, from 1, the end being the last; None of a
+            model without exits.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Answer:
     gates: tuple[bool, ...] = ()
     macs: float = 0.0
     macs_full: float | None = None
+    exit: int | None = None
 
     @property
     def ok(self) -> bool:
@@ -74,12 +78,12 @@ def from_outputs(names: Sequence[str], outputs: Mapping[str, Any]) -> list[Answe
     Raises:
         ValueError: these are not the outputs of a model exported by tfgates.
     """
-    wanted = OUTPUTS | (FULL if "macs_full" in outputs else {})
+    wanted = OUTPUTS | {name: of for name, of in OPTIONAL.items() if name in outputs}
     arrays = {name: _array(outputs, name, *of, len(names)) for name, of in wanted.items()}
     if len({arrays[name].shape for name in TOP}) > 1:
         raise ValueError(f"{', '.join(TOP)} have several shapes.")
     columns = {name: array.tolist() for name, array in arrays.items()}
-    full = columns.get("macs_full", [None] * len(names))
+    full, left = (columns.get(name, [None] * len(names)) for name in OPTIONAL)
     answers = []
     for row, name in enumerate(names):
         status = columns["status"][row].decode()
@@ -95,6 +99,7 @@ def from_outputs(names: Sequence[str], outputs: Mapping[str, Any]) -> list[Answe
                 gates=tuple(columns["gates"][row]),
                 macs=columns["macs"][row],
                 macs_full=full[row],
+                exit=left[row],
             )
         )
     return answers

@@ -25,6 +25,12 @@ FINAL = {
     Code.UNAUTHENTICATED,
     Code.PERMISSION_DENIED,
 }
+# By the thresholds that a request brings along.
+SIGNATURES = {
+    ("tau",): "predict_tau",
+    ("exit_tau",): "predict_exit_tau",
+    ("tau", "exit_tau"): "predict_taus",
+}
 MAX_VERSION = 2**63 - 1
 # Protobuf ends at 2 GiB, with the names and numbers around the images.
 MAX_REQUEST_BYTES = 2_000_000_000
@@ -118,7 +124,9 @@ class Client:
         """
         self._connection.wait_for_ready(seconds)
 
-    def classify(self, images: Iterable[Image], tau: float | None = None) -> Iterator[Answer]:
+    def classify(
+        self, images: Iterable[Image], tau: float | None = None, exit_tau: float | None = None
+    ) -> Iterator[Answer]:
         """Classifies images, in order, while the next requests are under way.
 
         Args:
@@ -126,6 +134,8 @@ class Client:
                 sooner, so it may be endless. `find_images` makes them of folders and patterns.
             tau: a block runs where its probability is greater, in (0, 1); None: as the model was
                 exported.
+            exit_tau: of a model with early exits, an image goes on where the probability of that is
+                greater, in (0, 1); None: as the model was exported.
 
         Yields:
             An `Answer` for each image. A file that cannot be read, an image that is none and a
@@ -135,15 +145,20 @@ class Client:
             ServerError: the server gives no answer: to the first request, at all any more
                 (UNAVAILABLE after all retries), or because model, version or signature are unknown.
             TypeError: `images` is one image.
-            ValueError: tau out of its range.
+            ValueError: tau or exit_tau out of its range.
         """
         if isinstance(images, str | bytes | os.PathLike):
             raise TypeError("`images` holds images, as [image]. Received: one image.")
-        if tau is not None and not is_threshold(tau):
-            raise ValueError(f"`tau` is a probability in (0, 1), as float32. Received: {tau}.")
-        return self._classify(batches(images, self.batch_size, self.request_bytes), tau)
+        taus = {"tau": tau, "exit_tau": exit_tau}
+        given = {name: value for name, value in taus.items() if value is not None}
+        for name, value in given.items():
+            if not is_threshold(value):
+                raise ValueError(
+                    f"`{name}` is a probability in (0, 1), as float32. Received: {value}."
+                )
+        return self._classify(batches(images, self.batch_size, self.request_bytes), given)
 
-    def _classify(self, unsent: Iterator[Batch], tau: float | None) -> Iterator[Answer]:
+    def _classify(self, unsent: Iterator[Batch], taus: dict[str, float]) -> Iterator[Answer]:
         # Without a call where no image of the batch could be read.
         flight: collections.deque[tuple[Batch, Call | None]] = collections.deque()
         try:
@@ -152,7 +167,7 @@ class Client:
                     batch = next(unsent, None)
                     if batch is None:
                         break
-                    flight.append((batch, self._send(batch, tau) if batch.names else None))
+                    flight.append((batch, self._send(batch, taus) if batch.names else None))
                 if not flight:
                     return
                 batch, call = flight[0]
@@ -163,7 +178,7 @@ class Client:
                 if call:
                     call.cancel()
 
-    def _send(self, batch: Batch, tau: float | None) -> Call:
+    def _send(self, batch: Batch, taus: dict[str, float]) -> Call:
         message = wire.PredictRequest()
         spec = message.model_spec
         spec.name = self.model
@@ -173,9 +188,10 @@ class Client:
             spec.version_label = self.label
         wire.set_strings(message.inputs["image_bytes"], batch.contents)
         batch.contents.clear()  # The message has its own copy.
-        if tau is not None:
-            spec.signature_name = "predict_tau"
-            wire.set_floats(message.inputs["tau"], [tau] * len(batch.names))
+        if taus:
+            spec.signature_name = SIGNATURES[tuple(taus)]
+        for name, value in taus.items():
+            wire.set_floats(message.inputs[name], [value] * len(batch.names))
         return Call(self._connection, message)
 
     def _answers(self, names: list[str], call: Call) -> list[Answer]:

@@ -42,6 +42,15 @@ TAU = flags.DEFINE_float(
 flags.register_validator(
     "tau", lambda tau: tau is None or is_threshold(tau), "is a probability in (0, 1), as 0.5."
 )
+EXIT_TAU = flags.DEFINE_float(
+    "exit_tau",
+    None,
+    "Of a model with early exits: go on where the probability of that is greater; unset: the "
+    "model's own.",
+)
+flags.register_validator(
+    "exit_tau", lambda tau: tau is None or is_threshold(tau), "is a probability in (0, 1), as 0.5."
+)
 FORMAT = flags.DEFINE_enum(
     "format", "table", list(FORMATS), "Of the answers; jsonl and csv write each as it comes."
 )
@@ -155,7 +164,7 @@ def _classify(client: Client, places: list[str], summary: Summary) -> None:
     # A bar would cut through rows on the same terminal.
     seen = sys.stderr is not None and sys.stderr.isatty()
     bar = seen and (FORMAT.value == "table" or not sys.stdout.isatty())
-    answers = client.classify(find_images(*places), TAU.value)
+    answers = client.classify(find_images(*places), TAU.value, EXIT_TAU.value)
     FORMATS[FORMAT.value](summary.watch(answers, bar), sys.stdout)
     sys.stdout.flush()
 

@@ -17,16 +17,20 @@ def write_table(answers: Iterator[Answer], stream: TextIO) -> None:
     """Writes a table at the end, or what there is of it when the answers break off."""
     import tabulate  # The other formats start without it.
 
-    rows = []
+    rows, exits = [], False
     try:
         for answer in answers:
-            cells = [answer.status, "", "", ""]
+            cells = [answer.status, "", "", "", ""]
             if answer.ok:
                 millions = f"{answer.macs / 1e6:.2f}"
-                cells = [answer.label, f"{answer.score:.3f}", _bits(answer), millions]
+                left = "" if answer.exit is None else str(answer.exit)
+                cells = [answer.label, f"{answer.score:.3f}", _bits(answer), millions, left]
+                exits = exits or bool(left)
             rows.append([escaped(cell) for cell in (answer.name, *cells)])
     finally:
-        headers = ["file", "label", "score", "gates", "M multiply-adds"]
+        headers = ["file", "label", "score", "gates", "M multiply-adds", "exit"]
+        if not exits:
+            headers, rows = headers[:-1], [row[:-1] for row in rows]
         if rows:
             print(tabulate.tabulate(rows, headers, disable_numparse=True), file=stream)
 
@@ -78,7 +82,7 @@ FORMATS: dict[str, Callable[[Iterator[Answer], TextIO], None]] = {
 def _record(answer: Answer) -> dict[str, Any]:
     """Returns an answer as JSON holds it; what a failed image has not is null."""
     if not answer.ok:
-        empty = dict.fromkeys(("label", "score", "gates", "macs", "macs_full"))
+        empty = dict.fromkeys(("label", "score", "gates", "macs", "macs_full", "exit"))
         return {"file": answer.name, "status": answer.status, **empty, "top": []}
     top = zip(answer.class_ids, answer.labels, answer.scores, strict=True)
     return {
@@ -89,6 +93,7 @@ def _record(answer: Answer) -> dict[str, Any]:
         "gates": _bits(answer),
         "macs": round(answer.macs),
         "macs_full": None if answer.macs_full is None else round(answer.macs_full),
+        "exit": answer.exit,
         "top": [
             {"class_id": class_id, "label": label, "score": round(score, DIGITS)}
             for class_id, label, score in top

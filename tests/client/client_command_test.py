@@ -12,10 +12,10 @@ import termios
 
 import numpy as np
 import pytest
-from examples import ROOT
 from serving_fixtures import BROKEN, jpegs
 from stub_server import CLIENT, IMAGES, echo, run_client, start_client, stub_server
 
+from examples import ROOT
 from tfgates.export.savedmodel import BAD_IMAGE
 
 pytest_plugins = ["serving_fixtures", "stub_server"]
@@ -120,11 +120,39 @@ def test_csv_has_a_header_and_quotes_what_needs_it(tmp_path):
     with stub_server(echo) as address:
         finished = run_client(address, "--format=csv", comma, missing)
     first, second = csv.DictReader(io.StringIO(finished.stdout))
-    assert list(first) == ["file", "status", "label", "score", "gates", "macs", "macs_full"]
-    assert list(first.values()) == [str(comma), "OK", "Größe, 1", "0.75", "101", "3000000", ""]
-    assert list(second.values()) == [str(missing), "NOT_FOUND: No such file or directory"] + 5 * [
-        ""
+    columns = ["file", "status", "label", "score", "gates", "macs", "macs_full", "exit"]
+    assert list(first) == columns
+    assert list(first.values()) == [str(comma), "OK", "Größe, 1", "0.75", "101", "3000000", "", ""]
+    lacking = [""] * 6
+    assert list(second.values()) == [
+        str(missing),
+        "NOT_FOUND: No such file or directory",
+        *lacking,
     ]
+
+
+def test_a_model_with_exits_has_a_column_of_them(tmp_path):
+    asked, image = [], tmp_path / "one.jpg"
+    image.write_bytes(b"bag")
+
+    def leaving(request, context):
+        asked.append(request)
+        return echo(request, exit=np.array([2], "int64"))
+
+    with stub_server(leaving) as address:
+        finished = run_client(address, "--tau=0.4", "--exit_tau=0.7", image)
+        plain = run_client(address, "--exit_tau=0.7", "--format=jsonl", image)
+    assert finished.stdout.splitlines()[0].split()[-1] == "exit"
+    assert finished.stdout.splitlines()[2].split()[-1] == "2"
+    assert json.loads(plain.stdout)["exit"] == 2
+    names = [(one.model_spec.signature_name, sorted(one.inputs)) for one in asked]
+    assert names == [
+        ("predict_taus", ["exit_tau", "image_bytes", "tau"]),
+        ("predict_exit_tau", ["exit_tau", "image_bytes"]),
+    ]
+    refused = run_client("127.0.0.1:1", "--exit_tau=1", "a.jpg")
+    assert refused.returncode == 2
+    assert "exit_tau" in refused.stderr
 
 
 HOSTILE = ["=1+1.jpg", "\x1b[31m\nred\u202e.jpg"]

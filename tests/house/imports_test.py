@@ -14,7 +14,7 @@ LAYERS = [
     {"base"},
     {"noise", "norms", "losses", "schedules", "data", "policies", "graph.nodes"},
     {"gates", "targets", "graph.macs", "graph.masks", "graph.outputs"},
-    {"gated", "stochastic_depth"},
+    {"gated", "stochastic_depth", "early_exit"},
     {"network"},
     {"graph"},
     {"networks"},

@@ -8,9 +8,10 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import pytest
-from examples import ROOT, exits_network, small_network
 
 import tfgates
+from examples import ROOT, exits_network, small_network
+from tfgates.early_exit import ExitGate
 from tfgates.gated import Decisions
 from tfgates.gates import DependentGate, IndependentGate
 from tfgates.graph.channels import PlaceGroups
@@ -77,6 +78,7 @@ CASES = {
         lambda: tfgates.Gated(conv(norm=True), FixedGate(0.7), seed=1), full=(1,)
     ),
     "DependentGate": Case(lambda: DependentGate(units=4, odds=(0.5, 1.0)), full=(0,)),
+    "ExitGate": Case(lambda: ExitGate(units=4, odds=(0.5, 1.0)), full=(0,)),
     "DependentGate, groups": Case(lambda: DependentGate(groups=4), full=(0,)),
     "IndependentGate": Case(lambda: IndependentGate(odds=(0.5, 1.0)), full=(0,)),
     "IndependentGate, groups": Case(lambda: IndependentGate(groups=4), full=(0,)),

@@ -26,6 +26,7 @@ def describe(model, network, trained, measured):
         "gates": model.num_gates,
         "policy": "threshold",
         "tau": model.tau,
+        **({"exits": model.exits, "exit_tau": model.exit_tau} if model.exits else {}),
         "fixed_gates": {str(gate): decision for gate, decision in sorted(model.fixed.items())},
         "skip": model.skip,
         "weights": model.weights,

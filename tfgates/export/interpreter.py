@@ -6,6 +6,7 @@ those that it got.
 """
 
 import functools
+import math
 
 import keras
 import numpy as np
@@ -143,6 +144,11 @@ class Graph:
                 return x
 
             return of_averages
+        if hasattr(gate, "affine"):
+            product = dense(*(self.place(np.asarray(part, "float32")) for part in gate.affine()))
+            return lambda scope: product(
+                tf.reshape(scope[source], [-1, math.prod(source.shape[1:])])
+            )
         inner = graph_of(gate)
         if inner is not None:
             graph = Graph(fold(inner), self.run, {}, self.place)

@@ -32,6 +32,6 @@ def export_model(classifier, folder, *, labels, preprocessing, version=None, **o
     model = ServedModel(network, preprocessing, labels, **options)
     extras = {
         "tfgates.json": card.as_json(card.describe(model, network, trained=None, measured=None)),
-        warmup.FILE: warmup.requests(preprocessing.size, model.tau),
+        warmup.FILE: warmup.of_model(model),
     }
     return publish(model, folder, version, extras)

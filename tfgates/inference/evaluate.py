@@ -9,8 +9,16 @@ import tensorflow as tf
 
 from tfgates.graph.count import count
 from tfgates.inference.passes import Answers, averaged, summarize, voted
-from tfgates.network import logits_and_decisions, num_gates, usual_policy
-from tfgates.policies import AlwaysOpen, Expected, Sample, Threshold
+from tfgates.network import (
+    exits_of,
+    logits_and_decisions,
+    num_gates,
+    parents,
+    thresholds,
+    usual_policy,
+    with_exits,
+)
+from tfgates.policies import AlwaysClosed, AlwaysOpen, Expected, Sample, Threshold
 
 PASSES = 5
 STOCHASTIC = f"stochastic, {PASSES} passes"
@@ -39,6 +47,10 @@ def evaluate(network, batches, progress=None):
         STOCHASTIC: [Sample()] * PASSES,
         "always open": [AlwaysOpen()],
     }
+    if exits_of(network):
+        policies["threshold 0.5, to the end"] = [with_exits(network, Threshold(), AlwaysOpen())]
+        leaving = with_exits(network, Threshold(), AlwaysClosed())
+        policies["threshold 0.5, leave at exit 1"] = [leaving]
     policies.setdefault("expected", [Expected()])
     return summarize(map(_with_ensembles, passes(network, batches, policies, progress)))
 
@@ -68,7 +80,9 @@ def passes(network, batches, policies, progress=None):
 
 
 def evaluate_thresholds(network, batches, taus, progress=None):
-    """Evaluates thresholds: each trades accuracy for multiply-adds.
+    """Evaluates thresholds of the layers: each trades accuracy for multiply-adds.
+
+    Exits keep their own, 0.5.
 
     Args:
         network: functional model with `Gated` layers.
@@ -79,7 +93,7 @@ def evaluate_thresholds(network, batches, taus, progress=None):
     Returns:
         List of `Result`, one for each threshold, whose policy is its number as text.
     """
-    classify = tf.function(lambda images, tau: _classify(network, Threshold(tau), images))
+    classify = tf.function(lambda images, tau: _classify(network, thresholds(network, tau), images))
     of_taus = [functools.partial(classify, tau=tf.constant(tau, tf.float32)) for tau in taus]
     classifiers = {str(index): [one] for index, one in enumerate(of_taus)}
     results = summarize(_answers(network, batches, classifiers, progress))
@@ -92,13 +106,15 @@ def _answers(network, batches, classifiers, progress):
     """Yields what each of the classifiers, lists by name, answers to each batch."""
     cost = count(network, batches.element_spec[0].shape[1:])
     total = sum(map(len, classifiers.values())) * int(batches.cardinality())
-    done = itertools.count(1)
+    done, around = itertools.count(1), tuple(parents(network))
 
     def answers(classify, images, labels, kept):
         scores, decisions, executed = (values.numpy()[kept] for values in classify(images))
         if progress is not None:
             progress(next(done), total)
-        return Answers(scores, decisions, cost.executed(executed), labels[kept], cost.ungated)
+        return Answers(
+            scores, decisions, cost.executed(executed), labels[kept], cost.ungated, around
+        )
 
     for images, labels, weights in batches:
         labels, kept = labels.numpy(), weights.numpy() > 0

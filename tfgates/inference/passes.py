@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from tfgates.losses import reached
+
 
 @dataclasses.dataclass(frozen=True)
 class Result:
@@ -13,10 +15,10 @@ class Result:
     Attributes:
         policy: its name.
         top1_error, top5_error: share of the images, in percent.
-        rate: mean decision over gates and images, in [0, 1]; 1 for a network without gates.
+        rate: mean of the rates of the gates, in [0, 1]; 1 for a network without gates.
         macs: multiply-adds per image; of a branch that `Expected` scales, all of them.
         macs_share: of the multiply-adds of the ungated network.
-        gate_rates: mean decision of each gate, [G].
+        gate_rates: mean decision of each gate over the images that reach it, [G].
     """
 
     policy: str
@@ -42,6 +44,7 @@ class Answers:
         macs: multiply-adds of each image, [B].
         labels: [B].
         ungated: multiply-adds of the network without gates.
+        parents: of each gate the column of the one around it, see `tfgates.network.parents`.
     """
 
     scores: np.ndarray
@@ -49,6 +52,7 @@ class Answers:
     macs: np.ndarray
     labels: np.ndarray
     ungated: int
+    parents: tuple = ()
 
 
 def averaged(passes):
@@ -71,6 +75,7 @@ def _together(passes, scores):
         macs=np.sum([one.macs for one in passes], axis=0),
         labels=passes[0].labels,
         ungated=passes[0].ungated,
+        parents=passes[0].parents,
     )
 
 
@@ -84,6 +89,7 @@ class Tally:
 
     def __init__(self):
         self.images = self.ungated = 0
+        self._parents: Any = ()
         self._wrong = {1: 0, 5: 0}
         self._decisions: Any = 0.0
         self._macs = 0.0
@@ -100,7 +106,7 @@ class Tally:
         self._decisions = self._decisions + answers.decisions.sum(axis=0, dtype="float64")
         self._macs += float(answers.macs.sum())
         self.images += len(right)
-        self.ungated = answers.ungated
+        self.ungated, self._parents = answers.ungated, answers.parents
 
     def error(self, k):
         """Percent of the images whose label is not among the k, 1 or 5, most probable classes."""
@@ -108,8 +114,8 @@ class Tally:
 
     @property
     def gate_rates(self):
-        """Mean decision of each gate, float64 [G]."""
-        return self._decisions / self.images
+        """Mean decision of each gate over the images that reach it, float64 [G]."""
+        return np.asarray(reached(self._decisions / self.images, self._parents))
 
     @property
     def rate(self):

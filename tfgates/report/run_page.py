@@ -63,6 +63,7 @@ def build(records, network, input_shape, labels, inside):
         figures=figures(record, network, rates),
         sections=[
             Section("results", "Results", results(records)),
+            *left_early(record),
             Section("tradeoff", "Error against multiply-adds", costs(records)),
             Section("chain", "The network", drawn(network, input_shape, rates)),
             *gated,
@@ -207,6 +208,15 @@ def gained(record, network, why_not):
         ]
     caption = "The same network on the test images, at the threshold 0.5 and decided otherwise"
     return [Table(caption, tables.GAIN_HEADERS, {"": tables.gain_rows(record.gain)})]
+
+
+def left_early(record):
+    """What each early exit does; no section of a network without any."""
+    if record.exits is None:
+        return []
+    caption = "Images that leave at each exit, on the test images at the threshold 0.5"
+    table = Table(caption, tables.EXIT_HEADERS, {"": tables.exit_rows(record.exits)})
+    return [Section("exits", "Early exits", [table])]
 
 
 def repeat(record):

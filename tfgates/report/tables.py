@@ -5,6 +5,14 @@ import tabulate
 BAR = 24
 # The numbers of a `Result`, by their names in the files of a run; in words.
 GAIN_HEADERS = ["decisions", "top-1 error %", "M multiply-adds"]
+EXIT_HEADERS = [
+    "leaves at",
+    "of all images",
+    "of the arriving",
+    "error % on all",
+    "error % on the chosen",
+    "M multiply-adds",
+]
 COLUMNS = ("top1_error", "top5_error", "rate", "macs", "macs_share")
 HEADERS = ("top-1 error %", "top-5 error %", "rate", "M multiply-adds", "of ungated")
 
@@ -23,6 +31,29 @@ def policies(results, header="policy", form="simple"):
     rows = [[result.policy, *cells(result)] for result in results]
     align = ["left", *["right"] * len(HEADERS)]
     return tabulate.tabulate(rows, [header, *HEADERS], form, disable_numparse=True, colalign=align)
+
+
+def exits(found, form="simple"):
+    """Formats a list of `tfgates.inference.exits.ExitResult` as a table, figure 9 of the paper."""
+    align = ["left", *["right"] * (len(EXIT_HEADERS) - 1)]
+    return tabulate.tabulate(
+        exit_rows(found), EXIT_HEADERS, form, disable_numparse=True, colalign=align
+    )
+
+
+def exit_rows(found):
+    """Lays out the results of exits, a row each, as texts; see `exits`."""
+    return [
+        [
+            "end" if one is found[-1] else f"exit {one.exit}",
+            f"{100 * one.share:.2f} %",
+            f"{100 * one.rate:.2f} %",
+            f"{one.error_all:.2f}",
+            "" if one.error_chosen is None else f"{one.error_chosen:.2f}",
+            "" if one.macs is None else f"{one.macs / 1e6:.2f}",
+        ]
+        for one in found
+    ]
 
 
 def gain(found):

@@ -13,7 +13,7 @@ from tfgates.graph.copying import copied
 from tfgates.graph.gating import noise_streams
 from tfgates.graph.nodes import producer
 from tfgates.graph.outputs import features_and_decisions
-from tfgates.network import gates, num_classes
+from tfgates.network import exits_of, gates, num_classes
 from tfgates.runs.folder import RunFolder
 from tfgates.settings.network import split
 
@@ -82,12 +82,13 @@ def pixel_statistics(settings):
 
 
 def gate_kind(network):
-    """Returns the --gate of a network: the kind of its gates, or "none".
+    """Returns the --gate of a network: the kind of its gates, exits left out, or "none".
 
     Raises:
         UserError: gates of which no --gate is the kind, or of several kinds.
     """
-    kinds = {kind_of(layer.gate) for layer in gates(network)}
+    leaving = exits_of(network)
+    kinds = {kind_of(layer.gate) for layer in gates(network) if layer not in leaving}
     if not kinds:
         return "none"
     if len(kinds) > 1 or not kinds <= set(GATES):

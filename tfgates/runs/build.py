@@ -1,25 +1,33 @@
 """What a run trains: the network of its flags, and the classifier around it."""
 
+import dataclasses
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgates.base.code import import_file
 from tfgates.base.errors import UserError
 from tfgates.base.progress import progress
 from tfgates.data.preprocess import STATISTICS, STATISTICS_SAMPLE, measure
+from tfgates.early_exit import exit_target
 from tfgates.graph.branches import branches
 from tfgates.graph.count import count
+from tfgates.graph.exits import exits
 from tfgates.graph.gating import gate
 from tfgates.graph.nesting import nest
 from tfgates.losses import SmoothedCrossentropy
-from tfgates.network import num_gates
-from tfgates.networks import NETWORKS
+from tfgates.network import columns, exits_of
+from tfgates.networks import BLOCK_ENDS, NETWORKS
 from tfgates.networks.applications import application
 from tfgates.networks.own import load_model, own_model
 from tfgates.runs import another_run, init_from, teacher
+from tfgates.schedules import Constant
 from tfgates.settings import targets
+from tfgates.settings.exit_flags import BLOCKS
 from tfgates.settings.network import KERAS, MODEL, RUN, split
 from tfgates.stochastic_depth import FixedGate, linear_decay
+from tfgates.targets import Target
 from tfgates.training.classifier import GatedClassifier
 from tfgates.training.schedule import CosineDecay, StepDecay
 
@@ -44,19 +52,13 @@ def choose_statistics(settings, dataset, preprocessing):
 def build_classifier(settings, num_classes, steps, statistics):
     """Builds and compiles the `GatedClassifier`, under the current strategy."""
     network = build_network(settings, num_classes, statistics)
-    size = settings.image_size
-    removable = count(network, (size, size, 3)).removable
     classifier = GatedClassifier(
         network,
-        target_loss=settings.target_loss,
-        target_rate=targets.gate_targets(settings, num_gates(network)),
-        target_weight=0 if settings.gate == "stochastic_depth" else settings.target_weight,
-        target_penalty=settings.target_penalty,
-        gate_weights=removable if settings.target_unit == "multiply_adds" else None,
+        targets_of(settings, network),
         teacher=teacher.load(settings, num_classes),
         teacher_weight=settings.teacher_weight,
         teacher_temperature=settings.teacher_temperature,
-        schedule=targets.schedule(settings),
+        exit_weight=settings.exit_weight,
         weight_decay=settings.weight_decay,
         decayed=settings.decayed,
         decay_gates=settings.decay_gates,
@@ -73,6 +75,36 @@ def build_classifier(settings, num_classes, steps, statistics):
         jit_compile=settings.jit,
     )
     return classifier
+
+
+def targets_of(settings, network):
+    """Returns the targets of the flags: one of the layers, and one of the exits where some are."""
+    schedule, size = targets.schedule(settings), settings.image_size
+    leaving = [layer.name for layer in exits_of(network)]
+    parts = {name: part for name, part in columns(network).items() if name not in leaving}
+    inside = [column for part in parts.values() for column in range(part.start, part.stop)]
+    weights = None
+    if settings.target_unit == "multiply_adds":
+        weights = np.take(count(network, (size, size, 3)).removable, inside)
+    found = [
+        Target(
+            targets.gate_targets(settings, len(inside)),
+            settings.target_loss,
+            settings.target_penalty,
+            tuple(parts) if leaving else None,
+            weights,
+            0 if settings.gate == "stochastic_depth" else settings.target_weight,
+            schedule,
+        )
+    ]
+    if not leaving:
+        return found
+    # The noise of exits goes with that of the layers, their target stays.
+    constant = dataclasses.replace(schedule, target=Constant(), relax_epochs=0)
+    rates = settings.exit_target if len(settings.exit_target) > 1 else settings.exit_target[0]
+    weight = settings.target_weight
+    of_exits = exit_target(rates, settings.exit_penalty, leaving, weight=weight, schedule=constant)
+    return [*(found if parts else []), of_exits]
 
 
 def learning_rate(settings, steps):
@@ -111,7 +143,8 @@ def build_network(settings, classes, statistics):
     if split(settings.network)[0] == RUN:
         return another_run.load(settings, synchronized)
     try:
-        return gated(plain(settings, classes, statistics, synchronized), settings, synchronized)
+        model = gated(plain(settings, classes, statistics, synchronized), settings, synchronized)
+        return left_early(model, settings, synchronized)
     except (ValueError, TypeError) as error:
         raise UserError(f"--network={settings.network}: {error}") from error
 
@@ -151,3 +184,13 @@ def gated(model, settings, synchronized):
         seed=settings.seed,
         **({"synchronized": synchronized} if settings.gate == "dependent" else {}),
     )
+
+
+def left_early(model, settings, synchronized):
+    """Puts exits into a network as the flags say."""
+    if not settings.exits:
+        return model
+    at = BLOCK_ENDS[model.name] if settings.exits == (BLOCKS,) else settings.exits
+    # A stream of its own beside those of the other gates.
+    seed = settings.seed + 2**31
+    return exits(model, at, units=settings.exit_units, synchronized=synchronized, seed=seed)

@@ -6,8 +6,9 @@ from tfgates.data import datasets
 from tfgates.graph.count import count
 from tfgates.graph.pruning import one_sided
 from tfgates.inference.evaluate import evaluate, evaluate_thresholds
+from tfgates.inference.exits import evaluate_exits
 from tfgates.inference.gain import measure_gain
-from tfgates.network import decision_names, has_learned_gates, num_gates
+from tfgates.network import decision_names, exits_of, has_learned_gates, num_gates
 from tfgates.report import tables
 from tfgates.report.comparison import COMPARED
 from tfgates.report.rates import target_of_rates
@@ -18,6 +19,7 @@ from tfgates.runs.records import (
     Metrics,
     read_metrics,
     read_thresholds,
+    write_exits,
     write_gain,
     write_metrics,
     write_thresholds,
@@ -46,6 +48,11 @@ def evaluate_run(run, network, dataset, preprocessing, split, target_rate):
         aim = "" if target is None else f" (target {target:g})"
         print(f"Rate of each gate, {results[0].policy}{aim}:")
         print(tables.gate_bars(results[0].gate_rates, decision_names(network)))
+    if exits_of(network):
+        found = evaluate_exits(network, images)
+        print(f"\nEarly exits, threshold 0.5:\n{tables.exits(found)}")
+        if split == "test":
+            write_exits(run, found)
     if split == "test":
         ungated = count(network, images.element_spec[0].shape[1:]).ungated
         metrics = Metrics(dataset.size("test"), target_rate, ungated, results)

@@ -41,6 +41,7 @@ class RunFolder:
         card: Markdown: what the model is, for people.
         thresholds_table, thresholds_picture: errors and multiply-adds at thresholds, CSV and PNG.
         gain: JSON: what is gained by looking at the image.
+        exits: JSON: what each early exit does on the test images.
         budget_table, budget_picture: the candidates of a choice within a budget, CSV and PNG.
         report: HTML: the page of the run; its pictures are in the folder of its name.
         export: folder of the exported versions.
@@ -62,6 +63,7 @@ class RunFolder:
         self.thresholds_table = self.path / "thresholds.csv"
         self.thresholds_picture = self.path / "thresholds.png"
         self.gain = self.path / "gain.json"
+        self.exits = self.path / "exits.json"
         self.budget_table = self.path / "budget.csv"
         self.budget_picture = self.path / "budget.png"
         self.report = self.path / "report.html"

@@ -9,6 +9,7 @@ from typing import Any
 from tfgates.base.errors import UserError
 from tfgates.base.files import replacing, write_json
 from tfgates.base.reading import read_file
+from tfgates.inference.exits import ExitResult
 from tfgates.inference.gain import Gain
 from tfgates.inference.passes import Result
 from tfgates.report.comparison import evaluate
@@ -47,6 +48,7 @@ class Record:
         rates: `Rates`.
         thresholds: list of `Result` on the validation images, whose policies are thresholds.
         gain: `Gain`.
+        exits: list of `ExitResult` on the test images.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Record:
     rates: Rates | None
     thresholds: list[Result] | None
     gain: Gain | None = None
+    exits: list[ExitResult] | None = None
 
     @classmethod
     def read(cls, run):
@@ -71,6 +74,7 @@ class Record:
             rates=read_rates(run),
             thresholds=read_thresholds(run),
             gain=read_gain(run),
+            exits=read_exits(run),
         )
 
     def require_gates(self, gates):
@@ -120,6 +124,11 @@ def write_gain(run, gain):
     write_json(run.gain, {DIGEST: run.digest, **dataclasses.asdict(gain)})
 
 
+def write_exits(run, results):
+    """Writes what each exit does, a list of `ExitResult`, with the digest of the model."""
+    write_json(run.exits, {DIGEST: run.digest, "exits": list(map(dataclasses.asdict, results))})
+
+
 def read_metrics(run):
     """Reads the results on the test images.
 
@@ -160,6 +169,11 @@ def read_gain(run):
     return _of_the_model(run, run.gain, _gain)
 
 
+def read_exits(run):
+    """Reads a list of `ExitResult`; see `read_metrics`."""
+    return _of_the_model(run, run.exits, _exits)
+
+
 def _of_the_model(run, path, reader):
     """Reads results that begin with the digest of their model; None where it is another one."""
     again = f"Make it anew with {evaluate(run.path)}, or move it away."
@@ -193,6 +207,15 @@ def _gain(file):
     if not all(isinstance(name, str) for name in kept):
         raise ValueError("kept are names of gates")
     return digest, Gain(**{name: _number(name, value) for name, value in found.items()}, kept=kept)
+
+
+def _exits(file):
+    found = json.load(file)
+    results = [ExitResult(**row) for row in found["exits"]]
+    for name, value in ((n, v) for one in results for n, v in dataclasses.asdict(one).items()):
+        if value is not None or name not in ("error_chosen", "macs"):
+            _number(name, value)
+    return found.get(DIGEST), results
 
 
 def _result(row):

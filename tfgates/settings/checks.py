@@ -2,6 +2,7 @@
 
 from tfgates.base.errors import UserError
 from tfgates.settings.choices import AUTO, GATES, NARROWEST, NUM_BRANCHES, SELF
+from tfgates.settings.exit_checks import check_exits
 from tfgates.settings.flag import as_text
 from tfgates.settings.flags import TABLE
 from tfgates.settings.network import KERAS, MODEL, RUN, split
@@ -16,6 +17,8 @@ BROUGHT = {
         "branch_targets": "gates",
         "gated": "gates",
         "where": "gates",
+        "exits": "exits",
+        "exit_units": "exits",
         "statistics": "statistics",
     },
 }
@@ -42,6 +45,7 @@ def check(settings):
         )
     _check_belongs(settings)
     _check_target(settings)
+    check_exits(settings)
     _check_optimizer(settings)
     _check_teacher(settings)
 

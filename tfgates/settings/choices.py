@@ -25,10 +25,16 @@ NUM_BRANCHES = {
     "resnet101": 33,
     "resnet152": 50,
     **{f"cifar_resnet{depth}": (depth - 2) // 2 for depth in (8, 14, 20, 32, 56, 110)},
+    **{f"cifar_densenet{depth}": (depth - 4) // 2 for depth in (16, 40, 100)},
 }
 NETWORKS = tuple(NUM_BRANCHES)
 # Of each network, the filters of its narrowest layers, which divide those of all others.
-NARROWEST = {name: 16 if name.startswith("cifar") else 64 for name in NETWORKS}
+NARROWEST = {
+    name: {"resnet": 64, "cifar_resnet": 16, "cifar_densenet": 12}[name.rstrip("0123456789")]
+    for name in NETWORKS
+}
+# Of networks of dense blocks, the number of those that others follow.
+BLOCK_EXITS = {name: 2 for name in NETWORKS if name.startswith("cifar_densenet")}
 APPLICATIONS = (
     *("ResNet50", "ResNet101", "ResNet152", "ResNet50V2", "ResNet101V2", "ResNet152V2"),
     *("MobileNetV2", "Xception", "InceptionResNetV2", "NASNetMobile", "NASNetLarge"),

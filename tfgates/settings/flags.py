@@ -3,6 +3,7 @@
 from absl import flags
 
 from tfgates.settings import (
+    exit_flags,
     label_flags,
     network_flags,
     optimizer_flags,
@@ -19,6 +20,7 @@ TABLE = {
         *network_flags.NETWORK,
         *target_flags.TARGET,
         *target_flags.SCHEDULE,
+        *exit_flags.EXITS,
         *label_flags.LABELS,
         *optimizer_flags.OPTIMIZER,
         *training_flags.END,

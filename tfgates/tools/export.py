@@ -49,6 +49,12 @@ flags.DEFINE_float(
     "tau", 0.5, "A branch runs where its probability is greater; predict_tau takes one per image."
 )
 flags.DEFINE_float(
+    "exit_tau",
+    0.5,
+    "Of early exits: an image goes on where the probability of that is greater; predict_exit_tau "
+    "takes one per image.",
+)
+flags.DEFINE_float(
     "fix_collapsed",
     None,
     "Fix the gates that are open, or closed, for at least this share of the validation images, as "
@@ -61,7 +67,8 @@ flags.DEFINE_integer("version", None, "Its number; unset: the next.", lower_boun
 flags.DEFINE_string("data_dir", None, "With a budget or --fix_collapsed: where data sets moved to.")
 
 flags.register_validator("run", all, "is a run folder, as runs/NAME.")
-flags.register_validator("tau", is_threshold, "is a probability in (0, 1), as 0.5.")
+for name in ("tau", "exit_tau"):
+    flags.register_validator(name, is_threshold, "is a probability in (0, 1), as 0.5.")
 for name in ("budget_macs", "budget_ms"):
     flags.register_validator(
         name, lambda value: value is None or value > 0, "is a number above 0, as 20e6 or 1.5."

@@ -17,6 +17,7 @@ from tfgates.noise import LogisticNoise
 from tfgates.policies import Sample
 from tfgates.schedules import Schedule
 from tfgates.targets import Target
+from tfgates.training.exits import ExitTraining
 from tfgates.training.rates import GateRates, global_rates
 from tfgates.training.targets import Targets
 from tfgates.training.teacher import Teacher, taught_by_full_path
@@ -45,6 +46,7 @@ class GatedClassifier(FitOverWorkers):
         weight_decay, decayed, decay_gates, gate_learning_rate_factor: see `Updates`.
         teacher: functional model, images -> logits, whose answers are learned beside the labels, or
             "self"; with teacher_weight and teacher_temperature, see `Teacher`. Not saved.
+        exit_weight: of the cross-entropies of the exits, where there are some: see `ExitTraining`.
         schedule: its `schedule`, which `EpochSchedule` follows. Not saved, as train_policy.
         train_policy: policy of the gates in training; None samples them, of noise that is drawn
             for all gates at once.
@@ -77,6 +79,7 @@ class GatedClassifier(FitOverWorkers):
         teacher=None,
         teacher_weight=0.5,
         teacher_temperature=4.0,
+        exit_weight=1.0,
         schedule=None,
         train_policy=None,
         seed=None,
@@ -114,6 +117,7 @@ class GatedClassifier(FitOverWorkers):
             network, weight_decay, decayed, decay_gates, gate_learning_rate_factor
         )
         self.teacher = teacher and Teacher(teacher, network, teacher_weight, teacher_temperature)
+        self.exits = ExitTraining(network, exit_weight)
         self.train_policy = train_policy
         self.noise = LogisticNoise(seed, name="noise")
         self._columns, self._parents = columns(network), parents(network)
@@ -144,9 +148,13 @@ class GatedClassifier(FitOverWorkers):
         replicas = self.distribute_strategy.num_replicas_in_sync
         answers = self.teacher(images) if self.teacher else None
         with tf.GradientTape() as tape:
-            outputs = self.network(images, policy=self.policy_of_step(images), training=True)
+            policy = self.policy_of_step(images)
+            outputs = self.exits.network(images, policy=policy, training=True)
             logits, decisions = logits_and_decisions(outputs)
             loss = self.compute_loss(images, labels, logits, weights)
+            loss = self.exits.loss(
+                loss, outputs, lambda one: self.compute_loss(images, labels, one, weights)
+            )
             if self.teacher:
                 loss = self.teacher.loss(loss, answers, logits, weights, replicas)
             if self.nested:
@@ -204,6 +212,7 @@ class GatedClassifier(FitOverWorkers):
             "network": keras.saving.serialize_keras_object(self.network),
             "targets": [keras.saving.serialize_keras_object(one) for one in self.targets],
             **self.updates.get_config(),
+            "exit_weight": self.exits.weight,
             "seed": self.noise.seed,
         }
 

@@ -77,6 +77,7 @@ def export(run, tau, measured):
         preprocessing,
         labels,
         tau=tau,
+        exit_tau=FLAGS.exit_tau,
         top_k=FLAGS.top_k,
         skip=FLAGS.skip,
         device=FLAGS.device,
@@ -84,6 +85,9 @@ def export(run, tau, measured):
         decode=FLAGS.decode,
         fixed=fixed,
     )
+    if model.exits and FLAGS.exit_tau != FLAGS["exit_tau"].default:
+        # What was measured is of the usual threshold of exits.
+        measured = None
     trained = {"dataset": dataset_name, "flags": run.load_flags()}
     if measured is not None:
         measured = {**measured, "before_fixing": bool(fixed)}
@@ -91,7 +95,7 @@ def export(run, tau, measured):
     extras = {
         "tfgates.json": card.as_json(about),
         "model_card.md": of_export(about).encode(),
-        warmup.FILE: warmup.requests(preprocessing.size, tau),
+        warmup.FILE: warmup.of_model(model),
     }
     # The one step of which nobody can say how far it is.
     print(f"Exporting {run.path}, skip: {model.skip} ...", flush=True)
