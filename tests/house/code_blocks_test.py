@@ -55,6 +55,9 @@ NOT_RUN = {
     ("docs/look_inside.md", "python -m tfgates.tools.sweep"): (
         "trains for minutes; tests/runs/sweep_test.py"
     ),
+    ("docs/leave_early.md", "python train.py --flagfile=flags/fashion_densenet.cfg"): (
+        "trains for minutes; tests/training/exits_learn_test.py"
+    ),
     ("docs/serve.md", "python -m tfgates.tools.bench"): (
         f"{TIMES}; tests/export/export_tool_test.py"
     ),
