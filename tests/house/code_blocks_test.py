@@ -16,12 +16,12 @@ import shutil
 
 import pytest
 from code_blocks import PAGES, Block, blocks_of, links_of, numbered
-from examples import ROOT
 from processes import forked
 from sandbox import Sandbox
 
 import tfgates
 import tfgates_client
+from examples import ROOT
 
 RUN = ("bash", "python")
 SHOWN = ("", "text", "math")
@@ -54,6 +54,9 @@ NOT_RUN = {
     ),
     ("docs/look_inside.md", "python -m tfgates.tools.sweep"): (
         "trains for minutes; tests/runs/sweep_test.py"
+    ),
+    ("docs/leave_early.md", "python train.py --flagfile=flags/fashion_densenet.cfg"): (
+        "trains for minutes; tests/training/exits_learn_test.py"
     ),
     ("docs/serve.md", "python -m tfgates.tools.bench"): (
         f"{TIMES}; tests/export/export_tool_test.py"

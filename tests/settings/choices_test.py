@@ -7,7 +7,7 @@ from tfgates.data import augment, preprocess, strong_augment
 from tfgates.export import decode, savedmodel, skipping
 from tfgates.gates import GATES
 from tfgates.graph import gating, nesting
-from tfgates.networks import NETWORKS
+from tfgates.networks import BLOCK_ENDS, NETWORKS
 from tfgates.networks.applications import APPLICATIONS
 from tfgates.settings import choices
 from tfgates.settings.targets import TARGET_SCHEDULES
@@ -32,6 +32,7 @@ OF_THE_LIBRARY = {
     "DEVICES": skipping.DEVICES,
     "WEIGHTS": savedmodel.WEIGHTS,
     "DECODERS": decode.DECODERS,
+    "BLOCK_EXITS": BLOCK_ENDS,
 }
 
 

@@ -13,6 +13,7 @@ from tfgates.base.progress import progress
 from tfgates.data import datasets
 from tfgates.data.batches import calibration_batches
 from tfgates.graph.pruning import columns_of, expected, fully_decided, one_sided, prune
+from tfgates.inference.exits import exit_columns
 from tfgates.inference.rates import thresholded_rates
 from tfgates.network import decision_names, num_gates
 from tfgates.report.tables import gate_bars
@@ -30,7 +31,10 @@ FLAGS = flags.FLAGS
 
 CALIBRATION = 10_000
 # What the network has brought along, and what belongs to the course of a longer training.
-DROPPED = ("init_from", "fresh_weights", "statistics", "warmup_epochs", *belonging_to("gate"))
+DROPPED = (
+    *("init_from", "fresh_weights", "statistics", "warmup_epochs", "exit_units"),
+    *belonging_to("gate"),
+)
 
 
 def main():
@@ -53,8 +57,9 @@ def main():
     if network is trained and not fixed:
         raise UserError(nothing_left(rates))
     pruned = prune(network, fixed)
-    left = [rate for gate, rate in enumerate(rates) if gate not in fixed]
-    # What runs today shall run after more training.
+    gone = {*fixed, *exit_columns(network)}
+    left = [rate for gate, rate in enumerate(rates) if gate not in gone]
+    # What runs today shall run after more training; exits keep their --exit_target.
     target_rate = round(float(np.mean(left)), 4) if left else 1.0
     with locked(pruned_run.path):
         save(pruned_run, run, pruned, dataset, preprocessing, target_rate)
