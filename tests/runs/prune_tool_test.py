@@ -175,7 +175,7 @@ def test_independent_gates_go_altogether(copied_run, gated, odds, became):
     written = [line.partition("=")[0][2:] for line in small.flags.read_text().splitlines()]
     assert "jit" in written
     assert set(TABLE) - set(written) == {
-        *("init_from", "fresh_weights", "statistics", "warmup_epochs"),
+        *("init_from", "fresh_weights", "statistics", "warmup_epochs", "exits", "exit_units"),
         *("gated", "where", "filter_groups", "last_probability", "branch_targets"),
         "target_penalty",
         *("target_unit", "target_schedule", "anneal_step", "anneal_epochs", "anneal_targets"),
