@@ -58,6 +58,9 @@ NOT_RUN = {
     ("docs/leave_early.md", "python train.py --flagfile=flags/fashion_densenet.cfg"): (
         "trains for minutes; tests/training/exits_learn_test.py"
     ),
+    ("docs/choose_features.md", "pip install "): (
+        "searches for minutes; tests/examples/choose_features_test.py"
+    ),
     ("docs/serve.md", "python -m tfgates.tools.bench"): (
         f"{TIMES}; tests/export/export_tool_test.py"
     ),
