@@ -54,10 +54,10 @@ def answers(model):
     """What `predict_images`, and the graph behind `predict_tau` at a low and a high tau, return."""
     images = 255 * np.random.default_rng(0).random((IMAGES, *[model.preprocessing.size] * 2, 3))
     images, ok = tf.constant(images, tf.float32), tf.fill([IMAGES], "OK")
-    taus = np.array([0.01, 0.99])
+    low, high = (tf.fill([IMAGES], np.float32(tau)) for tau in (0.01, 0.99))
     return [
         model.predict_images(images),
-        *(model._answer(images, tf.fill([IMAGES], np.float32(tau)), ok) for tau in taus),
+        *(model._answer(images, tau, tau, ok) for tau in (low, high)),
     ]
 
 
