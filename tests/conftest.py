@@ -6,9 +6,9 @@ import shutil
 import keras
 import pytest
 import tensorflow as tf
+from examples import ROOT, real_images, run_script, store_set
 from once import made_once
 
-from examples import ROOT, real_images, run_script, store_set
 from tfgates.data import datasets
 from tfgates.runs.folder import RunFolder
 

@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import pytest
+from examples import ROOT, run_script
 
 import tfgates
-from examples import ROOT, run_script
 from tfgates import __main__ as dispatch
 from tfgates.base.shipped import SHIPPED, with_recipes
 

@@ -3,8 +3,8 @@
 import signal
 
 import pytest
-
 from examples import run_script
+
 from tfgates.base import interrupts
 
 # What each of them imports first of all that takes long.

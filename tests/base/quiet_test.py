@@ -4,7 +4,6 @@ import signal
 import textwrap
 
 import pytest
-
 from examples import ROOT, run_script
 
 STARTS = [

@@ -1,9 +1,9 @@
 """--help, and what is mistyped, is answered at once: before TensorFlow is imported."""
 
 import pytest
+from examples import run_script
 
 import tfgates
-from examples import run_script
 
 # Each with a flag of its own.
 COMMANDS = {

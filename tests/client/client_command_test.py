@@ -12,10 +12,10 @@ import termios
 
 import numpy as np
 import pytest
+from examples import ROOT
 from serving_fixtures import BROKEN, jpegs
 from stub_server import CLIENT, IMAGES, echo, run_client, start_client, stub_server
 
-from examples import ROOT
 from tfgates.export.savedmodel import BAD_IMAGE
 
 pytest_plugins = ["serving_fixtures", "stub_server"]

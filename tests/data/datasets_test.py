@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-
 from examples import real_images, store_set
+
 from tfgates.base.errors import UserError
 from tfgates.base.shipped import SHIPPED
 from tfgates.data import datasets

@@ -4,7 +4,6 @@ import importlib.util
 
 import numpy as np
 import pytest
-
 from examples import ROOT
 
 PATH = ROOT / "examples" / "choose_features.py"

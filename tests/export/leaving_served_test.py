@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from examples import STATISTICS, real_images
 from export_fixtures import LABELS
 from own_models import randomized
 
 import tfgates
-from examples import STATISTICS, real_images
 from tfgates.data.preprocess import Preprocessing
 from tfgates.export import warmup
 from tfgates.export.savedmodel import BAD_EXIT_TAU, BAD_TAU, ServedModel

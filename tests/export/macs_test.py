@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from examples import gated
 from functional_models import CLASSES, MODELS
 
-from examples import gated
 from tfgates.data.preprocess import Preprocessing
 from tfgates.export import card
 from tfgates.export.savedmodel import ServedModel

@@ -5,11 +5,11 @@ import functools
 import keras
 import numpy as np
 import pytest
+from examples import node_of
 from keras import layers as L
 from own_models import answers, assert_same, inputs_of, randomized, residual_cnn, saved_and_loaded
 
 import tfgates
-from examples import node_of
 from tfgates.graph.count import count
 from tfgates.network import exits_of, gates, parents
 from tfgates.networks.cifar_densenet import block_ends, cifar_densenet

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from examples import PREPROCESSING, ROOT, STATISTICS, open_half
 from tensorflow.core.example import example_pb2, feature_pb2
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
@@ -24,7 +25,6 @@ from tensorflow_serving.apis.regression_pb2 import RegressionRequest
 
 import tfgates
 import tfgates.tools.serve
-from examples import PREPROCESSING, ROOT, STATISTICS, open_half
 from tfgates.export.publish import publish
 from tfgates.export.savedmodel import ServedModel
 from tfgates.networks.cifar_resnet import cifar_resnet

@@ -16,12 +16,12 @@ import shutil
 
 import pytest
 from code_blocks import PAGES, Block, blocks_of, links_of, numbered
+from examples import ROOT
 from processes import forked
 from sandbox import Sandbox
 
 import tfgates
 import tfgates_client
-from examples import ROOT
 
 RUN = ("bash", "python")
 SHOWN = ("", "text", "math")

@@ -1,7 +1,6 @@
 """The tests that take the longest begin first."""
 
 import conftest
-
 from examples import ROOT
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import tensorflow as tf
+from examples import exits_network, randomize
 
 import tfgates
-from examples import exits_network, randomize
 from tfgates.graph.count import count
 from tfgates.inference.evaluate import evaluate
 from tfgates.inference.exits import evaluate_exits, exit_columns, exit_of, summarize

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import pytest
+from examples import ROOT, exits_network, small_network
 
 import tfgates
-from examples import ROOT, exits_network, small_network
 from tfgates.early_exit import ExitGate
 from tfgates.gated import Decisions
 from tfgates.gates import DependentGate, IndependentGate

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from examples import features_before, node_of, randomize, small_network
 from own_models import deciding
 from profiled import profiled
 
 import tfgates
-from examples import features_before, node_of, randomize, small_network
 from tfgates.graph.count import count
 from tfgates.network import gates, logits_and_decisions, num_gates
 from tfgates.networks import NETWORKS

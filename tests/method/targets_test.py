@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from examples import exits_network, small_network
 
 import tfgates
-from examples import exits_network, small_network
 from tfgates.losses import per_batch, per_gate, reached
 from tfgates.network import columns, decision_names, parents, take_policy
 from tfgates.policies import AlwaysOpen, Threshold

@@ -8,9 +8,6 @@ import shutil
 
 import numpy as np
 import pytest
-from processes import forked
-
-import tfgates
 from examples import (
     PREPROCESSING,
     features_before,
@@ -19,6 +16,9 @@ from examples import (
     real_images,
     small_network,
 )
+from processes import forked
+
+import tfgates
 from tfgates.graph.branches import paths
 from tfgates.network import gates, logits_and_decisions, num_gates
 from tfgates.policies import Threshold

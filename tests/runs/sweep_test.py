@@ -11,9 +11,9 @@ import time
 
 import numpy as np
 import pytest
+from examples import with_flags
 from processes import forked
 
-from examples import with_flags
 from tfgates.base.errors import UserError
 from tfgates.inference.passes import Result
 from tfgates.report.sweep import as_text, figures, summary, write_csv

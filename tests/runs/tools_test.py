@@ -7,9 +7,9 @@ import socket
 import textwrap
 
 import pytest
+from examples import own_lines
 from processes import forked
 
-from examples import own_lines
 from tfgates.runs.folder import RunFolder
 from tfgates.runs.records import read_gain, read_metrics
 

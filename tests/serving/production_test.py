@@ -6,9 +6,8 @@ import subprocess
 import pytest
 import yaml
 from absl import flags
-from serving_fixtures import SERVING, batching, config
-
 from examples import ROOT, run_script
+from serving_fixtures import SERVING, batching, config
 
 COMPOSE = SERVING / "docker-compose.yml"
 KUBERNETES = ROOT / "docs/kubernetes/serving.yaml"

@@ -14,6 +14,7 @@ import grpc
 import pytest
 from absl import flags
 from absl.testing import flagsaver
+from examples import ROOT, needs_bfloat16, own_lines
 from processes import forked
 from serving_fixtures import (
     SERVING,
@@ -30,7 +31,6 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 
-from examples import ROOT, needs_bfloat16, own_lines
 from tfgates.base.errors import UserError
 
 pytest_plugins = ["serving_fixtures"]

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from examples import STATISTICS, train_settings
+
 from tfgates.base.errors import UserError
 from tfgates.network import columns, exits_of
 from tfgates.runs.build import build_classifier

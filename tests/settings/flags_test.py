@@ -4,8 +4,8 @@ import dataclasses
 import textwrap
 
 import pytest
-
 from examples import run_script, train_settings
+
 from tfgates.base.errors import UserError
 from tfgates.settings import network
 from tfgates.settings.flags import TABLE, belonging_to

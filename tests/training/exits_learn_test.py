@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from examples import exits_network, randomize
 from trained import batches, compiled
 
 import tfgates
-from examples import exits_network, randomize
 from tfgates.graph.unrolling import unrolled
 from tfgates.losses import reached
 from tfgates.network import columns, exits_of, parents
