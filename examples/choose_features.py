@@ -14,17 +14,16 @@ on test rows, which no method has seen. Searches compare it on validation rows. 
 scikit-learn.
 """
 
-import argparse
-import os
 import statistics
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+from absl import flags
 from sklearn import datasets, feature_selection, linear_model, model_selection, preprocessing
 
 import tfgates
+from tfgates.base import command
+from tfgates.base.errors import UserError
 
 DATA = {"breast_cancer": datasets.load_breast_cancer, "digits": datasets.load_digits}
 BATCH, STEPS = 64, 2000
@@ -153,20 +152,35 @@ WAYS = {
 }
 
 
+def define_flags():
+    flags.DEFINE_enum("data", "breast_cancer", list(DATA), "The table.")
+    flags.DEFINE_list("k", ["2", "5", "10"], "Numbers of features.")
+    flags.DEFINE_list("seeds", ["1", "2", "3", "4", "5"], "Of split and training.")
+    flags.DEFINE_list("ways", list(WAYS), f"Of {', '.join(WAYS)}.")
+    for name, known, rule in (
+        ("k", str.isdecimal, "are whole numbers, as 2,5,10."),
+        ("seeds", str.isdecimal, "are whole numbers, as 1,2,3."),
+        ("ways", WAYS.__contains__, f"are among {', '.join(WAYS)}."),
+    ):
+        flags.register_validator(
+            name, lambda texts, known=known: bool(texts) and all(map(known, texts)), rule
+        )
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", choices=DATA, default="breast_cancer")
-    parser.add_argument("--k", default="2,5,10", help="numbers of features, as 2,5,10")
-    parser.add_argument("--seeds", default="1,2,3,4,5", help="of split and training")
-    parser.add_argument("--ways", default=",".join(WAYS), help="some of: " + ", ".join(WAYS))
-    options = parser.parse_args()
-    seeds = [int(seed) for seed in options.seeds.split(",")]
-    for k in map(int, options.k.split(",")):
-        print(f"\n{k} features of {options.data}: accuracy on test rows, trainings")
-        for way in options.ways.split(","):
+    data, numbers, seeds = flags.FLAGS.data, [*map(int, flags.FLAGS.k)], flags.FLAGS.seeds
+    most = Rows(data, 1).num_features
+    if not all(0 < k < most for k in numbers):
+        raise UserError(
+            f"--k is from 1 to less than the number of features, {most} of {data}. Received: "
+            f"{','.join(flags.FLAGS.k)}."
+        )
+    for k in numbers:
+        print(f"\n{k} features of {data}: accuracy on test rows, trainings")
+        for way in flags.FLAGS.ways:
             found, trainings = [], []
-            for seed in seeds:
-                rows = Rows(options.data, seed)
+            for seed in map(int, seeds):
+                rows = Rows(data, seed)
                 chosen = WAYS[way](rows, k, seed)
                 trainings.append(rows.trainings)
                 found.append(rows.accuracy(chosen, rows.test))
@@ -179,4 +193,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    define_flags()
+    command.run(main)

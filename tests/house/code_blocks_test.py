@@ -91,7 +91,7 @@ docker() { :; }
 kubectl() { test -e "$3"; }
 apt-get() { :; }
 curl() { cat > /dev/null; }
-pip() { test -e "$2"; }
+pip() { test -e "${2%%[*}"; }
 sh() { test -e "$1"; }
 make() { command make --dry-run "$@" > /dev/null; }
 """
