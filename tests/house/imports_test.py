@@ -26,7 +26,7 @@ LAYERS = [
     {"runs.init_from", "runs.another_run", "runs.teacher"},
     {"runs.build", "runs.evaluate", "runs.model_card"},
     {"runs.fit", "runs.finish", "runs.before_after", "runs.budget"},
-    {"work"},
+    {"actions"},
     {"tools"},
     {"__main__"},
 ]
@@ -34,17 +34,17 @@ LAYERS = [
 NEIGHBOURS = {("policies", "noise"), ("graph.macs", "graph.nodes")}
 FILES = ("graph.nodes", "graph.macs", "graph.masks", "graph.outputs")
 # Data is joined with the rest in the tools; serving shares its preprocessing.
-DATA_IS_KNOWN_TO = {"data", "work"} | {
+DATA_IS_KNOWN_TO = {"data", "actions"} | {
     f"runs.{name}" for name in ("description", "folder", "data", "evaluate", "fit", "budget")
 }
 PREPROCESSING_IS_KNOWN_TO = {"export", "runs.init_from", "runs.build"}
 # The method, the loose files and graph/, is Keras alone; on TensorFlow the noise asks for its
 # replica.
 FRAMEWORKS = {
-    "tensorflow": {"noise", "data", "training", "inference", "export", "work", "runs.build"},
+    "tensorflow": {"noise", "data", "training", "inference", "export", "actions", "runs.build"},
     "tensorflow_datasets": {"data"},
     "matplotlib": {"report"},
-    "absl": {"settings", "base", "runs.grid", "work", "tools"},
+    "absl": {"settings", "base", "runs.grid", "actions", "tools"},
     "keras_cv": {"data"},
     "tensorflow_serving": {"export"},
 }

@@ -76,7 +76,7 @@ RECOMMENDED = """
     from absl import flags
 
     import tfgates.tools.bench
-    from tfgates.work import bench
+    from tfgates.actions import bench
 
     flags.FLAGS(["bench", "--run=runs/it's a run", "--tau=0.4"])
     ways = {bench.PLAIN: (None, None, (2, 1)), "gather": (None, "gather", (1, 2))}

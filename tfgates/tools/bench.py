@@ -32,4 +32,4 @@ flags.register_validator(
 
 
 if __name__ == "__main__":
-    command.start("tfgates.work.bench")
+    command.start("tfgates.actions.bench")

@@ -1,9 +1,9 @@
 """Classifies images with a model server.
 
-    python serving/client.py a.jpg photos/ 'more/**/*.png'
-    find photos -name '*.jpg' | python serving/client.py --format=jsonl - > answers.jsonl
+    tfgates classify a.jpg photos/ 'more/**/*.png'
+    find photos -name '*.jpg' | tfgates classify --format=jsonl - > answers.jsonl
 
-Talks to TensorFlow Serving or serving/server.py. Folders are searched recursively for .jpg, .jpeg,
+Talks to TensorFlow Serving or `tfgates serve`. Folders are searched recursively for .jpg, .jpeg,
 .png, .bmp and .webp; - reads the names of files and folders from stdin. Answers go to stdout in the
 order of the images, a summary to stderr. Exit code: 0 when every image was classified, 1 when some
 were not, 2 when there was nothing to classify or the server gave no answer at all, 130 after

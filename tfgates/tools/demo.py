@@ -19,4 +19,4 @@ flags.register_validator("run", lambda path: path != "", "is a run folder, as ru
 
 
 if __name__ == "__main__":
-    command.start("tfgates.work.demo")
+    command.start("tfgates.actions.demo")

@@ -32,4 +32,4 @@ flags.register_validator("run", bool, "is a run folder, as runs/NAME.")
 
 
 if __name__ == "__main__":
-    command.start("tfgates.work.evaluate")
+    command.start("tfgates.actions.evaluate")

@@ -76,4 +76,4 @@ for name in ("budget_macs", "budget_ms"):
 
 
 if __name__ == "__main__":
-    command.start("tfgates.work.export")
+    command.start("tfgates.actions.export")

@@ -43,4 +43,4 @@ flags.register_validator(
 
 
 if __name__ == "__main__":
-    command.start("tfgates.work.gate")
+    command.start("tfgates.actions.gate")

@@ -33,4 +33,4 @@ flags.register_validator(
 
 
 if __name__ == "__main__":
-    command.start("tfgates.work.prune")
+    command.start("tfgates.actions.prune")

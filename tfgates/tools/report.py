@@ -28,4 +28,4 @@ flags.register_validator(
 
 
 if __name__ == "__main__":
-    command.start("tfgates.work.report")
+    command.start("tfgates.actions.report")

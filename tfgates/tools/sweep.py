@@ -24,4 +24,4 @@ flags.DEFINE_integer(
 
 
 if __name__ == "__main__":
-    command.start("tfgates.work.sweep")
+    command.start("tfgates.actions.sweep")

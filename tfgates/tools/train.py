@@ -16,4 +16,4 @@ flags.adopt_module_key_flags(tfgates.settings.flags)
 
 
 if __name__ == "__main__":
-    command.start("tfgates.work.train", TrainConfig.from_flags)
+    command.start("tfgates.actions.train", TrainConfig.from_flags)
